@@ -1,0 +1,130 @@
+// Package agent runs a worker's command inside its pod: it gets the process's
+// input, runs the command on the files of the contract, and delivers what
+// became of it (CONTRACT.md, section 2). It is the container's PID 1.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strconv"
+	"time"
+
+	"procman.dev/procman/internal/agentapi"
+)
+
+// Run does one attempt from fetching the input to leaving the receipt, and
+// returns the exit code for the container: 0 when the process is complete,
+// agentapi.ExitFinal when another attempt is pointless, and otherwise the
+// worker's own code.
+func Run(ctx context.Context, c Config) int {
+	collector := newCollector(&c)
+
+	input, err := collector.fetchInput(ctx)
+	if errors.Is(err, errNotWanted) {
+		slog.Info("nothing to do: the process is over or another attempt has it", "cause", err)
+		return agentapi.ExitFinal
+	}
+	if err != nil {
+		slog.Error("get the input", "error", err)
+		return 1
+	}
+	deadline := time.Now().Add(c.Timeout)
+	if err := prepare(&c, input.text); err != nil {
+		slog.Error("prepare the worker's files", "error", err)
+		return 1
+	}
+
+	stopProgress := collector.reportProgress(ctx, c.progressFile())
+	started := time.Now()
+	e := supervise(ctx, &c, workerEnviron(&c, input.attempt, deadline), deadline)
+	stopProgress()
+
+	e.output = readFile(c.outputFile(), c.OutputLimit)
+	e.errorFile = readFile(c.errorFile(), agentapi.MaxErrorDetailsBytes)
+	result := judge(e, bounds{timeout: c.Timeout, outputLimit: c.OutputLimit})
+	result.Attempt, result.StartTime = input.attempt, started.UTC()
+
+	// The receipt comes first: from here on the result outlives this process.
+	receipt := agentapi.Receipt{Result: result}
+	leave(&c, receipt)
+	if err := collector.deliver(result); err != nil {
+		slog.Error("deliver the result; it remains in the receipt as far as that can hold it", "error", err)
+	} else {
+		receipt.Delivered = true
+		leave(&c, receipt)
+	}
+	return exitCode(e, result)
+}
+
+// exitCode is what the Job sees of a result.
+func exitCode(e ending, r agentapi.Result) int {
+	switch {
+	case r.Complete():
+		return 0
+	case !r.Retry:
+		return agentapi.ExitFinal
+	case e.signal != 0:
+		return 128 + int(e.signal)
+	case e.exitCode == agentapi.ExitFinal:
+		return 1
+	}
+	return e.exitCode
+}
+
+// prepare makes the directory as an attempt has to find it: the input and
+// nothing else of the contract's files.
+func prepare(c *Config, input []byte) error {
+	for _, name := range []string{c.outputFile(), c.errorFile(), c.progressFile()} {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove what an earlier run of this container left: %w", err)
+		}
+	}
+	if err := os.WriteFile(c.inputFile(), input, 0o600); err != nil {
+		return fmt.Errorf("write the input: %w", err)
+	}
+	return nil
+}
+
+// workerEnviron is the worker's environment: the container's own, and the
+// names of the contract. PROCESS_ID and PROCESS_TYPE are the container's.
+func workerEnviron(c *Config, attempt int32, deadline time.Time) []string {
+	return append(c.Environ[:len(c.Environ):len(c.Environ)],
+		agentapi.EnvInputFile+"="+c.inputFile(),
+		agentapi.EnvOutputFile+"="+c.outputFile(),
+		agentapi.EnvErrorFile+"="+c.errorFile(),
+		agentapi.EnvProgressFile+"="+c.progressFile(),
+		agentapi.EnvAttempt+"="+strconv.Itoa(int(attempt)),
+		agentapi.EnvDeadline+"="+deadline.UTC().Format(time.RFC3339),
+	)
+}
+
+// readFile reads a file of at most limit bytes; a larger one only has its size
+// told. nil when there is none.
+func readFile(name string, limit int64) *file {
+	info, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return &file{err: err}
+	}
+	if !info.Mode().IsRegular() {
+		return &file{err: fmt.Errorf("%s is no regular file", name)}
+	}
+	f := &file{size: info.Size()}
+	if f.size <= limit {
+		f.content, f.err = os.ReadFile(name)
+	}
+	return f
+}
+
+// leave writes the receipt. Where that fails the delivery still stands.
+func leave(c *Config, r agentapi.Receipt) {
+	if err := os.WriteFile(c.TerminationLog, r.Encode(), 0o600); err != nil {
+		slog.Error("leave the receipt", "error", err)
+	}
+}

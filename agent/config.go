@@ -1,0 +1,83 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"procman.dev/procman/internal/agentapi"
+)
+
+// Config is what the agent is told by its pod.
+type Config struct {
+	// CollectorURL is the base URL of the operator's collector.
+	CollectorURL string
+	// TokenFile holds the token that proves which pod this is. It is read anew
+	// for each request, since the kubelet renews it.
+	TokenFile string
+	// TerminationLog is the file the receipt is left in.
+	TerminationLog string
+	// Dir holds the worker's four files.
+	Dir string
+	// Timeout bounds the worker's run.
+	Timeout time.Duration
+	// Grace is the time between SIGTERM and SIGKILL.
+	Grace time.Duration
+	// OutputLimit bounds the output, in bytes.
+	OutputLimit int64
+	// Command is the worker's program and arguments.
+	Command []string
+	// Environ is the worker's environment, without the agent's own settings.
+	Environ []string
+}
+
+func (c *Config) inputFile() string    { return filepath.Join(c.Dir, "input.json") }
+func (c *Config) outputFile() string   { return filepath.Join(c.Dir, "output.json") }
+func (c *Config) errorFile() string    { return filepath.Join(c.Dir, "error.json") }
+func (c *Config) progressFile() string { return filepath.Join(c.Dir, "progress") }
+
+// ParseConfig reads the settings from the environment and the worker's command
+// from args, after an optional "--". Every setting that is absent or not what
+// it should be is named in the error.
+func ParseConfig(args, environ []string) (Config, error) {
+	settings := map[string]string{}
+	c := Config{
+		TokenFile:      agentapi.TokenFile,
+		TerminationLog: agentapi.TerminationLog,
+		Dir:            agentapi.ProcessDir,
+	}
+	for _, entry := range environ {
+		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, agentapi.EnvPrefix) {
+			settings[name] = value
+		} else {
+			c.Environ = append(c.Environ, entry)
+		}
+	}
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:]
+	}
+	c.Command = args
+
+	var problems []error
+	number := func(name string) int64 {
+		n, err := strconv.ParseInt(settings[name], 10, 64)
+		if err != nil || n < 1 {
+			problems = append(problems, fmt.Errorf("%s is %q, expected a positive number", name, settings[name]))
+		}
+		return n
+	}
+	c.CollectorURL = strings.TrimSuffix(settings[agentapi.EnvCollectorURL], "/")
+	if c.CollectorURL == "" {
+		problems = append(problems, fmt.Errorf("%s is not set", agentapi.EnvCollectorURL))
+	}
+	c.Timeout = time.Duration(number(agentapi.EnvTimeoutSeconds)) * time.Second
+	c.Grace = time.Duration(number(agentapi.EnvGraceSeconds)) * time.Second
+	c.OutputLimit = number(agentapi.EnvOutputLimitBytes)
+	if len(c.Command) == 0 {
+		problems = append(problems, errors.New("no worker command, expected: agent -- COMMAND [ARGUMENT...]"))
+	}
+	return c, errors.Join(problems...)
+}

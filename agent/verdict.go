@@ -1,0 +1,155 @@
+package agent
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"procman.dev/procman/internal/agentapi"
+	"procman.dev/procman/internal/errorcode"
+	"procman.dev/procman/internal/strictjson"
+)
+
+// ending is everything about how a worker ended that the verdict rests on.
+type ending struct {
+	// startErr says that the command could not be started at all.
+	startErr error
+	// exitCode counts when signal is 0.
+	exitCode int
+	signal   syscall.Signal
+	// timedOut: the worker ran into its deadline, and was told to stop for it.
+	timedOut bool
+	// interrupted: the worker was told to stop from outside.
+	interrupted bool
+	// oomKills is how many processes the kernel ended for want of memory.
+	oomKills int64
+	// output and errorFile are what the worker left; nil when it left none.
+	output, errorFile *file
+	// stderr is the tail of what the worker wrote to standard error.
+	stderr string
+}
+
+// file is a file a worker left: its size in bytes and, when that was within
+// bounds, its content.
+type file struct {
+	size    int64
+	content []byte
+	err     error
+}
+
+// bounds are the limits a verdict quotes.
+type bounds struct {
+	timeout     time.Duration
+	outputLimit int64
+}
+
+// judge says what an ending means: the table of CONTRACT.md, section 2, "it
+// ends with". The worker's own word comes first, then what the kernel and the
+// clock say, then the exit code.
+func judge(e ending, b bounds) agentapi.Result {
+	switch {
+	case e.errorFile != nil:
+		return judgeErrorFile(e.errorFile)
+	case e.oomKills > 0:
+		return failed(errorcode.OutOfMemory, map[string]any{
+			"message": "the worker reached the memory limit of its type; raise spec.template.resources.limits.memory or send a smaller input",
+		})
+	case e.timedOut:
+		return failed(errorcode.DeadlineExceeded, map[string]any{
+			"timeoutSeconds": int64(b.timeout / time.Second),
+			"message":        "the worker ran longer than its type's timeoutSeconds",
+		})
+	case e.startErr != nil:
+		return failed(errorcode.WorkerFailed, map[string]any{
+			"message": "the worker's command could not be started: " + e.startErr.Error(),
+		})
+	case e.signal == 0 && e.exitCode == 0:
+		return judgeOutput(e.output, b)
+	}
+	details := map[string]any{}
+	if e.signal != 0 {
+		details["signal"] = signalName(e.signal)
+	} else {
+		details["exitCode"] = e.exitCode
+	}
+	if e.stderr != "" {
+		details["stderr"] = e.stderr
+	}
+	r := failed(errorcode.WorkerFailed, details)
+	r.Retry, r.Interrupted = true, e.interrupted
+	return r
+}
+
+func judgeOutput(f *file, b bounds) agentapi.Result {
+	if f == nil {
+		return failed(errorcode.OutputMissing, map[string]any{
+			"message": "the worker exited with 0 but left nothing in the file that PROCESS_OUTPUT_FILE names",
+		})
+	}
+	if f.err != nil {
+		return failed(errorcode.OutputInvalid, map[string]any{"message": "the output cannot be read: " + f.err.Error()})
+	}
+	if f.size > b.outputLimit {
+		return failed(errorcode.OutputTooLarge, map[string]any{"bytes": f.size, "maxBytes": b.outputLimit})
+	}
+	if err := strictjson.CheckObject(f.content); err != nil {
+		return failed(errorcode.OutputInvalid, notJSON(err))
+	}
+	return agentapi.Result{Output: string(f.content)}
+}
+
+// judgeErrorFile reads {"errorCode": "...", "errorDetails": {...}}. Both keys
+// keep to the contract, or the whole is OutputInvalid.
+func judgeErrorFile(f *file) agentapi.Result {
+	invalid := func(why string) agentapi.Result {
+		return failed(errorcode.OutputInvalid, map[string]any{"message": "the error file " + why})
+	}
+	if f.err != nil {
+		return invalid("cannot be read: " + f.err.Error())
+	}
+	if f.size > agentapi.MaxErrorDetailsBytes {
+		return invalid(fmt.Sprintf("has %d bytes, at most %d are kept", f.size, agentapi.MaxErrorDetailsBytes))
+	}
+	if err := strictjson.CheckObject(f.content); err != nil {
+		return failed(errorcode.OutputInvalid, notJSON(err))
+	}
+	var declared struct {
+		ErrorCode    any             `json:"errorCode"`
+		ErrorDetails json.RawMessage `json:"errorDetails"`
+	}
+	if err := json.Unmarshal(f.content, &declared); err != nil {
+		return invalid("is not a JSON object: " + err.Error())
+	}
+	code, ok := declared.ErrorCode.(string)
+	if !ok || !errorcode.Valid(code) {
+		return invalid("has no errorCode of the form [A-Za-z][A-Za-z0-9]{0,62}")
+	}
+	details := string(declared.ErrorDetails)
+	if details == "null" {
+		details = ""
+	}
+	if details != "" && details[0] != '{' {
+		return invalid("has errorDetails that are not an object")
+	}
+	return agentapi.Result{ErrorCode: code, ErrorDetails: details}
+}
+
+// notJSON tells a worker's author where the worker's JSON went wrong.
+func notJSON(err error) map[string]any {
+	details := map[string]any{"expected": map[string]any{"type": "object"}, "message": err.Error()}
+	if at, ok := errors.AsType[*strictjson.Error](err); ok {
+		details["offset"] = at.Offset
+		if at.At != "" {
+			details["at"] = at.At
+		}
+	}
+	return details
+}
+
+func failed(code string, details map[string]any) agentapi.Result {
+	// Strings, numbers and maps of them always encode.
+	text, _ := json.Marshal(details)
+	return agentapi.Result{ErrorCode: code, ErrorDetails: string(text)}
+}

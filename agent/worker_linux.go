@@ -1,0 +1,162 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// forwarded are the signals that a worker gets as if it were PID 1 itself.
+var forwarded = []os.Signal{
+	syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
+}
+
+// supervise runs the command until it ends and says how it did. It forwards
+// signals, stops the command at the deadline or when ctx ends (SIGTERM, then
+// SIGKILL after the grace period), reaps orphans as PID 1 has to, and ends
+// whatever the command leaves running.
+func supervise(ctx context.Context, c *Config, environ []string, deadline time.Time) ending {
+	// Never given back: the result has to be delivered even while the pod is
+	// being stopped, until the kubelet's SIGKILL.
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, forwarded...)
+
+	// Orphans of the worker become ours to reap even where we are not PID 1.
+	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+	oomBefore := oomKills()
+
+	stderr := &tail{}
+	pid, copied, err := start(c.Command, environ, io.MultiWriter(os.Stderr, stderr))
+	if err != nil {
+		return ending{startErr: err}
+	}
+	exited := make(chan unix.WaitStatus, 1)
+	go reap(pid, exited)
+
+	var e ending
+	var kill <-chan time.Time
+	stop := func(sig syscall.Signal) {
+		_ = syscall.Kill(-pid, sig)
+		if kill == nil {
+			kill = time.After(c.Grace)
+		}
+	}
+	timeout := time.NewTimer(time.Until(deadline))
+	defer timeout.Stop()
+	done := ctx.Done()
+	for running := true; running; {
+		select {
+		case status := <-exited:
+			running = false
+			if status.Signaled() {
+				e.signal = syscall.Signal(status.Signal())
+			} else {
+				e.exitCode = status.ExitStatus()
+			}
+		case sig := <-signals:
+			if sig == syscall.SIGTERM || sig == syscall.SIGINT {
+				e.interrupted = true
+				stop(sig.(syscall.Signal))
+			} else {
+				_ = syscall.Kill(pid, sig.(syscall.Signal))
+			}
+		case <-timeout.C:
+			e.timedOut = true
+			stop(syscall.SIGTERM)
+		case <-done:
+			done = nil
+			e.interrupted = true
+			stop(syscall.SIGTERM)
+		case <-kill:
+			_ = syscall.Kill(-pid, syscall.SIGKILL)
+		}
+	}
+	endDescendants(pid)
+	// With all writers gone the copy ends by itself; the bound is for a
+	// descendant that could not be killed.
+	select {
+	case <-copied:
+	case <-time.After(time.Second):
+	}
+	e.stderr = stderr.String()
+	e.oomKills = oomKills() - oomBefore
+	return e
+}
+
+// start starts the command in a process group of its own, with standard error
+// copied to w. copied is closed when the copy has ended.
+func start(command, environ []string, w io.Writer) (pid int, copied <-chan struct{}, err error) {
+	path, err := exec.LookPath(command[0])
+	if err != nil {
+		return 0, nil, err
+	}
+	r, pipe, err := os.Pipe()
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { _ = pipe.Close() }()
+	stdin, err := os.Open(os.DevNull)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { _ = stdin.Close() }()
+	// A core dump of a worker would hold a client's input.
+	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
+
+	process, err := os.StartProcess(path, command, &os.ProcAttr{
+		Env:   environ,
+		Files: []*os.File{stdin, os.Stdout, pipe},
+		Sys:   &syscall.SysProcAttr{Setpgid: true},
+	})
+	if err != nil {
+		_ = r.Close()
+		return 0, nil, err
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { _ = r.Close() }()
+		_, _ = io.Copy(w, r)
+	}()
+	return process.Pid, done, nil
+}
+
+// reap waits for every child until none is left, and passes on how pid ended.
+func reap(pid int, exited chan<- unix.WaitStatus) {
+	for {
+		var status unix.WaitStatus
+		child, err := unix.Wait4(-1, &status, 0, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return
+		case child == pid:
+			exited <- status
+		}
+	}
+}
+
+// endDescendants kills what the worker left running: as PID 1 everything else
+// in the container, otherwise its process group.
+func endDescendants(pid int) {
+	if os.Getpid() == 1 {
+		_ = syscall.Kill(-1, syscall.SIGKILL)
+		return
+	}
+	_ = syscall.Kill(-pid, syscall.SIGKILL)
+}
+
+// signalName is the name of a signal as people write it, such as SIGKILL.
+func signalName(s syscall.Signal) string {
+	if name := unix.SignalName(s); name != "" {
+		return name
+	}
+	return s.String()
+}

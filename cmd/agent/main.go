@@ -1,0 +1,49 @@
+// Command agent is PID 1 of a worker's container: agent -- COMMAND [ARGUMENT...].
+// "agent install FILE" copies the agent itself to FILE, for the init container
+// that brings it into images that do not hold it.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"procman.dev/procman/agent"
+	"procman.dev/procman/internal/agentapi"
+)
+
+func main() {
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)).With("from", "procman-agent"))
+	if len(os.Args) == 3 && os.Args[1] == "install" {
+		if err := install(os.Args[2]); err != nil {
+			slog.Error("install the agent", "error", err)
+			os.Exit(1)
+		}
+		return
+	}
+	config, err := agent.ParseConfig(os.Args[1:], os.Environ())
+	if err != nil {
+		slog.Error("read the settings", "error", err)
+		os.Exit(agentapi.ExitFinal)
+	}
+	os.Exit(agent.Run(context.Background(), config))
+}
+
+// install copies this very binary.
+func install(target string) error {
+	source, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = source.Close() }()
+	out, err := os.OpenFile(target, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, source); err != nil {
+		return fmt.Errorf("copy to %s: %w", target, err)
+	}
+	return out.Close()
+}

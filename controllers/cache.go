@@ -1,0 +1,79 @@
+package controllers
+
+import (
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"procman.dev/procman/api/v1alpha1"
+)
+
+// cachedInputBytes is the size of the largest input kept in the cache while its
+// Process is under way; larger ones are read live when asked for.
+const cachedInputBytes = 16 << 10
+
+// CacheOptions are the operator's caches: one namespace, only the Jobs and pods
+// of Processes, and of each object only what a controller looks at.
+func CacheOptions(namespace string) cache.Options {
+	ours, err := labels.NewRequirement(v1alpha1.LabelProcess, selection.Exists, nil)
+	if err != nil {
+		panic(err) // a constant label and a constant operator
+	}
+	selector := labels.NewSelector().Add(*ours)
+	return cache.Options{
+		DefaultNamespaces: map[string]cache.Config{namespace: {}},
+		ByObject: map[client.Object]cache.ByObject{
+			&v1alpha1.Process{}:     {Transform: leanProcess},
+			&v1alpha1.ProcessType{}: {Transform: withoutManagedFields},
+			&batchv1.Job{}:          {Label: selector, Transform: leanJob},
+			&corev1.Pod{}:           {Label: selector, Transform: leanPod},
+		},
+		ReaderFailOnMissingInformer: true,
+	}
+}
+
+// leanProcess drops the payloads: the output always, the input once nobody
+// will ask for it, or when it is large. An empty input in the cache means: read
+// it live.
+func leanProcess(o any) (any, error) {
+	if p, ok := o.(*v1alpha1.Process); ok {
+		p.ManagedFields = nil
+		p.Status.Output, p.Status.ErrorDetails = "", ""
+		if p.Finished() || len(p.Spec.Input) > cachedInputBytes {
+			p.Spec.Input = ""
+		}
+		if p.Annotations[corev1.LastAppliedConfigAnnotation] != "" {
+			delete(p.Annotations, corev1.LastAppliedConfigAnnotation)
+		}
+	}
+	return o, nil
+}
+
+// leanJob keeps what outcome looks at: metadata, the bound of attempts, status.
+func leanJob(o any) (any, error) {
+	if job, ok := o.(*batchv1.Job); ok {
+		job.ManagedFields = nil
+		job.Spec = batchv1.JobSpec{BackoffLimit: job.Spec.BackoffLimit}
+	}
+	return o, nil
+}
+
+// leanPod keeps metadata and status.
+func leanPod(o any) (any, error) {
+	if pod, ok := o.(*corev1.Pod); ok {
+		pod.ManagedFields = nil
+		pod.Spec = corev1.PodSpec{}
+	}
+	return o, nil
+}
+
+func withoutManagedFields(o any) (any, error) {
+	if m, ok := o.(metav1.Object); ok {
+		m.SetManagedFields(nil)
+	}
+	return o, nil
+}

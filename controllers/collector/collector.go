@@ -1,0 +1,204 @@
+// Package collector serves the agents: they fetch their process's input from it
+// and deliver progress and result to it. It runs on every replica of the
+// operator, leader or not.
+package collector
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/controllers/internal/terminal"
+	"procman.dev/procman/internal/agentapi"
+	"procman.dev/procman/internal/errorcode"
+	"procman.dev/procman/internal/strictjson"
+)
+
+// maxResultBytes bounds the body of a result: the largest output, escaped as a
+// JSON string at its worst, and the largest details.
+const maxResultBytes = 8 << 20
+
+// Options are what a collector needs.
+type Options struct {
+	// Client reads from the operator's caches and writes; Live reads past them.
+	Client client.Client
+	Live   client.Reader
+	Clock  clock.PassiveClock
+	// Namespace is where Processes, Jobs and pods live.
+	Namespace string
+	// ServiceAccount, in that namespace, is the workers' own.
+	ServiceAccount string
+}
+
+// Collector is the HTTP handler.
+type Collector struct {
+	authenticator authenticator
+	assignments   assignments
+	client        client.Client
+	live          client.Reader
+	writer        terminal.Writer
+	mux           *http.ServeMux
+}
+
+// New makes a collector.
+func New(o Options) *Collector {
+	c := &Collector{
+		authenticator: authenticator{
+			client:   o.Client,
+			clock:    o.Clock,
+			username: "system:serviceaccount:" + o.Namespace + ":" + o.ServiceAccount,
+		},
+		assignments: assignments{cached: o.Client, live: o.Live, namespace: o.Namespace},
+		client:      o.Client,
+		live:        o.Live,
+		writer:      terminal.Writer{Client: o.Client, Live: o.Live, Clock: o.Clock},
+		mux:         http.NewServeMux(),
+	}
+	c.mux.HandleFunc("GET "+agentapi.InputPath, c.assigned(c.input))
+	c.mux.HandleFunc("PUT "+agentapi.ResultPath, c.assigned(c.result))
+	c.mux.HandleFunc("PUT "+agentapi.ProgressPath, c.assigned(c.progress))
+	return c
+}
+
+// ServeHTTP serves agentapi's endpoints.
+func (c *Collector) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.mux.ServeHTTP(w, r) }
+
+// errBadRequest: the agent sent what no agent sends.
+var errBadRequest = errors.New("bad request")
+
+// assigned wraps a handler with what every request needs: who is asking, and
+// for which process. The asker learns the status code and no more.
+func (c *Collector) assigned(handle func(context.Context, *assignment, http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx := r.Context()
+		id, err := c.authenticator.authenticate(ctx, r)
+		if err == nil {
+			var a *assignment
+			if a, err = c.assignments.find(ctx, id); err == nil {
+				err = handle(ctx, a, w, r)
+			}
+		}
+		status := http.StatusOK
+		switch {
+		case err == nil:
+			return
+		case errors.Is(err, errUnauthenticated):
+			status = http.StatusUnauthorized
+		case errors.Is(err, errNotWanted), apierrors.IsNotFound(err):
+			status = http.StatusConflict
+		case errors.Is(err, errBadRequest):
+			status = http.StatusBadRequest
+		default:
+			status = http.StatusServiceUnavailable
+		}
+		logf.FromContext(ctx).WithName("collector").Info("request refused", "path", r.URL.Path, "pod", id.podName, "status", status, "cause", err.Error())
+		http.Error(w, http.StatusText(status), status)
+	}
+}
+
+// input answers with the process's input, byte for byte.
+func (c *Collector) input(ctx context.Context, a *assignment, w http.ResponseWriter, _ *http.Request) error {
+	process := a.process
+	if process.Spec.Input == "" { // too large for the cache
+		live := &v1alpha1.Process{}
+		if err := c.live.Get(ctx, client.ObjectKeyFromObject(process), live); err != nil {
+			return fmt.Errorf("read process: %w", err)
+		}
+		if live.UID != process.UID {
+			return fmt.Errorf("%w: process %s is another one", errNotWanted, process.Name)
+		}
+		process = live
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set(agentapi.HeaderAttempt, strconv.Itoa(int(a.attempt)))
+	_, _ = io.WriteString(w, process.Spec.Input)
+	return nil
+}
+
+// result commits what the attempt came to, unless a later attempt may do
+// better.
+func (c *Collector) result(ctx context.Context, a *assignment, w http.ResponseWriter, r *http.Request) error {
+	var result agentapi.Result
+	if err := decode(w, r, maxResultBytes, &result); err != nil {
+		return err
+	}
+	if err := check(&result); err != nil {
+		return err
+	}
+	result.Attempt = a.attempt
+	if result.Retry && (result.Interrupted || !a.last) {
+		return nil
+	}
+	return c.writer.Commit(ctx, a.process, result, a.job.Name)
+}
+
+// check says whether a result is one: whoever holds a worker's token may have
+// made it up.
+func check(r *agentapi.Result) error {
+	switch {
+	case r.Complete():
+		if err := strictjson.CheckObject([]byte(r.Output)); err != nil {
+			return fmt.Errorf("%w: output: %w", errBadRequest, err)
+		}
+	case !errorcode.Valid(r.ErrorCode):
+		return fmt.Errorf("%w: neither output nor errorCode", errBadRequest)
+	case r.ErrorDetails != "":
+		if err := strictjson.CheckObject([]byte(r.ErrorDetails)); err != nil || len(r.ErrorDetails) > agentapi.MaxErrorDetailsBytes {
+			return fmt.Errorf("%w: errorDetails", errBadRequest)
+		}
+	}
+	return nil
+}
+
+// progress shows how far the worker says it is.
+func (c *Collector) progress(ctx context.Context, a *assignment, w http.ResponseWriter, r *http.Request) error {
+	var progress agentapi.Progress
+	if err := decode(w, r, 1<<10, &progress); err != nil {
+		return err
+	}
+	if progress.PercentComplete < 0 || progress.PercentComplete > 100 {
+		return fmt.Errorf("%w: percentComplete %d", errBadRequest, progress.PercentComplete)
+	}
+	// No lock is needed: the schema keeps a finished process from changing, and
+	// the UID keeps another one of that name out of it.
+	patch := fmt.Sprintf(`{"metadata":{"uid":%q},"status":{"percentComplete":%d}}`, a.process.UID, progress.PercentComplete)
+	target := &v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{Name: a.process.Name, Namespace: a.process.Namespace}}
+	err := c.client.Status().Patch(ctx, target, client.RawPatch(types.MergePatchType, []byte(patch)))
+	if apierrors.IsInvalid(err) || apierrors.IsConflict(err) {
+		return fmt.Errorf("%w: process %s is over", errNotWanted, a.process.Name)
+	}
+	return err
+}
+
+// decode reads a JSON body of at most limit bytes.
+func decode(w http.ResponseWriter, r *http.Request, limit int64, into any) error {
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit)).Decode(into); err != nil {
+		return fmt.Errorf("%w: %w", errBadRequest, err)
+	}
+	return nil
+}
+
+// NewServer returns the HTTP server for a collector, all its bounds set.
+func NewServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+}

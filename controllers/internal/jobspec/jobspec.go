@@ -1,0 +1,202 @@
+// Package jobspec builds the Job that runs a Process's worker. It is one pure
+// function of the Process, its ProcessType and the operator's settings, and
+// the only place that shapes a pod. Nothing of a client's input gets into it.
+package jobspec
+
+import (
+	"strconv"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/internal/agentapi"
+)
+
+// WorkerContainer is the name of the container that runs the worker.
+const WorkerContainer = "worker"
+
+// workerUser is the user and group that workers run as.
+const workerUser int64 = 65532
+
+// Config is what the operator adds to every Job.
+type Config struct {
+	// AgentImage holds the agent at agentapi.AgentPath.
+	AgentImage string
+	// AgentDelivery is for types that do not say.
+	AgentDelivery v1alpha1.AgentDelivery
+	// CollectorURL is where agents find the collector.
+	CollectorURL string
+	// ServiceAccount is the workers' own, which has no rights.
+	ServiceAccount string
+	// GraceSeconds is what a worker gets between SIGTERM and SIGKILL.
+	GraceSeconds int32
+}
+
+// Build returns the Job of a Process. It has the Process's name, so that there
+// is one Job at most, and is owned by it, so that it goes with it.
+func Build(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) *batchv1.Job {
+	labels := map[string]string{v1alpha1.LabelProcess: p.Name, v1alpha1.LabelType: t.Name}
+	return &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:      p.Name,
+			Namespace: p.Namespace,
+			Labels:    labels,
+			Annotations: map[string]string{
+				v1alpha1.AnnotationStartTimeoutSeconds: strconv.Itoa(int(t.Spec.StartTimeoutSeconds)),
+			},
+			OwnerReferences: []metav1.OwnerReference{
+				*metav1.NewControllerRef(p, v1alpha1.GroupVersion.WithKind("Process")),
+			},
+		},
+		Spec: batchv1.JobSpec{
+			BackoffLimit:     new(t.Spec.Attempts - 1),
+			PodFailurePolicy: failurePolicy(),
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec:       pod(p, t, c),
+			},
+		},
+	}
+}
+
+// failurePolicy makes the Job end at once when the agent says so, and keeps
+// pods that the cluster itself ended from counting as the worker's attempts.
+func failurePolicy() *batchv1.PodFailurePolicy {
+	return &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{
+		{
+			Action: batchv1.PodFailurePolicyActionFailJob,
+			OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
+				ContainerName: new(WorkerContainer),
+				Operator:      batchv1.PodFailurePolicyOnExitCodesOpIn,
+				Values:        []int32{agentapi.ExitFinal},
+			},
+		},
+		{
+			Action: batchv1.PodFailurePolicyActionIgnore,
+			OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{
+				{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue},
+			},
+		},
+	}}
+}
+
+func pod(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) corev1.PodSpec {
+	// The agent keeps the time itself; this bound is for an agent that cannot.
+	longest := int64(t.Spec.StartTimeoutSeconds) + int64(t.Spec.TimeoutSeconds) +
+		int64(c.GraceSeconds) + int64(agentapi.DeliveryTimeout.Seconds())
+	spec := corev1.PodSpec{
+		RestartPolicy:                 corev1.RestartPolicyNever,
+		ServiceAccountName:            c.ServiceAccount,
+		AutomountServiceAccountToken:  new(false),
+		EnableServiceLinks:            new(false),
+		ActiveDeadlineSeconds:         new(longest),
+		TerminationGracePeriodSeconds: new(int64(c.GraceSeconds) + 5),
+		SecurityContext: &corev1.PodSecurityContext{
+			RunAsNonRoot:   new(true),
+			RunAsUser:      new(workerUser),
+			RunAsGroup:     new(workerUser),
+			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		},
+		Containers: []corev1.Container{worker(p, t, c)},
+		Volumes: []corev1.Volume{
+			{Name: "process", VolumeSource: emptyDir(2 * int64(t.MaxInputBytes()+t.MaxOutputBytes()))},
+			{Name: "tmp", VolumeSource: emptyDir(0)},
+			{Name: "token", VolumeSource: token()},
+		},
+	}
+	deliverAgent(&spec, t, c)
+	return spec
+}
+
+func worker(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) corev1.Container {
+	env := func(name, value string) corev1.EnvVar { return corev1.EnvVar{Name: name, Value: value} }
+	return corev1.Container{
+		Name:            WorkerContainer,
+		Image:           t.Spec.Image,
+		ImagePullPolicy: corev1.PullIfNotPresent,
+		Command:         append([]string{agentapi.AgentPath, "--"}, t.Spec.Command...),
+		Resources:       *t.Spec.Template.Resources.DeepCopy(),
+		SecurityContext: restricted(),
+		Env: []corev1.EnvVar{
+			env(agentapi.EnvProcessID, p.Name),
+			env(agentapi.EnvProcessType, t.Name),
+			env(agentapi.EnvCollectorURL, c.CollectorURL),
+			env(agentapi.EnvTimeoutSeconds, strconv.Itoa(int(t.Spec.TimeoutSeconds))),
+			env(agentapi.EnvGraceSeconds, strconv.Itoa(int(c.GraceSeconds))),
+			env(agentapi.EnvOutputLimitBytes, strconv.Itoa(t.MaxOutputBytes())),
+		},
+		VolumeMounts: []corev1.VolumeMount{
+			{Name: "process", MountPath: agentapi.ProcessDir},
+			{Name: "tmp", MountPath: "/tmp"},
+			{Name: "token", MountPath: "/var/run/procman", ReadOnly: true},
+		},
+	}
+}
+
+// deliverAgent puts the agent where the worker's container starts it from.
+func deliverAgent(spec *corev1.PodSpec, t *v1alpha1.ProcessType, c Config) {
+	delivery := t.Spec.Agent
+	if delivery == "" {
+		delivery = c.AgentDelivery
+	}
+	mount := corev1.VolumeMount{Name: "agent", MountPath: "/procman", ReadOnly: true}
+	var volume corev1.VolumeSource
+	switch delivery {
+	case v1alpha1.AgentEmbedded:
+		return
+	case v1alpha1.AgentImageVolume:
+		mount.SubPath = "procman"
+		volume.Image = &corev1.ImageVolumeSource{Reference: c.AgentImage, PullPolicy: corev1.PullIfNotPresent}
+	case v1alpha1.AgentInitContainer:
+		const target = "/target"
+		volume = emptyDir(64 << 20)
+		spec.InitContainers = []corev1.Container{{
+			Name:            "agent",
+			Image:           c.AgentImage,
+			ImagePullPolicy: corev1.PullIfNotPresent,
+			Command:         []string{agentapi.AgentPath, "install", target + "/agent"},
+			SecurityContext: restricted(),
+			Resources:       *t.Spec.Template.Resources.DeepCopy(),
+			VolumeMounts:    []corev1.VolumeMount{{Name: "agent", MountPath: target}},
+		}}
+	}
+	spec.Volumes = append(spec.Volumes, corev1.Volume{Name: "agent", VolumeSource: volume})
+	spec.Containers[0].VolumeMounts = append(spec.Containers[0].VolumeMounts, mount)
+}
+
+// restricted is what the Pod Security Standard of that name asks for, and a
+// root file system that stays as the image made it.
+func restricted() *corev1.SecurityContext {
+	return &corev1.SecurityContext{
+		AllowPrivilegeEscalation: new(false),
+		ReadOnlyRootFilesystem:   new(true),
+		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+	}
+}
+
+// emptyDir is a scratch directory of at most bytes, and at least a MiB; 0 is
+// unbounded.
+func emptyDir(bytes int64) corev1.VolumeSource {
+	source := &corev1.EmptyDirVolumeSource{}
+	if bytes > 0 {
+		source.SizeLimit = resource.NewQuantity(max(bytes, 1<<20), resource.BinarySI)
+	}
+	return corev1.VolumeSource{EmptyDir: source}
+}
+
+// token is the agent's proof of which pod it runs in: bound to the pod, good
+// for the collector alone.
+func token() corev1.VolumeSource {
+	return corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+		Sources: []corev1.VolumeProjection{{
+			ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
+				Audience:          agentapi.Audience,
+				ExpirationSeconds: new(int64(3600)),
+				Path:              "token",
+			},
+		}},
+	}}
+}

@@ -1,0 +1,136 @@
+package process
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/controllers/internal/jobspec"
+	"procman.dev/procman/internal/agentapi"
+	"procman.dev/procman/internal/errorcode"
+	"procman.dev/procman/internal/schema"
+)
+
+// typeGrace is how long a Process waits for a type that is not there: one
+// kubectl apply of both may bring the Process first.
+const typeGrace = 5 * time.Second
+
+// launch starts the Process's Job, or finishes the Process when it cannot be
+// started.
+func (r *Reconciler) launch(ctx context.Context, p *v1alpha1.Process) (reconcile.Result, error) {
+	processType := &v1alpha1.ProcessType{}
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: p.Spec.Type}, processType)
+	if apierrors.IsNotFound(err) {
+		if wait := p.CreationTimestamp.Add(typeGrace).Sub(r.Clock.Now()); wait > 0 {
+			return reconcile.Result{RequeueAfter: wait}, nil
+		}
+		return reconcile.Result{}, r.refuseType(ctx, p)
+	}
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("get process type: %w", err)
+	}
+	refusal, err := r.checkInput(ctx, p, processType)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if refusal != nil {
+		return reconcile.Result{}, r.finish(ctx, p, *refusal, "")
+	}
+	return reconcile.Result{}, r.createJob(ctx, p, processType)
+}
+
+// createJob creates the Job. That it exists already is fine when it is this
+// Process's: the cache is behind.
+func (r *Reconciler) createJob(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType) error {
+	err := r.Client.Create(ctx, jobspec.Build(p, t, r.Job))
+	switch {
+	case err == nil:
+		logf.FromContext(ctx).V(1).Info("job created", "type", t.Name)
+		return nil
+	case apierrors.IsAlreadyExists(err):
+		job := &batchv1.Job{}
+		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(p), job); err != nil {
+			return fmt.Errorf("get existing job: %w", err)
+		}
+		if metav1.IsControlledBy(job, p) {
+			return nil
+		}
+		return r.finish(ctx, p, nameTaken(), "")
+	case apierrors.IsInvalid(err):
+		return r.finish(ctx, p, failure(errorcode.LaunchRefused, map[string]any{
+			"message": "the cluster refused the worker's Job: " + err.Error(),
+		}), "")
+	}
+	return fmt.Errorf("create job: %w", err)
+}
+
+// checkInput validates the input of a Process against its type. One made over
+// HTTP has passed already; one made with kubectl is told here, in the same
+// words.
+func (r *Reconciler) checkInput(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType) (*agentapi.Result, error) {
+	input := p.Spec.Input
+	if input == "" { // too large for the cache
+		live := &v1alpha1.Process{}
+		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(p), live); err != nil {
+			return nil, fmt.Errorf("read process: %w", err)
+		}
+		input = live.Spec.Input
+	}
+	if len(input) > t.MaxInputBytes() {
+		return new(failure(errorcode.InputTooLarge, map[string]any{"in": "body", "at": "input", "expected": map[string]any{"maxBytes": t.MaxInputBytes()}})), nil
+	}
+	compiled, err := schema.Compile(t.Spec.InputSchema)
+	if err != nil {
+		return new(failure(errorcode.TypeNotAccepted, map[string]any{
+			"message": "the inputSchema of process type " + t.Name + " is not valid: " + err.Error(),
+		})), nil
+	}
+	if violation := compiled.Validate("input", []byte(input)); violation != nil {
+		details, err := json.Marshal(violation.Details)
+		if err != nil {
+			return nil, fmt.Errorf("encode violation: %w", err)
+		}
+		return &agentapi.Result{ErrorCode: violation.Code, ErrorDetails: string(details)}, nil
+	}
+	return nil, nil
+}
+
+// refuseType finishes a Process whose type does not exist, and names those that
+// do.
+func (r *Reconciler) refuseType(ctx context.Context, p *v1alpha1.Process) error {
+	var types v1alpha1.ProcessTypeList
+	if err := r.Client.List(ctx, &types, client.InNamespace(p.Namespace)); err != nil {
+		return fmt.Errorf("list process types: %w", err)
+	}
+	names := make([]string, 0, len(types.Items))
+	for i := range types.Items {
+		names = append(names, types.Items[i].Name)
+	}
+	slices.Sort(names)
+	return r.finish(ctx, p, failure(errorcode.InvalidInput, map[string]any{
+		"in": "spec", "at": "type", "expected": map[string]any{"enum": names},
+		"message": "there is no process type " + p.Spec.Type,
+	}), "")
+}
+
+func nameTaken() agentapi.Result {
+	return failure(errorcode.NameTaken, map[string]any{
+		"message": "a Job of the process's name exists that is not the process's; it was left alone",
+	})
+}
+
+func failure(code string, details map[string]any) agentapi.Result {
+	// Strings, numbers and maps of them always encode.
+	text, _ := json.Marshal(details)
+	return agentapi.Result{ErrorCode: code, ErrorDetails: string(text)}
+}

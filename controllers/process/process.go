@@ -1,0 +1,137 @@
+// Package process reconciles Processes: it launches the worker's Job, watches
+// over it, and finishes the Process when the cluster, rather than the worker's
+// agent, has the last word.
+package process
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/controllers/internal/jobspec"
+	"procman.dev/procman/controllers/internal/outcome"
+	"procman.dev/procman/controllers/internal/terminal"
+	"procman.dev/procman/internal/agentapi"
+)
+
+// Reconciler launches, observes and finishes.
+type Reconciler struct {
+	// Client reads from the caches and writes; Live reads past them.
+	Client client.Client
+	Live   client.Reader
+	Clock  clock.PassiveClock
+	Writer *terminal.Writer
+	Job    jobspec.Config
+}
+
+// Setup registers the controller. concurrency is how many Processes are worked
+// on at once.
+func (r *Reconciler) Setup(mgr manager.Manager, concurrency int) error {
+	toProcess := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
+		name := o.GetLabels()[v1alpha1.LabelProcess]
+		return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: o.GetNamespace(), Name: name}}}
+	})
+	return builder.ControllerManagedBy(mgr).
+		Named("process").
+		For(&v1alpha1.Process{}).
+		Owns(&batchv1.Job{}).
+		Watches(&corev1.Pod{}, toProcess).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: concurrency,
+			ReconciliationTimeout:   time.Minute,
+		}).
+		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+}
+
+// Reconcile moves one Process on. It returns an error for what is worth another
+// try, and otherwise when to look again, if time alone may change something.
+func (r *Reconciler) Reconcile(ctx context.Context, p *v1alpha1.Process) (reconcile.Result, error) {
+	if p.DeletionTimestamp != nil || p.Expired(r.Clock.Now()) {
+		return reconcile.Result{}, nil // the expiration controller's
+	}
+	job := &batchv1.Job{}
+	err := r.Client.Get(ctx, client.ObjectKeyFromObject(p), job)
+	switch {
+	case p.Finished():
+		return r.settle(ctx, p, job, err)
+	case apierrors.IsNotFound(err):
+		return r.launch(ctx, p)
+	case err != nil:
+		return reconcile.Result{}, fmt.Errorf("get job: %w", err)
+	case !metav1.IsControlledBy(job, p):
+		return reconcile.Result{}, r.finish(ctx, p, nameTaken(), "")
+	}
+	return r.observe(ctx, p, job)
+}
+
+// observe finishes the Process if its Job and pods say so.
+func (r *Reconciler) observe(ctx context.Context, p *v1alpha1.Process, job *batchv1.Job) (reconcile.Result, error) {
+	var pods corev1.PodList
+	err := r.Client.List(ctx, &pods, client.InNamespace(p.Namespace), client.MatchingLabels{v1alpha1.LabelProcess: p.Name})
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("list pods: %w", err)
+	}
+	now := r.Clock.Now()
+	decision := outcome.Decide(job, pods.Items, now)
+	if decision.Result != nil {
+		return reconcile.Result{}, r.finish(ctx, p, *decision.Result, job.Name)
+	}
+	if !decision.RecheckAt.IsZero() {
+		return reconcile.Result{RequeueAfter: max(decision.RecheckAt.Sub(now), time.Millisecond)}, nil
+	}
+	return reconcile.Result{}, nil
+}
+
+// settleTime is how long the Job of a Process in error has to end by itself, as
+// it does when the agent delivered the error: its pod and logs then remain.
+const settleTime = 30 * time.Second
+
+// settle ends what still runs for a Process in error: a retry, a pod that waits
+// for its image.
+func (r *Reconciler) settle(ctx context.Context, p *v1alpha1.Process, job *batchv1.Job, err error) (reconcile.Result, error) {
+	if apierrors.IsNotFound(err) {
+		return reconcile.Result{}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("get job: %w", err)
+	}
+	if p.Status.State != v1alpha1.StateError || !metav1.IsControlledBy(job, p) || job.DeletionTimestamp != nil || ended(job) {
+		return reconcile.Result{}, nil
+	}
+	if wait := p.Status.CompletionTime.Add(settleTime).Sub(r.Clock.Now()); wait > 0 {
+		return reconcile.Result{RequeueAfter: wait}, nil
+	}
+	err = r.Client.Delete(ctx, job, client.Preconditions{UID: &job.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	if err = client.IgnoreNotFound(err); err != nil && !apierrors.IsConflict(err) {
+		return reconcile.Result{}, fmt.Errorf("delete job: %w", err)
+	}
+	return reconcile.Result{}, nil
+}
+
+// ended says whether the Job is over or about to be.
+func ended(job *batchv1.Job) bool {
+	for _, c := range job.Status.Conditions {
+		if c.Status == corev1.ConditionTrue && (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed || c.Type == batchv1.JobFailureTarget) {
+			return true
+		}
+	}
+	return false
+}
+
+// finish gives the Process its terminal status; one that is gone needs none.
+func (r *Reconciler) finish(ctx context.Context, p *v1alpha1.Process, result agentapi.Result, jobName string) error {
+	return client.IgnoreNotFound(r.Writer.Commit(ctx, p, result, jobName))
+}

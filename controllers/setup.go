@@ -1,0 +1,78 @@
+// Package controllers puts the operator together: which controllers there are,
+// what they share, and what their caches hold.
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/controllers/collector"
+	"procman.dev/procman/controllers/expiration"
+	"procman.dev/procman/controllers/internal/jobspec"
+	"procman.dev/procman/controllers/internal/terminal"
+	"procman.dev/procman/controllers/process"
+	"procman.dev/procman/controllers/processtype"
+)
+
+// JobConfig is what the operator adds to every worker's Job.
+type JobConfig = jobspec.Config
+
+// Options are the operator's settings.
+type Options struct {
+	// Namespace is where Processes, ProcessTypes and Jobs live.
+	Namespace string
+	// Job is what is added to every Job.
+	Job JobConfig
+	// Concurrency is how many Processes each controller works on at once.
+	Concurrency int
+	// CollectorListener is where agents are served.
+	CollectorListener net.Listener
+	// Clock is the real one, but for tests.
+	Clock clock.PassiveClock
+}
+
+// Setup registers everything with a manager that was made with CacheOptions.
+func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
+	// The controllers would ask for these, but on the leader alone; the
+	// collector needs them on every replica.
+	for _, kind := range []client.Object{&v1alpha1.Process{}, &v1alpha1.ProcessType{}, &batchv1.Job{}, &corev1.Pod{}} {
+		if _, err := mgr.GetCache().GetInformer(ctx, kind, cache.BlockUntilSynced(false)); err != nil {
+			return fmt.Errorf("get informer of %T: %w", kind, err)
+		}
+	}
+	c, live := mgr.GetClient(), mgr.GetAPIReader()
+	writer := &terminal.Writer{Client: c, Live: live, Clock: o.Clock}
+
+	processes := &process.Reconciler{Client: c, Live: live, Clock: o.Clock, Writer: writer, Job: o.Job}
+	if err := processes.Setup(mgr, o.Concurrency); err != nil {
+		return fmt.Errorf("set up process controller: %w", err)
+	}
+	expirations := &expiration.Reconciler{Client: c, Clock: o.Clock}
+	if err := expirations.Setup(mgr, o.Concurrency); err != nil {
+		return fmt.Errorf("set up expiration controller: %w", err)
+	}
+	processTypes := &processtype.Reconciler{Client: c, Clock: o.Clock}
+	if err := processTypes.Setup(mgr); err != nil {
+		return fmt.Errorf("set up process type controller: %w", err)
+	}
+	handler := collector.New(collector.Options{
+		Client: c, Live: live, Clock: o.Clock,
+		Namespace: o.Namespace, ServiceAccount: o.Job.ServiceAccount,
+	})
+	// A manager.Server without OnlyServeWhenLeader runs on every replica.
+	if err := mgr.Add(&manager.Server{
+		Name: "collector", Server: collector.NewServer(handler), Listener: o.CollectorListener,
+	}); err != nil {
+		return fmt.Errorf("add collector: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package schema
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+
+	"procman.dev/procman/internal/strictjson"
+)
+
+// node is a schema ready to be held against values.
+type node struct {
+	props *apiextensionsv1.JSONSchemaProps
+
+	// spine is the same place in the structural schema. Nodes inside allOf,
+	// anyOf, oneOf and not have none: they restrict values, and neither give
+	// them a type nor make properties known.
+	spine *structural.Structural
+
+	enum       map[string]bool // canonical values; nil: any
+	pattern    *regexp.Regexp
+	format     string // "" where Kubernetes checks none
+	properties map[string]*node
+	additional *node // of properties not named
+	anyKey     bool  // properties not named are allowed; without additional, they hold anything
+	items      *node
+	allOf      []*node
+	anyOf      []*node
+	oneOf      []*node
+	not        *node
+	rules      []rule
+}
+
+// all is the node together with everything that its allOf adds.
+func (n *node) all() []*node {
+	nodes := []*node{n}
+	for _, a := range n.allOf {
+		nodes = append(nodes, a.all()...)
+	}
+	return nodes
+}
+
+// place is where in the schema the builder is.
+type place struct {
+	at string
+	// open: an array above keeps the unknown properties of its items, as
+	// x-kubernetes-preserve-unknown-fields on it means.
+	open bool
+}
+
+func (p place) keyword(name string) place { return place{at: keyword(p.at, name)} }
+func (p place) key(key string) place      { return place{at: strictjson.Key(p.at, key)} }
+func (p place) index(i int) place         { return place{at: strictjson.Index(p.at, i)} }
+func (p place) inherit(open bool) place   { p.open = open; return p }
+
+// keyword is the place of a keyword that exists, which needs no quoting.
+func keyword(at, name string) string {
+	if at == "" {
+		return name
+	}
+	return at + "." + name
+}
+
+// builder makes nodes and gathers what is wrong on the way.
+type builder struct {
+	errs []error
+}
+
+func (b *builder) fail(at place, format string, args ...any) {
+	b.errs = append(b.errs, fmt.Errorf("%s: %w", at.at, fmt.Errorf(format, args...)))
+}
+
+// node builds the node for props, which spine mirrors; spine is nil inside
+// allOf, anyOf, oneOf and not.
+func (b *builder) node(props *apiextensionsv1.JSONSchemaProps, spine *structural.Structural, at place) *node {
+	n := &node{props: props, spine: spine, properties: map[string]*node{}}
+	b.values(n, at)
+	if spine != nil {
+		b.structure(n, at)
+	} else {
+		b.restrictions(n, at)
+	}
+	for i := range props.AllOf {
+		n.allOf = append(n.allOf, b.node(&props.AllOf[i], nil, at.keyword("allOf").index(i)))
+	}
+	for i := range props.AnyOf {
+		n.anyOf = append(n.anyOf, b.node(&props.AnyOf[i], nil, at.keyword("anyOf").index(i)))
+	}
+	for i := range props.OneOf {
+		n.oneOf = append(n.oneOf, b.node(&props.OneOf[i], nil, at.keyword("oneOf").index(i)))
+	}
+	if props.Not != nil {
+		n.not = b.node(props.Not, nil, at.keyword("not"))
+	}
+	return n
+}
+
+// values builds what is about the value itself.
+func (b *builder) values(n *node, at place) {
+	if n.props.Enum != nil {
+		n.enum = map[string]bool{}
+	}
+	for i, e := range n.props.Enum {
+		v, err := decode(e.Raw)
+		if err != nil {
+			b.fail(at.keyword("enum").index(i), "read the value: %w", err)
+		}
+		n.enum[v.canonical()] = true
+	}
+	if n.props.Pattern != "" {
+		pattern, err := regexp.Compile(n.props.Pattern)
+		if err != nil {
+			b.fail(at.keyword("pattern"), "%w", err)
+		}
+		n.pattern = pattern
+	}
+	if knownFormat(n.props.Format) {
+		n.format = n.props.Format
+	}
+	if m := n.props.MultipleOf; m != nil && *m <= 0 {
+		b.fail(at.keyword("multipleOf"), "must be above 0")
+	}
+}
+
+// structure builds the part of a node that gives values their shape.
+func (b *builder) structure(n *node, at place) {
+	preserve := n.props.XPreserveUnknownFields != nil && *n.props.XPreserveUnknownFields
+	n.anyKey = preserve || at.open
+	if n.props.XEmbeddedResource {
+		b.fail(at.keyword("x-kubernetes-embedded-resource"), "an input holds no Kubernetes resources")
+	}
+	if isListMap(n.props) && len(n.props.XListMapKeys) == 0 {
+		b.fail(at.keyword("x-kubernetes-list-type"), "map needs x-kubernetes-list-map-keys")
+	}
+	for _, key := range slices.Sorted(maps.Keys(n.props.Properties)) {
+		inner, innerSpine := n.props.Properties[key], n.spine.Properties[key]
+		n.properties[key] = b.node(&inner, &innerSpine, at.keyword("properties").key(key))
+	}
+	if a := n.props.AdditionalProperties; a != nil && a.Schema != nil {
+		n.additional = b.node(a.Schema, n.spine.AdditionalProperties.Structural, at.keyword("additionalProperties"))
+		n.anyKey = true
+	} else if a != nil && a.Allows {
+		n.anyKey = true
+	}
+	if n.props.Items != nil && n.props.Items.Schema != nil {
+		n.items = b.node(n.props.Items.Schema, n.spine.Items, at.keyword("items").inherit(n.anyKey))
+	}
+	b.rules(n, at)
+}
+
+// restrictions builds the properties and items of a node without a spine.
+func (b *builder) restrictions(n *node, at place) {
+	for _, key := range slices.Sorted(maps.Keys(n.props.Properties)) {
+		inner := n.props.Properties[key]
+		n.properties[key] = b.node(&inner, nil, at.keyword("properties").key(key))
+	}
+	if n.props.Items != nil && n.props.Items.Schema != nil {
+		n.items = b.node(n.props.Items.Schema, nil, at.keyword("items"))
+	}
+}
+
+func isListMap(p *apiextensionsv1.JSONSchemaProps) bool {
+	return p.XListType != nil && *p.XListType == "map"
+}
+
+func isSet(p *apiextensionsv1.JSONSchemaProps) bool {
+	return p.UniqueItems || p.XListType != nil && *p.XListType == "set"
+}

@@ -1,0 +1,61 @@
+package strictjson
+
+import (
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// maxKeyBytes is how much of a key a path shows. With MaxDepth it keeps every
+// path, and so every errorDetails, well below 64 KiB whatever a client sends.
+const maxKeyBytes = 128
+
+// Key returns the path of the member key of the object at path: path.key, or
+// path["odd key"] when key is not a plain identifier (a letter or underscore,
+// then letters, digits and underscores, all ASCII). Of a key longer than 128
+// bytes the path shows the beginning, followed by "…".
+func Key(path, key string) string {
+	if plain(key) {
+		if path == "" {
+			return key
+		}
+		return path + "." + key
+	}
+	quoted, err := jsontext.AppendQuote(nil, cut(key))
+	if err != nil {
+		quoted = []byte(`"…"`) // not reached: cut leaves valid UTF-8 valid
+	}
+	return path + "[" + string(quoted) + "]"
+}
+
+// Index returns the path of element i, from 0, of the array at path: path[i].
+func Index(path string, i int) string {
+	return path + "[" + strconv.Itoa(i) + "]"
+}
+
+func plain(key string) bool {
+	if key == "" || len(key) > maxKeyBytes {
+		return false
+	}
+	for i := range len(key) {
+		switch b := key[i]; {
+		case b == '_', 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z':
+		case '0' <= b && b <= '9' && i > 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func cut(key string) string {
+	if len(key) <= maxKeyBytes {
+		return key
+	}
+	end := maxKeyBytes
+	for !utf8.RuneStart(key[end]) {
+		end--
+	}
+	return key[:end] + "…"
+}
