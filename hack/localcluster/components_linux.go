@@ -1,0 +1,187 @@
+package main
+
+import (
+	"crypto/tls"
+	"embed"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"text/template"
+	"time"
+)
+
+// configs are the components' configuration files, as templates over settings.
+//
+//go:embed config
+var configs embed.FS
+
+// settings are what the templates need to know.
+type settings struct {
+	Dir, CNI, Runc, PodCIDR, DNSIP, Cgroup string
+}
+
+// writeConfigs writes all that the components read: certificates, kubeconfigs,
+// configuration files.
+func (c *cluster) writeConfigs() error {
+	for _, dir := range []string{"logs", "cni", "pod-logs", "volume-plugins", "kubelet", "etcd"} {
+		if err := os.MkdirAll(c.file(dir), 0o700); err != nil {
+			return fmt.Errorf("make directory: %w", err)
+		}
+	}
+	if err := c.writeCertificates(); err != nil {
+		return err
+	}
+	runc, err := exec.LookPath("runc")
+	if err != nil {
+		return fmt.Errorf("find runc: %w", err)
+	}
+	s := settings{
+		Dir: c.dir, CNI: filepath.Dir(binaryPath("bridge")), Runc: runc,
+		PodCIDR: podCIDR, DNSIP: dnsIP, Cgroup: c.cgroup(),
+	}
+	for source, target := range map[string]string{
+		"containerd.toml": "containerd.toml",
+		"kubelet.yaml":    "kubelet.yaml",
+		"cni.conflist":    "cni/procman.conflist",
+	} {
+		t := template.Must(template.ParseFS(configs, "config/"+source))
+		file, err := os.Create(c.file(target))
+		if err != nil {
+			return fmt.Errorf("write %s: %w", target, err)
+		}
+		if err := t.Execute(file, s); err != nil {
+			return fmt.Errorf("write %s: %w", target, err)
+		}
+		if err := file.Close(); err != nil {
+			return fmt.Errorf("write %s: %w", target, err)
+		}
+	}
+	// Pods with dnsPolicy Default get this; there is nothing to ask outside.
+	return os.WriteFile(c.file("resolv.conf"), []byte("nameserver 127.0.0.1\n"), 0o644)
+}
+
+// writeCertificates makes the authority, each component's identity, and the
+// kubeconfigs that use them.
+func (c *cluster) writeCertificates() error {
+	ca, err := openAuthority(c.file("pki"))
+	if err != nil {
+		return err
+	}
+	for _, identity := range []struct {
+		name, user string
+		groups     []string
+		hosts      []string
+	}{
+		{"etcd", "etcd", nil, []string{"localhost", "127.0.0.1"}},
+		{"apiserver", "kube-apiserver", nil, []string{
+			"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+			"localhost", "127.0.0.1", c.nodeIP(), serviceIP,
+		}},
+		{"apiserver-kubelet", "kube-apiserver-kubelet-client", []string{"system:masters"}, nil},
+		{"admin", "procman-admin", []string{"system:masters"}, nil},
+		{"kube-controller-manager", "system:kube-controller-manager", nil, []string{"localhost", "127.0.0.1"}},
+		{"kube-scheduler", "system:kube-scheduler", nil, []string{"localhost", "127.0.0.1"}},
+		{"kube-proxy", "system:kube-proxy", nil, nil},
+		{"kubelet", "system:node:" + c.nodeName(), []string{"system:nodes"}, []string{c.nodeName(), c.nodeIP(), "127.0.0.1"}},
+		{"service-account", "service-account", nil, nil},
+	} {
+		if err := ca.issue(identity.name, identity.user, identity.groups, identity.hosts...); err != nil {
+			return err
+		}
+	}
+	for _, user := range []string{"kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"} {
+		if err := c.writeKubeconfig(c.file(user+".kubeconfig"), user); err != nil {
+			return err
+		}
+	}
+	return c.writeKubeconfig(c.kubeconfig(), "admin")
+}
+
+// components are the programs of the node, in no order: each waits for what it
+// needs.
+func (c *cluster) components() []component {
+	pki := func(name string) string { return c.file("pki", name) }
+	kubeconfig := func(name string) string { return "--kubeconfig=" + c.file(name+".kubeconfig") }
+	return []component{
+		{name: "etcd", args: []string{
+			binaryPath("etcd"), "--name=default", "--data-dir=" + c.file("etcd", "data"),
+			"--listen-client-urls=https://127.0.0.1:2379", "--advertise-client-urls=https://127.0.0.1:2379",
+			"--listen-peer-urls=https://127.0.0.1:2380", "--initial-advertise-peer-urls=https://127.0.0.1:2380",
+			"--initial-cluster=default=https://127.0.0.1:2380",
+			"--client-cert-auth", "--trusted-ca-file=" + pki("ca.crt"), "--cert-file=" + pki("etcd.crt"), "--key-file=" + pki("etcd.key"),
+			"--peer-client-cert-auth", "--peer-trusted-ca-file=" + pki("ca.crt"), "--peer-cert-file=" + pki("etcd.crt"), "--peer-key-file=" + pki("etcd.key"),
+			"--log-level=warn",
+		}},
+		{name: "kube-apiserver", args: []string{
+			binaryPath("kube-apiserver"),
+			"--advertise-address=" + c.nodeIP(), "--secure-port=6443",
+			"--etcd-servers=https://127.0.0.1:2379", "--etcd-cafile=" + pki("ca.crt"), "--etcd-certfile=" + pki("etcd.crt"), "--etcd-keyfile=" + pki("etcd.key"),
+			"--tls-cert-file=" + pki("apiserver.crt"), "--tls-private-key-file=" + pki("apiserver.key"), "--client-ca-file=" + pki("ca.crt"),
+			"--kubelet-client-certificate=" + pki("apiserver-kubelet.crt"), "--kubelet-client-key=" + pki("apiserver-kubelet.key"),
+			"--kubelet-certificate-authority=" + pki("ca.crt"), "--kubelet-preferred-address-types=InternalIP",
+			"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+			"--service-account-key-file=" + pki("service-account.crt"), "--service-account-signing-key-file=" + pki("service-account.key"),
+			"--service-cluster-ip-range=" + serviceCIDR,
+			"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
+			"--allow-privileged", "--profiling=false",
+		}},
+		{name: "kube-controller-manager", ready: c.apiReady(), args: []string{
+			binaryPath("kube-controller-manager"), kubeconfig("kube-controller-manager"),
+			"--authentication-kubeconfig=" + c.file("kube-controller-manager.kubeconfig"), "--authorization-kubeconfig=" + c.file("kube-controller-manager.kubeconfig"),
+			"--root-ca-file=" + pki("ca.crt"), "--service-account-private-key-file=" + pki("service-account.key"), "--use-service-account-credentials",
+			"--cluster-signing-cert-file=" + pki("ca.crt"), "--cluster-signing-key-file=" + pki("ca.key"),
+			"--tls-cert-file=" + pki("kube-controller-manager.crt"), "--tls-private-key-file=" + pki("kube-controller-manager.key"),
+			"--leader-elect=false",
+		}},
+		{name: "kube-scheduler", ready: c.apiReady(), args: []string{
+			binaryPath("kube-scheduler"), kubeconfig("kube-scheduler"),
+			"--authentication-kubeconfig=" + c.file("kube-scheduler.kubeconfig"), "--authorization-kubeconfig=" + c.file("kube-scheduler.kubeconfig"),
+			"--tls-cert-file=" + pki("kube-scheduler.crt"), "--tls-private-key-file=" + pki("kube-scheduler.key"),
+			"--leader-elect=false",
+		}},
+		{name: "containerd", args: []string{binaryPath("containerd"), "--config", c.file("containerd.toml"), "--log-level", "warn"},
+			env: []string{"PATH=" + filepath.Dir(binaryPath("containerd")) + ":" + os.Getenv("PATH")}},
+		{name: "kubelet", ready: both(c.containerdReady, c.apiReady()), args: []string{
+			binaryPath("kubelet"), kubeconfig("kubelet"), "--config=" + c.file("kubelet.yaml"), "--root-dir=" + c.file("kubelet"),
+			"--hostname-override=" + c.nodeName(), "--node-ip=" + c.nodeIP(),
+		}},
+		{name: "kube-proxy", ready: c.apiReady(), args: []string{
+			binaryPath("kube-proxy"), kubeconfig("kube-proxy"), "--proxy-mode=nftables", "--hostname-override=" + c.nodeName(),
+			"--cluster-cidr=" + podCIDR, "--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0", "--conntrack-tcp-timeout-close-wait=0",
+		}},
+	}
+}
+
+// apiReady says whether the API server answers. It asks as the API server's own
+// client would, and trusts this cluster's authority only.
+func (c *cluster) apiReady() func() bool {
+	var client *http.Client
+	return func() bool {
+		if client == nil {
+			pair, err := tls.LoadX509KeyPair(c.file("pki", "admin.crt"), c.file("pki", "admin.key"))
+			if err != nil {
+				return false
+			}
+			roots := certPool(c.file("pki", "ca.crt"))
+			client = &http.Client{
+				Timeout:   2 * time.Second,
+				Transport: &http.Transport{TLSClientConfig: &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: roots}},
+			}
+		}
+		response, err := client.Get("https://" + c.nodeIP() + ":6443/readyz")
+		if err != nil {
+			return false
+		}
+		_ = response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	}
+}
+
+func (c *cluster) containerdReady() bool {
+	_, err := os.Stat(c.file("containerd.sock"))
+	return err == nil
+}
+
+func both(a, b func() bool) func() bool { return func() bool { return a() && b() } }

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// runNode is the process that a cluster lives and dies with. It stays on this
+// machine's side: it makes the node's namespaces by starting "init" in them,
+// joins the two networks, and serves the forwarded ports. When it ends, however
+// it ends, the kernel ends everything in the namespaces.
+func runNode(o options) error {
+	c, err := open(o.name)
+	if err != nil {
+		return err
+	}
+	if _, err := tryLock(c.file("node.lock")); err != nil {
+		return fmt.Errorf("another node process of cluster %s is running: %w", c.name, err)
+	}
+	if err := c.makeCgroups(); err != nil {
+		return err
+	}
+	waiting, networkReady, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	initProcess := exec.Command(self, "init", "--name", c.name)
+	initProcess.Stdout, initProcess.Stderr = os.Stdout, os.Stderr
+	initProcess.Stdin = waiting // closed once the network is there
+	initProcess.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	if err := startLocked(initProcess); err != nil {
+		return fmt.Errorf("start the node's init: %w", err)
+	}
+	if err := c.connect(initProcess.Process.Pid); err != nil {
+		_ = initProcess.Process.Kill()
+		return err
+	}
+	_ = networkReady.Close()
+	if err := c.Forwards.serve(c.nodeIP()); err != nil {
+		_ = initProcess.Process.Kill()
+		return err
+	}
+	c.PID, c.StartTime = os.Getpid(), startTime(os.Getpid())
+	if err := c.save(); err != nil {
+		_ = initProcess.Process.Kill()
+		return err
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		<-stop
+		_ = initProcess.Process.Kill()
+	}()
+	return initProcess.Wait()
+}
+
+// startLocked starts a command from a thread that stays: the kernel ties
+// Pdeathsig to the thread that started the child, not to the process.
+func startLocked(cmd *exec.Cmd) error {
+	started := make(chan error)
+	go func() {
+		// Never unlocked, and never returning: the thread lasts as we do.
+		runtime.LockOSThread()
+		started <- cmd.Start()
+		select {}
+	}()
+	return <-started
+}
+
+// connect joins this machine's network and the node's by a pair of interfaces.
+// It goes away with the node's network namespace.
+func (c *cluster) connect(pid int) error {
+	_ = run("ip", "link", "del", c.link()) // a leftover's namespace may live a moment longer
+	node := fmt.Sprint(pid)
+	for _, command := range []string{
+		"ip link add " + c.link() + " type veth peer name eth0 netns " + node,
+		"ip addr add " + c.hostIP() + "/30 dev " + c.link(),
+		"ip link set " + c.link() + " up",
+	} {
+		if err := run(strings.Fields(command)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run runs a command and quotes what it said when it fails.
+func run(command ...string) error {
+	output, err := exec.Command(command[0], command[1:]...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", strings.Join(command, " "), err, strings.TrimSpace(string(output)))
+	}
+	return nil
+}
+
+// requireRoot says what is missing where the cluster cannot run.
+func requireRoot() error {
+	if os.Geteuid() != 0 {
+		return errUnsupported
+	}
+	return nil
+}
+
+// debianPackages are what comes from Debian, by the program looked for.
+var debianPackages = map[string]string{
+	"runc": "runc", "nft": "nftables", "conntrack": "conntrack", "ip": "iproute2",
+}
+
+// installPackages installs what is missing of them.
+func installPackages() error {
+	var missing []string
+	for program, name := range debianPackages {
+		if _, err := exec.LookPath(program); err != nil {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return fmt.Errorf("missing on this machine, and there is no apt-get to install it: %s", strings.Join(missing, ", "))
+	}
+	fmt.Println("installing Debian packages:", strings.Join(missing, " "))
+	if err := run("apt-get", "update", "-qq"); err != nil {
+		fmt.Println("  going on with the package lists that are there:", errors.Unwrap(err))
+	}
+	install := append([]string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq", "--no-install-recommends"}, missing...)
+	return run(install...)
+}
