@@ -48,7 +48,7 @@ func up(o options) error {
 		if c.Forwards.String() != o.forwards.String() && len(o.forwards) > 0 {
 			return fmt.Errorf("cluster %s is up with --forward %s; run down first to change it", c.name, c.Forwards)
 		}
-		if err := c.waitReady(); err != nil {
+		if err := c.waitReady(time.Time{}); err != nil {
 			return err
 		}
 		fmt.Printf("cluster %s is up (KUBECONFIG=%s)\n", c.name, c.kubeconfig())
@@ -88,6 +88,7 @@ func (c *cluster) start(f forwards) error {
 	if err != nil {
 		return err
 	}
+	started := time.Now()
 	if err := c.spawnNode(); err != nil {
 		return err
 	}
@@ -99,7 +100,7 @@ func (c *cluster) start(f forwards) error {
 			return err
 		}
 	}
-	if err := c.waitReady(); err != nil {
+	if err := c.waitReady(started); err != nil {
 		return c.explain(err)
 	}
 	return nil
@@ -142,7 +143,10 @@ func (c *cluster) spawnNode() error {
 
 // waitReady waits until the API server answers, the node takes pods and DNS
 // works.
-func (c *cluster) waitReady() error {
+//
+// What the API server says of node and pods from before since is from before the
+// node's start, and does not count.
+func (c *cluster) waitReady(since time.Time) error {
 	if err := waitFor("the API server", readyTimeout, c.apiReady()); err != nil {
 		return err
 	}
@@ -157,18 +161,29 @@ func (c *cluster) waitReady() error {
 	if err := c.kubectl("apply", "--filename", manifest); err != nil {
 		return err
 	}
-	if err := waitFor("the node", readyTimeout, func() bool {
-		return c.kubectl("wait", "--for=condition=Ready", "node/"+c.nodeName(), "--timeout=1s") == nil
-	}); err != nil {
-		return err
-	}
-	err = c.kubectl("rollout", "status", "deployment/coredns", "--namespace=kube-system", "--timeout="+readyTimeout.String())
-	if err != nil {
+	if err := waitFor("CoreDNS", readyTimeout, func() bool { return c.dnsReady(since) }); err != nil {
 		return err
 	}
 	return waitFor("the service account default", readyTimeout, func() bool {
 		return c.kubectl("get", "serviceaccount/default", "--namespace=default") == nil
 	})
+}
+
+// dnsReady says whether a pod of CoreDNS became ready at since or later.
+func (c *cluster) dnsReady(since time.Time) bool {
+	output, err := exec.Command(binaryPath("kubectl"), "--kubeconfig", c.kubeconfig(), "get", "pods", "--namespace=kube-system", "--selector=k8s-app=kube-dns",
+		"--output", `jsonpath={range .items[*]}{range .status.conditions[?(@.type=="Ready")]}{.status}={.lastTransitionTime}{"\n"}{end}{end}`).Output()
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(output)) {
+		at, ok := strings.CutPrefix(strings.TrimSpace(line), "True=")
+		became, err := time.Parse(time.RFC3339, at)
+		if ok && err == nil && !became.Before(since.Truncate(time.Second)) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *cluster) kubectl(args ...string) error {
