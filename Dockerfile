@@ -1,0 +1,22 @@
+# The release images: docker build --target operator|apiserver|agent .
+FROM golang:1.26-bookworm AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o /out/ ./cmd/operator ./cmd/apiserver ./cmd/agent
+
+FROM scratch AS operator
+COPY --from=build /out/operator /operator
+USER 65532:65532
+ENTRYPOINT ["/operator"]
+
+FROM scratch AS apiserver
+COPY --from=build /out/apiserver /apiserver
+USER 65532:65532
+ENTRYPOINT ["/apiserver"]
+
+FROM scratch AS agent
+COPY --from=build /out/agent /procman/agent
+USER 65532:65532
+ENTRYPOINT ["/procman/agent"]

@@ -1,0 +1,97 @@
+package apiserver
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+
+	"procman.dev/procman/internal/schema"
+	"procman.dev/procman/internal/strictjson"
+)
+
+// envelopeBytes is what a request's body may hold beyond the largest input of
+// its type: {"input":} and white space around. The input itself is held against
+// its own limit once it is cut out.
+const envelopeBytes = 1024
+
+const jsonType = "application/json"
+
+// readBody returns the body of a request whose input may have up to maxInput
+// bytes. A body that says to be longer is refused unread, any other as soon as
+// it turns out to be longer.
+func readBody(w http.ResponseWriter, r *http.Request, maxInput int) ([]byte, error) {
+	if !isJSON(r.Header) {
+		return nil, unsupportedMediaType.failure().with("Accept-Post", jsonType)
+	}
+	limit := int64(maxInput) + envelopeBytes
+	if r.ContentLength > limit {
+		return nil, tooLarge("", maxInput)
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, tooLarge("", maxInput)
+	}
+	if err != nil {
+		// The client broke off, was too slow, or sent chunks that are none.
+		return nil, &failure{cause: invalidInput, details: schema.Details{In: "body"}, log: fmt.Errorf("read the body: %w", err)}
+	}
+	return data, nil
+}
+
+// isJSON says whether the header announces plain JSON; its charset parameter is
+// of no matter, since JSON has one encoding (RFC 8259, section 8.1).
+func isJSON(h http.Header) bool {
+	if encoding := h.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return false
+	}
+	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return media == jsonType && (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter))
+}
+
+// inputIn cuts the input out of a request's body and holds it against the type.
+// The input is returned as it was sent, byte for byte.
+func inputIn(data []byte, maxInput int, s *schema.Schema) ([]byte, error) {
+	if err := strictjson.CheckObject(data); err != nil {
+		details := schema.Details{In: "body"}
+		if e, ok := errors.AsType[*strictjson.Error](err); ok {
+			details.At = e.At
+		}
+		return nil, invalidInput.at(details)
+	}
+	members, err := strictjson.Members(data)
+	if err != nil {
+		return nil, internal(fmt.Errorf("slice the body: %w", err))
+	}
+	var input []byte
+	for _, m := range members {
+		if m.Name == "input" {
+			input = m.Raw
+		}
+	}
+	if input == nil {
+		return nil, missingInput.at(schema.Details{In: "body", At: "input"})
+	}
+	for _, m := range members {
+		if m.Name != "input" {
+			return nil, unrecognizedInput.at(schema.Details{In: "body", At: strictjson.Key("", m.Name)})
+		}
+		if len(input) > maxInput {
+			return nil, tooLarge("input", maxInput)
+		}
+		if violation := s.Validate("input", input); violation != nil {
+			return nil, violated(violation)
+		}
+	}
+	return input, nil
+}
+
+// tooLarge is the failure of a body, or of the input at a place in it. What it
+// names is always the limit of the input, which is the type's to set.
+func tooLarge(at string, maxInput int) *failure {
+	expected := fmt.Appendf(nil, `{"maxBytes":%d}`, maxInput)
+	details := schema.Details{In: "body", At: at, Expected: json.RawMessage(expected)}
+	return inputTooLarge.at(details).with("Connection", "close") // rather than read the rest
+}

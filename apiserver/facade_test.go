@@ -1,0 +1,220 @@
+package apiserver_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr/funcr"
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	testingclock "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/apiserver"
+	"procman.dev/procman/apiserver/processid"
+)
+
+const namespace = "work"
+
+var epoch = time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
+
+// facade is a running Server with all that it looks at.
+type facade struct {
+	*testing.T
+	url      string
+	cache    client.Client // what the informer knows
+	live     client.Client // what the API server has
+	types    *apiserver.Types
+	ring     *processid.Ring
+	clock    *testingclock.FakeClock
+	metrics  *prometheus.Registry
+	log      lines
+	creates  atomic.Int32 // calls of create
+	gets     atomic.Int32 // live reads
+	onCreate func(call int32, create func() error) error
+	onGet    func() error
+}
+
+// lines is a log.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) add(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.WriteString(line + "\n")
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func newFacade(t *testing.T) *facade {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	ring, err := processid.NewRing([]byte(strings.Repeat("k", processid.MinKeyBytes)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &facade{
+		T: t, types: apiserver.NewTypes(), ring: ring, clock: testingclock.NewFakeClock(epoch.Add(250 * time.Millisecond)), metrics: prometheus.NewRegistry(),
+		onCreate: func(_ int32, create func() error) error { return create() },
+		onGet:    func() error { return nil },
+	}
+	f.cache = fake.NewClientBuilder().WithScheme(scheme).Build()
+	f.live = fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
+			obj.SetCreationTimestamp(metav1.NewTime(f.clock.Now().Truncate(time.Second)))
+			return f.onCreate(f.creates.Add(1), func() error { return c.Create(ctx, obj, opts...) })
+		},
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+			f.gets.Add(1)
+			if err := f.onGet(); err != nil {
+				return err
+			}
+			return c.Get(ctx, key, obj, opts...)
+		},
+	}).Build()
+	s, err := apiserver.New(apiserver.Options{
+		Namespace: namespace, Cache: f.cache, Live: f.live, Types: f.types, Ring: ring, Clock: f.clock, Metrics: f.metrics,
+		Log:    funcr.NewJSON(f.log.add, funcr.Options{Verbosity: 1}),
+		Sunset: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	f.url = server.URL
+	f.register("ocr", 0, func(pt *v1alpha1.ProcessType) {
+		pt.Spec.Aliases = []string{"ocrReaders"}
+		pt.Spec.Limits.InputBytes = 256
+		pt.Spec.InputSchema = &apiextensionsv1.JSON{Raw: []byte(`{"type":"object","required":["source"],"properties":{
+			"source":{"type":"string"},"language":{"type":"string","enum":["eng"]},
+			"low":{"type":"integer"},"high":{"type":"integer"},
+			"pages":{"type":"array","items":{"type":"object","required":["dpi"],"properties":{"dpi":{"type":"integer","minimum":1}}}}},
+			"x-kubernetes-validations":[{"rule":"!has(self.low) || self.low < self.high","message":"low must be below high"}]}`)}
+	})
+	f.register("echo", 1, func(pt *v1alpha1.ProcessType) { pt.Spec.LifetimeSeconds = 60 })
+	return f
+}
+
+// register adds a type, created so many seconds after the epoch.
+func (f *facade) register(name string, created int, change func(*v1alpha1.ProcessType)) {
+	pt := &v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{
+		Name: name, Namespace: namespace, UID: types.UID("uid-" + name), Generation: 1,
+		CreationTimestamp: metav1.NewTime(epoch.Add(time.Duration(created) * time.Second)),
+	}}
+	change(pt)
+	f.types.OnAdd(pt, false)
+}
+
+// process is a Process of type echo created at the epoch, known to the informer
+// and the API server alike unless it is given elsewhere.
+func (f *facade) process(name string, change func(*v1alpha1.Process), in ...client.Client) {
+	f.Helper()
+	p := &v1alpha1.Process{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, CreationTimestamp: metav1.NewTime(epoch)},
+		Spec:       v1alpha1.ProcessSpec{Type: "echo", LifetimeSeconds: 60, Input: `{"a": 1.0}`},
+	}
+	change(p)
+	if len(in) == 0 {
+		in = []client.Client{f.cache}
+	}
+	for _, c := range in {
+		if err := c.Create(f.Context(), p.DeepCopy()); err != nil {
+			f.Fatal(err)
+		}
+	}
+}
+
+type response struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// do sends a request and checks what holds for every response.
+func (f *facade) do(method, path string, body io.Reader, header map[string]string) response {
+	f.Helper()
+	req, err := http.NewRequestWithContext(f.Context(), method, f.url+path, body)
+	if err != nil {
+		f.Fatal(err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for name, value := range header {
+		req.Header.Set(name, value)
+	}
+	noRedirects := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := noRedirects.Do(req)
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	data, err := io.ReadAll(res.Body)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		f.Fatal(err)
+	}
+	if got := res.Header.Get("Content-Type"); got != "application/json" {
+		f.Errorf("%s %s: Content-Type %q", method, path, got)
+	}
+	if res.Header.Get("X-Request-Id") == "" || res.Header.Get("Cache-Control") != "private, no-cache" {
+		f.Errorf("%s %s: X-Request-Id or Cache-Control is wrong: %v", method, path, res.Header)
+	}
+	return response{status: res.StatusCode, header: res.Header, body: string(data)}
+}
+
+func (f *facade) post(path, body string) response {
+	f.Helper()
+	return f.do(http.MethodPost, path, strings.NewReader(body), nil)
+}
+
+func (f *facade) get(path string) response {
+	f.Helper()
+	return f.do(http.MethodGet, path, nil, nil)
+}
+
+// want compares a response's status and its exact body.
+func (f *facade) want(got response, status int, body string) {
+	f.Helper()
+	if got.status != status {
+		f.Errorf("status %d, want %d", got.status, status)
+	}
+	if diff := cmp.Diff(body, got.body); diff != "" {
+		f.Errorf("body (-want +got):\n%s", diff)
+	}
+}
+
+// idOf is the processId in a body.
+func (f *facade) idOf(res response) string {
+	f.Helper()
+	_, rest, ok := strings.Cut(res.body, `{"processId":"`)
+	if !ok || len(rest) < processid.Length {
+		f.Fatalf("no processId in %s", res.body)
+	}
+	return rest[:processid.Length]
+}

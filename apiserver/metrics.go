@@ -1,0 +1,61 @@
+package apiserver
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics count what is served. Every label comes from a closed set: the routes,
+// the methods of HTTP, and the statuses of the table of errors.
+type metrics struct {
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	alias    *prometheus.CounterVec
+}
+
+func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "procman_http_requests_total",
+			Help: "Requests served, by route, method and status.",
+		}, []string{"route", "method", "status"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "procman_http_request_duration_seconds",
+			Help:    "How long requests took, by route and method.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}, []string{"route", "method"}),
+		alias: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "procman_http_deprecated_requests_total",
+			Help: "Requests that came by the deprecated alias /v4, by route and method.",
+		}, []string{"route", "method"}),
+	}
+	if registerer == nil {
+		return m, nil
+	}
+	for _, c := range []prometheus.Collector{m.requests, m.duration, m.alias} {
+		if err := registerer.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func (m *metrics) observe(method string, x *exchange, elapsed time.Duration, alias bool) {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+	default:
+		method = "other"
+	}
+	route := x.route
+	if route == "" {
+		route = "none"
+	}
+	m.requests.WithLabelValues(route, method, strconv.Itoa(x.status)).Inc()
+	m.duration.WithLabelValues(route, method).Observe(elapsed.Seconds())
+	if alias {
+		m.alias.WithLabelValues(route, method).Inc()
+	}
+}

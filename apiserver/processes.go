@@ -1,0 +1,63 @@
+package apiserver
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/internal/schema"
+)
+
+// createProcess serves POST /v1/processes/{type}: it checks the input against
+// the type, makes the Process, and answers when it is durable.
+func (s *Server) createProcess(w http.ResponseWriter, r *http.Request) error {
+	pt := s.types.lookup(r.PathValue("type"))
+	if pt == nil {
+		return s.unknownType()
+	}
+	data, err := readBody(w, r, pt.MaxInputBytes())
+	if err != nil {
+		return err
+	}
+	inputSchema, err := pt.inputSchema()
+	if err != nil {
+		return internal(fmt.Errorf("compile input schema of process type %s: %w", pt.Name, err))
+	}
+	input, err := inputIn(data, pt.MaxInputBytes(), inputSchema)
+	if err != nil {
+		return err
+	}
+	created, err := s.store.create(r.Context(), s.newProcess(pt, input))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Location", "/v1/processes/"+pt.Name+"/"+created.Name)
+	return reply(w, http.StatusOK, accepted(created))
+}
+
+// newProcess is the Process for an input that has been checked. The expiry in
+// its id is by our clock, and so at most off from that of the object, which is
+// by the API server's clock, by the difference between the two.
+func (s *Server) newProcess(pt *processType, input []byte) *v1alpha1.Process {
+	lifetime := pt.lifetimeSeconds()
+	expiry := s.clock.Now().Truncate(time.Second).Add(time.Duration(lifetime) * time.Second)
+	return &v1alpha1.Process{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.store.namespace, Name: s.ring.New(pt.Name, expiry)},
+		Spec:       v1alpha1.ProcessSpec{Type: pt.Name, LifetimeSeconds: lifetime, Input: string(input)},
+	}
+}
+
+// unknownType is the failure of a POST to a type that is not registered. A type
+// registered a moment ago may not be known yet: the informer is milliseconds
+// behind, and asking the API server would let anyone load it with made-up names.
+func (s *Server) unknownType() error {
+	expected, err := json.Marshal(map[string][]string{"enum": append([]string{}, s.types.names()...)})
+	if err != nil {
+		return internal(fmt.Errorf("list the process types: %w", err))
+	}
+	return invalidInput.at(schema.Details{In: "path", At: "processType", Expected: expected})
+}

@@ -1,0 +1,262 @@
+package apiserver_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"procman.dev/procman/api/v1alpha1"
+)
+
+// Every row of the contract's table of POST that is about the request.
+func TestPostIsRefused(t *testing.T) {
+	refused := func(code, details string) string {
+		return `{"errorCode":"` + code + `","errorDetails":` + details + `}`
+	}
+	const inBody = `{"in":"body"}`
+	tests := map[string]struct {
+		path, body string
+		status     int
+		want       string
+	}{
+		"no input":                {"ocr", `{}`, 480, refused("MissingInput", `{"in":"body","at":"input"}`)},
+		"no input, but another":   {"ocr", `{"output":{}}`, 480, refused("MissingInput", `{"in":"body","at":"input"}`)},
+		"missing property":        {"ocr", `{"input":{}}`, 480, refused("MissingInput", `{"in":"body","at":"input.source"}`)},
+		"missing property, alias": {"ocrReaders/", `{"input":{}}`, 480, refused("MissingInput", `{"in":"body","at":"input.source"}`)},
+		"missing deep inside":     {"ocr", `{"input":{"source":"x","pages":[{"dpi":1},{}]}}`, 480, refused("MissingInput", `{"in":"body","at":"input.pages[1].dpi"}`)},
+		"unknown beside input":    {"ocr", `{"a b":1,"input":{}}`, 480, refused("UnrecognizedInput", `{"in":"body","at":"[\"a b\"]"}`)},
+		"unknown after input":     {"echo", `{"input":{},"webhook":1}`, 480, refused("UnrecognizedInput", `{"in":"body","at":"webhook"}`)},
+		"input before unknown":    {"ocr", `{"input":{},"webhook":1}`, 480, refused("MissingInput", `{"in":"body","at":"input.source"}`)},
+		"unknown in input":        {"ocr", `{"input":{"source":"x","langage":"eng"}}`, 480, refused("UnrecognizedInput", `{"in":"body","at":"input.langage"}`)},
+		"wrong type":              {"ocr", `{"input":{"source":5}}`, 480, refused("InvalidInput", `{"in":"body","at":"input.source","expected":{"type":"string"}}`)},
+		"not in enum":             {"ocr", `{"input":{"source":"x","language":"tlh"}}`, 480, refused("InvalidInput", `{"in":"body","at":"input.language","expected":{"enum":["eng"]}}`)},
+		"out of range":            {"ocr", `{"input":{"source":"x","pages":[{"dpi":0}]}}`, 480, refused("InvalidInput", `{"in":"body","at":"input.pages[0].dpi","expected":{"type":"integer","minimum":1}}`)},
+		"rule":                    {"ocr", `{"input":{"source":"x","low":2,"high":1}}`, 480, refused("InvalidInput", `{"in":"body","at":"input","expected":{"rule":"!has(self.low) || self.low < self.high","message":"low must be below high"}}`)},
+		"input is null":           {"echo", `{"input":null}`, 480, refused("InvalidInput", `{"in":"body","at":"input","expected":{"type":"object"}}`)},
+		"input is an array":       {"echo", `{"input":[]}`, 480, refused("InvalidInput", `{"in":"body","at":"input","expected":{"type":"object"}}`)},
+		"empty body":              {"ocr", ``, 480, refused("InvalidInput", inBody)},
+		"malformed":               {"ocr", `{"input":{"source":}}`, 480, refused("InvalidInput", `{"in":"body","at":"input.source"}`)},
+		"cut off":                 {"ocr", `{"input":{"source":"x"}`, 480, refused("InvalidInput", inBody)},
+		"not an object":           {"ocr", `[{"input":{}}]`, 480, refused("InvalidInput", inBody)},
+		"two objects":             {"ocr", `{"input":{}}{}`, 480, refused("InvalidInput", inBody)},
+		"duplicate keys":          {"ocr", `{"input":{"source":"x","source":"x"}}`, 480, refused("InvalidInput", `{"in":"body","at":"input.source"}`)},
+		"duplicate input":         {"echo", `{"input":{},"input":{}}`, 480, refused("InvalidInput", `{"in":"body","at":"input"}`)},
+		"invalid UTF-8":           {"echo", "{\"input\":{\"a\":\"\xff\"}}", 480, refused("InvalidInput", `{"in":"body","at":"input.a"}`)},
+		"infinite number":         {"echo", `{"input":{"a":1e999}}`, 480, refused("InvalidInput", `{"in":"body","at":"input.a"}`)},
+		"NUL":                     {"echo", `{"input":{"a":"\u0000"}}`, 480, refused("InvalidInput", `{"in":"body","at":"input.a"}`)},
+		"too deep":                {"echo", `{"input":` + strings.Repeat(`{"a":`, 63) + `{}` + strings.Repeat(`}`, 64), 480, refused("InvalidInput", `{"in":"body","at":"input`+strings.Repeat(".a", 63)+`"}`)},
+		"unknown type":            {"ocrreaders", `{"input":{}}`, 480, refused("InvalidInput", `{"in":"path","at":"processType","expected":{"enum":["echo","ocr","ocrReaders"]}}`)},
+		"input over its limit":    {"ocr", `{"input":{"source":"` + strings.Repeat("x", 245) + `"}}`, 413, refused("InputTooLarge", `{"in":"body","at":"input","expected":{"maxBytes":256}}`)},
+		"body over its limit":     {"ocr", `{"input":{"source":"` + strings.Repeat("x", 1300) + `"}}`, 413, refused("InputTooLarge", `{"in":"body","expected":{"maxBytes":256}}`)},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newFacade(t)
+			f.want(f.post("/v1/processes/"+tc.path, tc.body), tc.status, tc.want)
+			if got := f.creates.Load(); got != 0 {
+				t.Errorf("%d creates, want none", got)
+			}
+		})
+	}
+}
+
+func TestPost(t *testing.T) {
+	tests := map[string]struct{ path, typeName, body, input string }{
+		"plain":           {"/v1/processes/echo", "echo", `{"input":{}}`, `{}`},
+		"byte for byte":   {"/v1/processes/echo", "echo", "{ \"input\" :\n {\"z\":1.0, \"a\": 12345678901234567890,\t\"\\u00e9<&\":[ 1e5,-0 ]}\n}", "{\"z\":1.0, \"a\": 12345678901234567890,\t\"\\u00e9<&\":[ 1e5,-0 ]}"},
+		"trailing slash":  {"/v1/processes/echo/", "echo", `{"input":{"a":null}}`, `{"a":null}`},
+		"alias of a type": {"/v1/processes/ocrReaders/", "ocr", `{"input":{"source":"x"}}`, `{"source":"x"}`},
+		"deprecated path": {"/v4/processes/echo/", "echo", `{"input":{}}`, `{}`},
+		"at the limit":    {"/v1/processes/ocr", "ocr", `{"input":{"source":"` + strings.Repeat("x", 243) + `"}}`, `{"source":"` + strings.Repeat("x", 243) + `"}`},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newFacade(t)
+			got := f.post(tc.path, tc.body)
+			id := f.idOf(got)
+			expiry, lifetime := "2026-05-06T07:09:09.000Z", int32(60)
+			if tc.typeName == "ocr" {
+				expiry, lifetime = "2026-05-06T07:28:09.000Z", 1200
+			}
+			f.want(got, 200, `{"processId":"`+id+`","state":"processing","expirationDateTime":"`+expiry+`","input":`+tc.input+`}`)
+			if want := "/v1/processes/" + tc.typeName + "/" + id; got.header.Get("Content-Location") != want {
+				t.Errorf("Content-Location %q, want %q", got.header.Get("Content-Location"), want)
+			}
+			var p v1alpha1.Process
+			if err := f.live.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: id}, &p); err != nil {
+				t.Fatal(err)
+			}
+			if want := (v1alpha1.ProcessSpec{Type: tc.typeName, LifetimeSeconds: lifetime, Input: tc.input}); p.Spec != want {
+				t.Errorf("spec %+v, want %+v", p.Spec, want)
+			}
+			if expiry, ok := f.ring.Verify(tc.typeName, id); !ok || !expiry.Equal(p.ExpirationTime()) {
+				t.Errorf("the id expires at %v (%t), the process at %v", expiry, ok, p.ExpirationTime())
+			}
+		})
+	}
+}
+
+func TestMediaType(t *testing.T) {
+	const refused = `{"errorCode":"UnsupportedMediaType"}`
+	tests := map[string]struct {
+		header map[string]string
+		status int
+	}{
+		"charset":           {map[string]string{"Content-Type": "application/json; charset=utf-8"}, 200},
+		"odd charset, case": {map[string]string{"Content-Type": `Application/JSON;charset="ISO-8859-1"`}, 200},
+		"unknown parameter": {map[string]string{"Content-Type": "application/json; version=1; x"}, 200},
+		"none":              {map[string]string{"Content-Type": ""}, 415},
+		"form":              {map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, 415},
+		"text":              {map[string]string{"Content-Type": "text/plain; application/json"}, 415},
+		"patch":             {map[string]string{"Content-Type": "application/merge-patch+json"}, 415},
+		"compressed":        {map[string]string{"Content-Encoding": "gzip"}, 415},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newFacade(t)
+			got := f.do("POST", "/v1/processes/echo", strings.NewReader(`{"input":{}}`), tc.header)
+			if tc.status == 415 {
+				f.want(got, 415, refused)
+			}
+			if got.status != tc.status || (got.header.Get("Accept-Post") == "application/json") != (tc.status == 415) {
+				t.Errorf("status %d, Accept-Post %q", got.status, got.header.Get("Accept-Post"))
+			}
+		})
+	}
+}
+
+// endless is a body that is never done; it counts what was taken of it.
+type endless struct{ taken atomic.Int64 }
+
+func (e *endless) Read(p []byte) (int, error) {
+	e.taken.Add(int64(len(p)))
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
+
+func TestLimitHoldsForChunks(t *testing.T) {
+	f := newFacade(t)
+	body := &endless{}
+	f.want(f.do("POST", "/v1/processes/ocr", io.LimitReader(body, 64<<20), nil), 413, `{"errorCode":"InputTooLarge","errorDetails":{"in":"body","expected":{"maxBytes":256}}}`)
+	if taken := body.taken.Load(); taken > 16<<20 {
+		t.Errorf("%d bytes were taken", taken)
+	}
+}
+
+func TestCreateFails(t *testing.T) {
+	processes := schema.GroupResource{Group: "procman.dev", Resource: "processes"}
+	const busy = `{"errorCode":"TooManyRequests"}`
+	quota := fmt.Errorf("exceeded quota: procman, requested: count/processes=1, used: 5, limited: 5")
+	tests := map[string]struct {
+		err        error
+		status     int
+		body       string
+		retryAfter string
+		calls      int32
+	}{
+		"quota":                  {apierrors.NewForbidden(processes, "x", quota), 429, busy, "1", 1},
+		"overload":               {apierrors.NewTooManyRequests("slow down", 3), 429, busy, "3", 1},
+		"forbidden":              {apierrors.NewForbidden(processes, "x", errors.New("RBAC")), 580, failed, "", 1},
+		"namespace is gone":      {apierrors.NewNotFound(processes, "x"), 580, failed, "", 1},
+		"no answer, ever":        {context.DeadlineExceeded, 580, failed, "", 3},
+		"unavailable throughout": {apierrors.NewServiceUnavailable("starting"), 580, failed, "", 3},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newFacade(t)
+			f.onCreate = func(int32, func() error) error { return tc.err }
+			got := f.post("/v1/processes/echo", `{"input":{}}`)
+			f.want(got, tc.status, tc.body)
+			if got.header.Get("Retry-After") != tc.retryAfter || f.creates.Load() != tc.calls {
+				t.Errorf("Retry-After %q after %d calls, want %q after %d", got.header.Get("Retry-After"), f.creates.Load(), tc.retryAfter, tc.calls)
+			}
+			if log := strings.ReplaceAll(f.log.String(), `\"`, `"`); !strings.Contains(log, tc.err.Error()) {
+				t.Errorf("the log lacks the cause:\n%s", f.log.String())
+			}
+		})
+	}
+}
+
+// The API server made the Process but its answer was lost: the client gets its
+// 200, and there is one Process.
+func TestLostAnswerOfACreate(t *testing.T) {
+	for name, lost := range map[string]error{"connection": io.ErrUnexpectedEOF, "timeout": apierrors.NewTimeoutError("late", 0)} {
+		t.Run(name, func(t *testing.T) {
+			f := newFacade(t)
+			f.onCreate = func(call int32, create func() error) error {
+				if err := create(); err != nil || call > 1 {
+					return err
+				}
+				return lost
+			}
+			got := f.post("/v1/processes/echo", `{"input":{"a":1}}`)
+			f.want(got, 200, `{"processId":"`+f.idOf(got)+`","state":"processing",`+expires+`,"input":{"a":1}}`)
+			var all v1alpha1.ProcessList
+			if err := f.live.List(t.Context(), &all); err != nil || len(all.Items) != 1 {
+				t.Errorf("%d processes, %v, want 1", len(all.Items), err)
+			}
+		})
+	}
+}
+
+func TestBrokenSchemaIsOurs(t *testing.T) {
+	f := newFacade(t)
+	f.register("broken", 2, func(pt *v1alpha1.ProcessType) {
+		pt.Spec.InputSchema = &apiextensionsv1.JSON{Raw: []byte(`{"type":"object","minimun":1}`)}
+	})
+	f.want(f.post("/v1/processes/broken", `{"input":{}}`), 580, failed)
+	if !strings.Contains(f.log.String(), "process type broken: minimun: there is no such keyword") {
+		t.Errorf("the log lacks the cause:\n%s", f.log.String())
+	}
+}
+
+// Aliases: names beat them, the older type keeps them, and they come and go.
+func TestTypesComeAndGo(t *testing.T) {
+	f := newFacade(t)
+	location := func(name string) string {
+		got := f.post("/v1/processes/"+name, `{"input":{}}`).header.Get("Content-Location")
+		return strings.TrimPrefix(got, "/v1/processes/")
+	}
+	claim := func(pt *v1alpha1.ProcessType) { pt.Spec.Aliases = []string{"echo", "shared"} }
+	f.register("younger", 9, claim)
+	f.register("older", 5, claim)
+	for name, want := range map[string]string{"shared": "older/", "echo": "echo/", "younger": "younger/"} {
+		if got := location(name); !strings.HasPrefix(got, want) {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+	older := &v1alpha1.ProcessType{}
+	older.Name = "older"
+	f.types.OnDelete(older)
+	if got := location("shared"); !strings.HasPrefix(got, "younger/") {
+		t.Errorf("shared is %s after older is gone, want younger/", got)
+	}
+	changed := &v1alpha1.ProcessType{}
+	changed.Name, changed.UID, changed.Generation = "younger", "uid-younger", 2
+	changed.Spec.InputSchema = &apiextensionsv1.JSON{Raw: []byte(`{"type":"object","required":["a"]}`)}
+	f.types.OnUpdate(nil, changed)
+	f.want(f.post("/v1/processes/younger", `{"input":{}}`), 480, `{"errorCode":"MissingInput","errorDetails":{"in":"body","at":"input.a"}}`)
+	f.want(f.post("/v1/processes/older", `{"input":{}}`), 480, `{"errorCode":"InvalidInput","errorDetails":{"in":"path","at":"processType","expected":{"enum":["echo","ocr","ocrReaders","younger"]}}}`)
+}
+
+func TestNoTypesAtAll(t *testing.T) {
+	f := newFacade(t)
+	for _, name := range []string{"ocr", "echo"} {
+		gone := &v1alpha1.ProcessType{}
+		gone.Name = name
+		f.types.OnDelete(gone)
+	}
+	f.want(f.do(http.MethodPost, "/v1/processes/ocr", nil, nil), 480, `{"errorCode":"InvalidInput","errorDetails":{"in":"path","at":"processType","expected":{"enum":[]}}}`)
+}

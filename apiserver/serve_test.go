@@ -1,0 +1,103 @@
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// get returns the status and the body of a GET, or 0 when nobody answers.
+func get(ctx context.Context, t *testing.T, s *server, path string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.listener.Addr().String()+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, ""
+	}
+	defer func() { _ = res.Body.Close() }()
+	data, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	return res.StatusCode, string(data)
+}
+
+func start(t *testing.T, h http.Handler) (*server, <-chan error) {
+	t.Helper()
+	s, err := listen("127.0.0.1:0", h, logr.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.serve() }()
+	t.Cleanup(func() { _ = s.close() })
+	return s, ended
+}
+
+func TestProbes(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "some_gauge"}))
+	ready := &readiness{}
+	s, _ := start(t, probes(ready, registry))
+	for _, want := range []struct {
+		ready  bool
+		status int
+	}{{false, 503}, {true, 200}, {false, 503}} {
+		ready.yes.Store(want.ready)
+		if status, _ := get(t.Context(), t, s, "/readyz"); status != want.status {
+			t.Errorf("/readyz is %d, want %d", status, want.status)
+		}
+		if status, _ := get(t.Context(), t, s, "/livez"); status != 200 {
+			t.Errorf("/livez is %d, want 200", status)
+		}
+	}
+	if status, body := get(t.Context(), t, s, "/metrics"); status != 200 || !strings.Contains(body, "some_gauge 0") {
+		t.Errorf("/metrics is %d, %d bytes", status, len(body))
+	}
+}
+
+func TestShutdownAnswersWhatIsUnderWay(t *testing.T) {
+	arrived, release := make(chan struct{}), make(chan struct{})
+	s, ended := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(arrived)
+		<-release
+		_ = reply(w, http.StatusOK, []byte(`{}`))
+	}))
+	answered := make(chan int, 1)
+	go func() {
+		status, _ := get(context.WithoutCancel(t.Context()), t, s, "/")
+		answered <- status
+	}()
+	<-arrived
+	down := make(chan error, 1)
+	go func() { down <- s.shutdown() }()
+	if err := <-ended; err != nil { // the listener is closed
+		t.Errorf("serve: %v", err)
+	}
+	close(release)
+	if err := errors.Join(<-down); err != nil {
+		t.Errorf("shutdown: %v", err)
+	}
+	if status := <-answered; status != 200 {
+		t.Errorf("the request under way got %d, want 200", status)
+	}
+	if status, _ := get(t.Context(), t, s, "/"); status != 0 {
+		t.Errorf("a request after the end got %d", status)
+	}
+}
+
+func TestTakenAddress(t *testing.T) {
+	s, _ := start(t, nil)
+	if _, err := listen(s.listener.Addr().String(), nil, logr.Discard()); err == nil {
+		t.Error("listening twice is no error")
+	}
+}

@@ -1,0 +1,135 @@
+// Package apiserver is the HTTP facade (CONTRACT.md, section 1): it turns a POST
+// into a Process and answers a GET from what became of it. It holds no state of
+// its own, and any number of replicas serve side by side.
+package apiserver
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"procman.dev/procman/apiserver/processid"
+)
+
+// Options are what a Server needs. All fields are required but those said to be
+// optional.
+type Options struct {
+	// Namespace is where the Processes are.
+	Namespace string
+	// Cache reads Processes from an informer.
+	Cache client.Reader
+	// Live reads and creates Processes at the API server itself.
+	Live Live
+	// Types knows the process types.
+	Types *Types
+	// Ring signs and verifies ids.
+	Ring *processid.Ring
+	// Clock tells the time; the real one when nil.
+	Clock clock.PassiveClock
+	// Log gets one line per request. It discards when zero.
+	Log logr.Logger
+	// Metrics is where the metrics are registered; nowhere when nil.
+	Metrics prometheus.Registerer
+	// Sunset is when /v4 stops being served (RFC 8594); not said when zero.
+	Sunset time.Time
+}
+
+// Server is the facade's http.Handler.
+type Server struct {
+	store   store
+	types   *Types
+	ring    *processid.Ring
+	witness witness
+	clock   clock.PassiveClock
+	log     logr.Logger
+	metrics *metrics
+	sunset  time.Time
+	mux     *http.ServeMux
+}
+
+// New returns the facade. It returns an error when an option is missing or a
+// metric is registered already.
+func New(o Options) (*Server, error) {
+	if o.Namespace == "" || o.Cache == nil || o.Live == nil || o.Types == nil || o.Ring == nil {
+		return nil, errors.New("the facade needs a namespace, a cache, a live client, types and a key ring")
+	}
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	if o.Log.GetSink() == nil {
+		o.Log = logr.Discard()
+	}
+	m, err := newMetrics(o.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	s := &Server{
+		store: store{cache: o.Cache, live: o.Live, namespace: o.Namespace},
+		types: o.Types, ring: o.Ring, clock: o.Clock, log: o.Log, metrics: m, sunset: o.Sunset,
+	}
+	s.mux = s.routes()
+	return s, nil
+}
+
+// handler serves one route. It either writes a whole response and returns nil,
+// or writes nothing and returns what the client and the log are to be told.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+// methods are the handlers of one path; GET serves HEAD too.
+type methods map[string]handler
+
+// versions are the prefixes of the API. All serve the same routes; the second is
+// the deprecated alias of the first.
+var versions = []string{"/v1", "/v4"}
+
+// routes lists every route. Each is served with and without a trailing slash.
+func (s *Server) routes() *http.ServeMux {
+	routes := []struct {
+		path    string
+		methods methods
+	}{
+		{"/processes/{type}", methods{http.MethodPost: s.createProcess}},
+		{"/processes/{type}/{id}", methods{http.MethodGet: s.getProcess}},
+	}
+	mux := http.NewServeMux()
+	for _, version := range versions {
+		for _, route := range routes {
+			s.handle(mux, version+route.path, route.methods)
+		}
+	}
+	mux.Handle("/", s.serve("", notFound))
+	return mux
+}
+
+// handle registers the methods of a path, and 405 for all others.
+func (s *Server) handle(mux *http.ServeMux, path string, m methods) {
+	for _, pattern := range []string{path, path + "/{$}"} {
+		for method, h := range m {
+			mux.Handle(method+" "+pattern, s.serve(path, h))
+		}
+		mux.Handle(pattern, s.serve(path, m.notAllowed))
+	}
+}
+
+// notAllowed answers a method that a path does not have.
+func (m methods) notAllowed(http.ResponseWriter, *http.Request) error {
+	allowed := make([]string, 0, len(m)+1)
+	for method := range m {
+		allowed = append(allowed, method)
+		if method == http.MethodGet {
+			allowed = append(allowed, http.MethodHead)
+		}
+	}
+	slices.Sort(allowed)
+	return methodNotAllowed.failure().with("Allow", strings.Join(allowed, ", "))
+}
+
+func notFound(http.ResponseWriter, *http.Request) error { return resourceNotFound.failure() }

@@ -1,0 +1,135 @@
+package apiserver_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"procman.dev/procman/api/v1alpha1"
+)
+
+func TestRouter(t *testing.T) {
+	const nothing = `{"errorCode":"ResourceNotFound"}`
+	const wrong = `{"errorCode":"MethodNotAllowed"}`
+	tests := map[string]struct {
+		method, path string
+		status       int
+		body, allow  string
+	}{
+		"root":                 {"GET", "/", 404, nothing, ""},
+		"unknown path":         {"GET", "/v2/processes/ocr", 404, nothing, ""},
+		"no type":              {"POST", "/v1/processes", 404, nothing, ""},
+		"no type, slash":       {"POST", "/v1/processes/", 404, nothing, ""},
+		"too long":             {"GET", "/v1/processes/ocr/a/b", 404, nothing, ""},
+		"doubled slash":        {"GET", "/v1//processes/ocr/a", 404, nothing, ""},
+		"two slashes at end":   {"POST", "/v1/processes/ocr//", 404, nothing, ""},
+		"dots":                 {"GET", "/v1/processes/../processes/ocr", 404, nothing, ""},
+		"escaped slash":        {"GET", "/v1/processes/ocr/a%2Fb", 404, nothing, ""},
+		"escaped dots":         {"GET", "/v1/processes/%2e%2e/a", 404, nothing, ""},
+		"GET a type":           {"GET", "/v1/processes/ocr", 405, wrong, "POST"},
+		"PUT a type, slash":    {"PUT", "/v1/processes/ocr/", 405, wrong, "POST"},
+		"POST a process":       {"POST", "/v1/processes/ocr/a", 405, wrong, "GET, HEAD"},
+		"OPTIONS of a process": {"OPTIONS", "/v4/processes/ocr/a/", 405, wrong, "GET, HEAD"},
+		"made-up method":       {"BREW", "/v1/processes/ocr", 405, wrong, "POST"},
+	}
+	f := newFacade(t)
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := f.do(tc.method, tc.path, nil, nil)
+			f.want(got, tc.status, tc.body)
+			if got.header.Get("Allow") != tc.allow || got.header.Get("Location") != "" {
+				t.Errorf("Allow %q, Location %q, want %q and none", got.header.Get("Allow"), got.header.Get("Location"), tc.allow)
+			}
+		})
+	}
+}
+
+func TestAliasOfOldSaysSoOnEveryResponse(t *testing.T) {
+	f := newFacade(t)
+	f.process("mine", func(*v1alpha1.Process) {})
+	for path, status := range map[string]int{
+		"/processes/echo/mine": 200, "/processes/echo/mine/": 200, "/processes/echo/none": 404, "/processes/echo": 405, "/nothing%20here": 404,
+	} {
+		old, current := f.get("/v4"+path), f.get("/v1"+path)
+		f.want(old, status, current.body)
+		want := map[string]string{
+			"Deprecation": "@1767225600", "Link": "</v1" + path + `>; rel="successor-version"`, "Sunset": "Tue, 01 Jan 2030 00:00:00 GMT",
+		}
+		for name, value := range want {
+			if got := old.header.Get(name); got != value {
+				t.Errorf("%s: %s is %q, want %q", path, name, got, value)
+			}
+			if got := current.header.Get(name); got != "" {
+				t.Errorf("%s: %s is %q on /v1", path, name, got)
+			}
+		}
+	}
+	f.want(f.post("/v4/processes/nope", `{}`), 480, f.post("/v1/processes/nope", `{}`).body)
+}
+
+func TestRequestID(t *testing.T) {
+	f := newFacade(t)
+	for sent, kept := range map[string]bool{
+		"abc-123": true, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01": true,
+		"": false, "a b": false, `a"b`: false, "é": false, strings.Repeat("x", 129): false, "-x": false,
+	} {
+		got := f.do("GET", "/v1/processes/echo/none", nil, map[string]string{"X-Request-Id": sent}).header.Get("X-Request-Id")
+		if (got == sent) != kept || got == "" {
+			t.Errorf("X-Request-Id %q comes back as %q", sent, got)
+		}
+	}
+}
+
+func TestEveryRequestIsLoggedAndCountedWithoutPayload(t *testing.T) {
+	f := newFacade(t)
+	f.do("POST", "/v4/processes/echo", strings.NewReader(`{"input":{"a":"secret"}}`), map[string]string{"X-Request-Id": "r1"})
+	f.do("GET", "/secret", nil, map[string]string{"X-Request-Id": "r2"})
+	log := f.log.String()
+	for _, want := range []string{
+		`"requestID":"r1","method":"POST","route":"/v4/processes/{type}","alias":true,"status":200,"errorCode":"","seconds":0`,
+		`"requestID":"r2","method":"GET","route":"","alias":false,"status":404,"errorCode":"ResourceNotFound","seconds":0`,
+	} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log lacks %s:\n%s", want, log)
+		}
+	}
+	if strings.Contains(log, "secret") {
+		t.Errorf("the log has the payload or the path:\n%s", log)
+	}
+	families, err := f.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			line := family.GetName()
+			for _, label := range m.GetLabel() {
+				line += " " + label.GetValue()
+			}
+			got = append(got, line)
+		}
+	}
+	want := []string{
+		"procman_http_deprecated_requests_total POST /v4/processes/{type}",
+		"procman_http_request_duration_seconds GET none",
+		"procman_http_request_duration_seconds POST /v4/processes/{type}",
+		"procman_http_requests_total GET none 404",
+		"procman_http_requests_total POST /v4/processes/{type} 200",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("metrics (-want +got):\n%s", diff)
+	}
+}
+
+func TestPanicIsAnInternalError(t *testing.T) {
+	f := newFacade(t)
+	f.onGet = func() error { panic("a bug about secret things") }
+	id := f.ring.New("echo", epoch.Add(time.Minute))
+	f.want(f.get("/v1/processes/echo/"+id), 580, `{"errorCode":"InternalError"}`)
+	if !strings.Contains(f.log.String(), "a bug about") {
+		t.Errorf("the log lacks the cause:\n%s", f.log.String())
+	}
+}

@@ -1,0 +1,123 @@
+package apiserver
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/internal/schema"
+)
+
+// Types knows the process types by all their names. It is filled by an informer,
+// as its event handler, and read by requests.
+//
+// An object name beats every alias; of several types that claim an alias, the
+// one created first keeps it, as the operator tells the others in their status.
+type Types struct {
+	mu     sync.Mutex // guards byName; one event at a time rebuilds the index
+	byName map[string]*processType
+	index  atomic.Pointer[typeIndex]
+}
+
+var _ toolscache.ResourceEventHandler = (*Types)(nil)
+
+// typeIndex is what requests see: it is replaced, never changed.
+type typeIndex struct {
+	byAnyName map[string]*processType
+	names     []string // all of them, sorted
+}
+
+// processType is a registered type with its input schema, which is compiled when
+// it is first needed and once for each generation of the type.
+type processType struct {
+	*v1alpha1.ProcessType
+	inputSchema func() (*schema.Schema, error)
+}
+
+// NewTypes returns an empty registry.
+func NewTypes() *Types {
+	t := &Types{byName: map[string]*processType{}}
+	t.index.Store(&typeIndex{})
+	return t
+}
+
+// lookup returns the type called name, which may be an alias, or nil.
+func (t *Types) lookup(name string) *processType { return t.index.Load().byAnyName[name] }
+
+// names returns every name and alias that a type can be called by, sorted. The
+// caller must not change it.
+func (t *Types) names() []string { return t.index.Load().names }
+
+// OnAdd registers a type.
+func (t *Types) OnAdd(obj any, _ bool) {
+	if pt, ok := obj.(*v1alpha1.ProcessType); ok {
+		t.set(pt)
+	}
+}
+
+// OnUpdate registers a type's new form.
+func (t *Types) OnUpdate(_, obj any) { t.OnAdd(obj, false) }
+
+// OnDelete forgets a type.
+func (t *Types) OnDelete(obj any) {
+	if gone, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
+		obj = gone.Obj
+	}
+	pt, ok := obj.(*v1alpha1.ProcessType)
+	if !ok {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.byName, pt.Name)
+	t.rebuild()
+}
+
+func (t *Types) set(pt *v1alpha1.ProcessType) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	next := &processType{ProcessType: pt}
+	if old := t.byName[pt.Name]; old != nil && version(old.ProcessType) == version(pt) {
+		next.inputSchema = old.inputSchema
+	} else {
+		next.inputSchema = sync.OnceValues(func() (*schema.Schema, error) { return schema.Compile(pt.Spec.InputSchema) })
+	}
+	t.byName[pt.Name] = next
+	t.rebuild()
+}
+
+// specVersion tells two forms of a type's spec apart.
+type specVersion struct {
+	uid        types.UID
+	generation int64
+}
+
+func version(pt *v1alpha1.ProcessType) specVersion { return specVersion{pt.UID, pt.Generation} }
+
+// rebuild makes the index anew from byName.
+func (t *Types) rebuild() {
+	oldestFirst := slices.SortedFunc(maps.Values(t.byName), func(a, b *processType) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+	index := &typeIndex{byAnyName: maps.Clone(t.byName)}
+	for _, pt := range oldestFirst {
+		for _, alias := range pt.Spec.Aliases {
+			if index.byAnyName[alias] == nil {
+				index.byAnyName[alias] = pt
+			}
+		}
+	}
+	index.names = slices.Sorted(maps.Keys(index.byAnyName))
+	t.index.Store(index)
+}
+
+// lifetimeSeconds is how long a process of the type lives.
+func (t *processType) lifetimeSeconds() int32 {
+	return cmp.Or(t.Spec.LifetimeSeconds, v1alpha1.DefaultLifetimeSeconds)
+}

@@ -1,0 +1,96 @@
+// Command images assembles the project's container images without a registry
+// and without a container engine, as docker-archive tarballs:
+//
+//	go run ./hack/images -out DIR [-tag TAG] [NAME...]
+//
+// The same sources give the same bytes. The Dockerfiles are for releases.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// program is a Go program of this module and where it goes in an image.
+type program struct {
+	pkg, path string
+}
+
+// recipe is what an image is made of.
+type recipe struct {
+	name     string
+	programs []program
+	// packages are Debian packages; none for an image without a system.
+	packages   []string
+	entrypoint []string
+}
+
+var agent = program{"./cmd/agent", "procman/agent"}
+
+var recipes = []recipe{
+	{name: "operator", programs: []program{{"./cmd/operator", "operator"}}, entrypoint: []string{"/operator"}},
+	{name: "apiserver", programs: []program{{"./cmd/apiserver", "apiserver"}}, entrypoint: []string{"/apiserver"}},
+	{name: "agent", programs: []program{agent}, entrypoint: []string{"/procman/agent"}},
+	{name: "echo-worker", programs: []program{agent, {"./workers/echo", "echo-worker"}}, entrypoint: []string{"/echo-worker"}},
+	{
+		name: "ocr-worker", programs: []program{agent, {"./workers/ocr", "ocr-worker"}}, entrypoint: []string{"/ocr-worker"},
+		packages: []string{"tesseract-ocr", "tesseract-ocr-eng"},
+	},
+}
+
+func main() {
+	out := flag.String("out", "out/images", "directory of the tarballs")
+	tag := flag.String("tag", "dev", "tag of the images")
+	flag.Parse()
+	if err := run(*out, *tag, flag.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, "images:", err)
+		os.Exit(1)
+	}
+}
+
+func run(out, tag string, names []string) error {
+	wanted, err := choose(names)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return fmt.Errorf("make output directory: %w", err)
+	}
+	for _, r := range wanted {
+		start := time.Now()
+		path := filepath.Join(out, r.name+".tar")
+		changed, err := r.assemble(path, "procman.local/"+r.name+":"+tag)
+		if err != nil {
+			return fmt.Errorf("assemble %s: %w", r.name, err)
+		}
+		if changed {
+			fmt.Printf("  image %s assembled in %.1f s\n", r.name, time.Since(start).Seconds())
+		}
+	}
+	return nil
+}
+
+// choose finds the recipes of the given names; all for none.
+func choose(names []string) ([]recipe, error) {
+	if len(names) == 0 {
+		return recipes, nil
+	}
+	var chosen []recipe
+	for _, name := range names {
+		i := slices.IndexFunc(recipes, func(r recipe) bool { return r.name == name })
+		if i < 0 {
+			var known []string
+			for _, r := range recipes {
+				known = append(known, r.name)
+			}
+			return nil, fmt.Errorf("no image %q, expected one of %s", name, strings.Join(known, ", "))
+		}
+		chosen = append(chosen, recipes[i])
+	}
+	return chosen, nil
+}
