@@ -1,0 +1,40 @@
+package main
+
+import "image"
+
+// upright turns and mirrors an image as its EXIF or TIFF orientation, 1 to 8,
+// says it has to be looked at. Anything else leaves it as it is.
+func upright(source *image.Gray, orientation int) *image.Gray {
+	if orientation < 2 || orientation > 8 {
+		return source
+	}
+	w, h := source.Bounds().Dx(), source.Bounds().Dy()
+	size := image.Rect(0, 0, w, h)
+	if orientation >= 5 {
+		size = image.Rect(0, 0, h, w)
+	}
+	target := image.NewGray(size)
+	for y := range size.Dy() {
+		for x := range size.Dx() {
+			sx, sy := x, y
+			switch orientation {
+			case 2:
+				sx = w - 1 - x
+			case 3:
+				sx, sy = w-1-x, h-1-y
+			case 4:
+				sy = h - 1 - y
+			case 5:
+				sx, sy = y, x
+			case 6:
+				sx, sy = y, h-1-x
+			case 7:
+				sx, sy = w-1-y, h-1-x
+			case 8:
+				sx, sy = w-1-y, x
+			}
+			target.Pix[y*target.Stride+x] = source.Pix[sy*source.Stride+sx]
+		}
+	}
+	return target
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"math"
+	"strings"
+)
+
+// reading is what was read in an area.
+type reading struct {
+	area
+	lines []line
+}
+
+// confident leaves out the characters whose confidence is below minimum, 0 to
+// 100, then words without characters, then lines without words. What tesseract
+// finds that is no text, such as a spot, is a word of blanks: it goes, too.
+func confident(lines []line, minimum float64) []line {
+	var kept []line
+	for _, l := range lines {
+		var words []word
+		for _, w := range l.words {
+			var characters []character
+			for _, c := range w.characters {
+				if c.confidence >= minimum {
+					characters = append(characters, c)
+				}
+			}
+			w.characters = characters
+			if strings.TrimSpace(w.text()) != "" {
+				words = append(words, w)
+			}
+		}
+		if len(words) > 0 {
+			l.words = words
+			kept = append(kept, l)
+		}
+	}
+	return kept
+}
+
+func (w word) text() string {
+	var text strings.Builder
+	for _, c := range w.characters {
+		text.WriteString(c.text)
+	}
+	return text.String()
+}
+
+func (l line) text() string {
+	words := make([]string, len(l.words))
+	for i, w := range l.words {
+		words[i] = w.text()
+	}
+	return strings.Join(words, " ")
+}
+
+// textOf joins lines, with a blank line between paragraphs.
+func textOf(lines []line) string {
+	var text strings.Builder
+	for i, l := range lines {
+		if i > 0 {
+			text.WriteString("\n")
+			if l.paragraph != lines[i-1].paragraph {
+				text.WriteString("\n")
+			}
+		}
+		text.WriteString(l.text())
+	}
+	return text.String()
+}
+
+// The output's JSON; docs/workers-ocr.md describes it.
+type (
+	output struct {
+		Text   string        `json:"text"`
+		Fields []outputField `json:"fields,omitempty"`
+		Pages  []outputPage  `json:"pages"`
+	}
+	outputPage struct {
+		Width                int          `json:"width"`
+		Height               int          `json:"height"`
+		HorizontalResolution int          `json:"horizontalResolution,omitempty"`
+		Text                 *string      `json:"text,omitempty"`
+		Lines                []outputLine `json:"lines,omitzero"`
+	}
+	outputField struct {
+		Page       int          `json:"page"`
+		Area       box          `json:"area"`
+		Text       string       `json:"text"`
+		Confidence float64      `json:"confidence"`
+		Lines      []outputLine `json:"lines"`
+	}
+	outputLine struct {
+		Text       string       `json:"text"`
+		Confidence float64      `json:"confidence"`
+		Area       box          `json:"area"`
+		Words      []outputWord `json:"words"`
+	}
+	outputWord struct {
+		Text       string  `json:"text"`
+		Confidence float64 `json:"confidence"`
+		Area       box     `json:"area"`
+	}
+)
+
+// newOutput puts the readings into the form of the output. Where fields were
+// asked for, pages have only their measures.
+func newOutput(pages []page, readings []reading, fields bool) output {
+	out := output{Pages: make([]outputPage, len(pages))}
+	for i, p := range pages {
+		bounds := p.image.Bounds()
+		out.Pages[i] = outputPage{Width: bounds.Dx(), Height: bounds.Dy(), HorizontalResolution: p.resolution}
+	}
+	var texts []string
+	for _, r := range readings {
+		text := textOf(r.lines)
+		if fields {
+			out.Fields = append(out.Fields, outputField{
+				Page: r.page, Area: r.box, Text: text, Confidence: confidence(r.lines), Lines: outputLines(r.lines),
+			})
+		} else {
+			out.Pages[r.page-1].Text, out.Pages[r.page-1].Lines = &text, outputLines(r.lines)
+		}
+		if text != "" {
+			texts = append(texts, text)
+		}
+	}
+	separator := "\n\n"
+	if fields {
+		separator = "\n"
+	}
+	out.Text = strings.Join(texts, separator)
+	return out
+}
+
+func outputLines(lines []line) []outputLine {
+	out := make([]outputLine, len(lines))
+	for i, l := range lines {
+		words := make([]outputWord, len(l.words))
+		for j, w := range l.words {
+			words[j] = outputWord{Text: w.text(), Confidence: tenths(w.confidence), Area: boxOf(w.area)}
+		}
+		out[i] = outputLine{Text: l.text(), Confidence: confidence(lines[i : i+1]), Area: boxOf(l.area), Words: words}
+	}
+	return out
+}
+
+// confidence is the mean of the words' confidences, 0 to 100; 0 without words.
+func confidence(lines []line) float64 {
+	sum, n := 0.0, 0
+	for _, l := range lines {
+		for _, w := range l.words {
+			sum += w.confidence
+			n++
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	return tenths(sum / float64(n))
+}
+
+func tenths(x float64) float64 { return math.Round(10*x) / 10 }

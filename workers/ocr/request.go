@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"image"
+	"os/exec"
+	"slices"
+	"strings"
+)
+
+// request is the input, checked as far as it can be without the image.
+type request struct {
+	file              []byte
+	language          string
+	fields            []field
+	minimumConfidence float64
+	// defaultResolution is in dots per inch; 0 when the client names none.
+	defaultResolution int
+}
+
+// field is an area to read.
+type field struct {
+	Area box `json:"area"`
+	// Page is from 1; 0 stands for 1.
+	Page int `json:"page"`
+}
+
+// box is a rectangle in pixels from the upper left corner of its page.
+type box struct {
+	X      int `json:"x"`
+	Y      int `json:"y"`
+	Width  int `json:"width"`
+	Height int `json:"height"`
+}
+
+func (b box) rectangle() image.Rectangle {
+	return image.Rect(b.X, b.Y, b.X+b.Width, b.Y+b.Height)
+}
+
+func boxOf(r image.Rectangle) box { return box{r.Min.X, r.Min.Y, r.Dx(), r.Dy()} }
+
+// area is what is read in one go: a whole page or a field of it.
+type area struct {
+	page int // from 1
+	box
+	whole bool
+}
+
+const dataPath = "input.source.data"
+
+// formats are the kinds of file that are read.
+var formats = map[string]any{"formats": []string{"png", "jpeg", "tiff", "bmp", "webp"}}
+
+// parseRequest reads the input, whose shape the type's schema has ensured.
+func parseRequest(text []byte) (*request, error) {
+	var in struct {
+		Source struct {
+			Data string `json:"data"`
+		} `json:"source"`
+		Language                    string  `json:"language"`
+		Fields                      []field `json:"fields"`
+		MinimumCharacterConfidence  float64 `json:"minimumCharacterConfidence"`
+		DefaultHorizontalResolution int     `json:"defaultHorizontalResolution"`
+	}
+	if err := json.Unmarshal(text, &in); err != nil {
+		return nil, fmt.Errorf("decode input: %w", err)
+	}
+	file, err := base64.StdEncoding.DecodeString(strings.TrimSpace(in.Source.Data))
+	if err != nil {
+		return nil, &refusal{at: dataPath, expected: map[string]any{"encoding": "base64"}, message: "the data is not base64: " + err.Error()}
+	}
+	if in.Language == "" {
+		in.Language = "eng"
+	}
+	return &request{
+		file: file, language: in.Language, fields: in.Fields,
+		minimumConfidence: in.MinimumCharacterConfidence, defaultResolution: in.DefaultHorizontalResolution,
+	}, nil
+}
+
+func (r *request) hasFields() bool { return len(r.fields) > 0 }
+
+// checkLanguage refuses languages that are not installed. Several are joined
+// with "+", as tesseract has it.
+func (r *request) checkLanguage(ctx context.Context) error {
+	output, err := exec.CommandContext(ctx, "tesseract", "--list-langs").Output()
+	if err != nil {
+		return fmt.Errorf("list languages: %w", err)
+	}
+	installed := installedLanguages(output)
+	for name := range strings.SplitSeq(r.language, "+") {
+		if !slices.Contains(installed, name) {
+			return &refusal{
+				at: "input.language", expected: map[string]any{"enum": installed},
+				message: fmt.Sprintf("the language %q is not installed; several are joined with +", name),
+			}
+		}
+	}
+	return nil
+}
+
+// installedLanguages reads the answer of tesseract --list-langs: a heading and a
+// name per line. osd is a detector, not a language.
+func installedLanguages(output []byte) []string {
+	var names []string
+	for line := range bytes.Lines(output) {
+		name := strings.TrimSpace(string(line))
+		if name != "" && name != "osd" && !strings.Contains(name, " ") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// areas are what is to be read: the fields asked for, or else every page.
+func (r *request) areas(pages []page) ([]area, error) {
+	if !r.hasFields() {
+		areas := make([]area, len(pages))
+		for i, p := range pages {
+			areas[i] = area{page: i + 1, box: boxOf(p.image.Bounds()), whole: true}
+		}
+		return areas, nil
+	}
+	var areas []area
+	for i, f := range r.fields {
+		number := max(f.Page, 1)
+		if number > len(pages) {
+			return nil, &refusal{
+				at: fmt.Sprintf("input.fields[%d].page", i), expected: map[string]any{"type": "integer", "minimum": 1, "maximum": len(pages)},
+				message: fmt.Sprintf("the file has %d pages", len(pages)),
+			}
+		}
+		bounds := pages[number-1].image.Bounds()
+		if f.Area.Width < 1 || f.Area.Height < 1 || !f.Area.rectangle().In(bounds) {
+			return nil, &refusal{
+				at: fmt.Sprintf("input.fields[%d].area", i), expected: map[string]any{"within": boxOf(bounds)},
+				message: "the area is not within its page",
+			}
+		}
+		areas = append(areas, area{page: number, box: f.Area})
+	}
+	return areas, nil
+}
