@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# test.sh STAGE...: the checks of make test, in the order given. Stages:
+# generated, lint, unit (with envtest), e2e. The last lines sum all tests up.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+mkdir -p out
+results=()
+
+say() { printf '\n== %s\n' "$*"; }
+
+# tests NAME ARGUMENT...: go test, recorded for the summary.
+tests() {
+    local record=out/$1.json
+    shift
+    results+=("$record")
+    bin/gotestsum --format pkgname --format-hide-empty-pkg --jsonfile "$record" -- "$@"
+}
+
+generated() {
+    say "generated files are current"
+    make bin/controller-gen
+    local before
+    before=$(mktemp -d)
+    cp -r api config "$before"
+    make generate
+    if ! diff -r "$before/api" api || ! diff -r "$before/config" config; then
+        echo "the files above were out of date; make generate has just brought them up to date: commit them" >&2
+        exit 1
+    fi
+    rm -rf "$before"
+    echo "they are"
+}
+
+lint() {
+    say "lint"
+    make bin/golangci-lint-kube-api-linter
+    bin/golangci-lint-kube-api-linter run ./...
+    bin/golangci-lint-kube-api-linter run --build-tags e2e ./test/e2e/...
+    bin/golangci-lint-kube-api-linter run --config .golangci-kal.yml ./api/...
+    (cd hack/localcluster && ../../bin/golangci-lint-kube-api-linter run ./...)
+}
+
+unit() {
+    say "unit tests and envtest"
+    make bin/localcluster bin/gotestsum
+    KUBEBUILDER_ASSETS=$(bin/localcluster assets)
+    export KUBEBUILDER_ASSETS
+    tests unit ./...
+    tests localcluster -C hack/localcluster ./...
+}
+
+e2e() {
+    say "end to end, on a real cluster"
+    make bin/localcluster bin/gotestsum
+    # One at a time on a machine: the cluster of tests has one name.
+    exec 9>"${TMPDIR:-/tmp}/procman-e2e.lock"
+    if ! flock --nonblock 9; then
+        echo "another end-to-end run is under way on this machine; waiting for it to end"
+        flock 9
+    fi
+    trap 'bin/localcluster down --name test >/dev/null 9>&-' EXIT
+    bin/localcluster down --name test >/dev/null 9>&- # of a run that was cut off
+    bin/localcluster up --name test 9>&-
+    hack/deploy.sh test 9>&-
+    local status=0
+    KUBECONFIG=$(bin/localcluster kubeconfig --name test) LOCALCLUSTER=$PWD/bin/localcluster \
+        tests e2e -tags e2e -count 1 -timeout 30m ./test/e2e/... 9>&- || status=$?
+    if [ "$status" != 0 ]; then
+        hack/report.sh test || true
+        exit "$status"
+    fi
+}
+
+for stage in "$@"; do
+    "$stage"
+done
+
+if [ "${#results[@]}" -gt 0 ]; then
+    say "all tests"
+    bin/gotestsum --format standard-quiet --raw-command -- cat "${results[@]}"
+fi
