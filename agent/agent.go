@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -92,7 +93,7 @@ func prepare(c *Config, input []byte) error {
 // workerEnviron is the worker's environment: the container's own, and the
 // names of the contract. PROCESS_ID and PROCESS_TYPE are the container's.
 func workerEnviron(c *Config, attempt int32, deadline time.Time) []string {
-	return append(c.Environ[:len(c.Environ):len(c.Environ)],
+	return append(slices.Clip(c.Environ),
 		agentapi.EnvInputFile+"="+c.inputFile(),
 		agentapi.EnvOutputFile+"="+c.outputFile(),
 		agentapi.EnvErrorFile+"="+c.errorFile(),

@@ -56,7 +56,7 @@ func supervise(ctx context.Context, c *Config, environ []string, deadline time.T
 		case status := <-exited:
 			running = false
 			if status.Signaled() {
-				e.signal = syscall.Signal(status.Signal())
+				e.signal = status.Signal()
 			} else {
 				e.exitCode = status.ExitStatus()
 			}

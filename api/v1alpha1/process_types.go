@@ -47,7 +47,7 @@ type ProcessSpec struct {
 	// lifetimeSeconds is how long after its creation the process expires and is
 	// deleted, finished or not. Between 1 and 2592000 (30 days), 1200 when
 	// absent.
-	// +kubebuilder:default=1200
+	// +default=1200
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2592000
 	// +optional
@@ -56,7 +56,7 @@ type ProcessSpec struct {
 	// input is the worker's input: the text of one JSON object. It reaches the
 	// worker byte for byte, so it is kept as text, not as an object. At most
 	// 1 MiB; "{}" when absent.
-	// +kubebuilder:default="{}"
+	// +default="{}"
 	// +kubebuilder:validation:MinLength=2
 	// +kubebuilder:validation:MaxLength=1048576
 	// +optional
@@ -68,9 +68,10 @@ type ProcessSpec struct {
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.state) || oldSelf.state == 'processing' || self == oldSelf",message="a finished process does not change"
 // +kubebuilder:validation:XValidation:rule="!has(self.state) || self.state != 'complete' || has(self.output)",message="a complete process has an output"
 // +kubebuilder:validation:XValidation:rule="!has(self.state) || self.state != 'error' || has(self.errorCode)",message="a process in error has an errorCode"
+// +kubebuilder:validation:MinProperties=1
 type ProcessStatus struct {
 	// state is processing, complete or error. processing when absent.
-	// +kubebuilder:default=processing
+	// +default="processing"
 	// +optional
 	State State `json:"state,omitempty"`
 
@@ -133,6 +134,7 @@ type ProcessStatus struct {
 	// conditions of the process; see ConditionFinished.
 	// +listType=map
 	// +listMapKey=type
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=8
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
@@ -170,7 +172,7 @@ type Process struct {
 	Spec ProcessSpec `json:"spec,omitzero"`
 
 	// status is what became of it.
-	// +kubebuilder:default={}
+	// +default={"state":"processing"}
 	// +optional
 	Status ProcessStatus `json:"status,omitzero"`
 }

@@ -78,6 +78,7 @@ type ProcessTypeSpec struct {
 	// aliases are other names that HTTP clients may call the type by,
 	// case-sensitive. Unique in the namespace, among names and aliases.
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
@@ -121,7 +122,7 @@ type ProcessTypeSpec struct {
 
 	// lifetimeSeconds is how long after creation a process made over HTTP
 	// expires. Between 1 and 2592000 (30 days); 1200 when absent.
-	// +kubebuilder:default=1200
+	// +default=1200
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2592000
 	// +optional
@@ -129,7 +130,7 @@ type ProcessTypeSpec struct {
 
 	// timeoutSeconds is how long one attempt of the worker may run, from 1 to
 	// 86400 (a day); 300 when absent.
-	// +kubebuilder:default=300
+	// +default=300
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=86400
 	// +optional
@@ -137,7 +138,7 @@ type ProcessTypeSpec struct {
 
 	// startTimeoutSeconds is how long an attempt may take to be scheduled, to
 	// pull its image and to start, from 1 to 3600; 180 when absent.
-	// +kubebuilder:default=180
+	// +default=180
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=3600
 	// +optional
@@ -146,7 +147,7 @@ type ProcessTypeSpec struct {
 	// attempts is how often the worker is started at most when it crashes, from
 	// 1 to 10; 3 when absent. An error that the worker itself declares is final
 	// at once.
-	// +kubebuilder:default=3
+	// +default=3
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10
 	// +optional
@@ -167,6 +168,7 @@ type ProcessTypeStatus struct {
 	// conditions of the type; see ConditionAccepted.
 	// +listType=map
 	// +listMapKey=type
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=8
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`

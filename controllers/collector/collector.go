@@ -91,7 +91,7 @@ func (c *Collector) assigned(handle func(context.Context, *assignment, http.Resp
 				err = handle(ctx, a, w, r)
 			}
 		}
-		status := http.StatusOK
+		var status int
 		switch {
 		case err == nil:
 			return

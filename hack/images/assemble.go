@@ -85,13 +85,13 @@ func (r recipe) build() (map[string]string, error) {
 // stands for its content.
 func (r recipe) key(reference string, layers []string, binaries map[string]string) (string, error) {
 	hash := sha256.New()
-	fmt.Fprintln(hash, reference, layers, r.entrypoint)
+	_, _ = fmt.Fprintln(hash, reference, layers, r.entrypoint)
 	for _, p := range r.programs {
 		file, err := os.Open(binaries[p.path])
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintln(hash, p.path)
+		_, _ = fmt.Fprintln(hash, p.path)
 		_, err = io.Copy(hash, file)
 		_ = file.Close()
 		if err != nil {

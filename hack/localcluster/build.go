@@ -88,7 +88,7 @@ func partKey(part string) string {
 	for _, name := range []string{"go.mod", "go.sum"} {
 		hash.Write(partFile(part, name))
 	}
-	fmt.Fprint(hash, runtime.Version(), runtime.GOOS, runtime.GOARCH, ldflags())
+	_, _ = fmt.Fprint(hash, runtime.Version(), runtime.GOOS, runtime.GOARCH, ldflags())
 	return hex.EncodeToString(hash.Sum(nil))[:12]
 }
 
@@ -204,6 +204,6 @@ func printAssets(options) error {
 			return fmt.Errorf("link %s: %w", b.name, err)
 		}
 	}
-	fmt.Fprintln(stdout, dir)
-	return nil
+	_, err = fmt.Fprintln(stdout, dir)
+	return err
 }

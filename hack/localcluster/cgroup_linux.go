@@ -58,7 +58,7 @@ func (c *cluster) makeCgroups() error {
 		if err != nil {
 			continue
 		}
-		for _, controller := range strings.Fields(string(available)) {
+		for controller := range strings.FieldsSeq(string(available)) {
 			err := os.WriteFile(filepath.Join(parent, "cgroup.subtree_control"), []byte("+"+controller), 0)
 			if err != nil && slices.Contains([]string{"cpu", "memory", "pids"}, controller) {
 				return fmt.Errorf("hand the cgroup controller %s down: %w", controller, err)

@@ -54,6 +54,9 @@ func (c *cluster) importImage(path string) error {
 		return nil
 	}
 	start := time.Now()
+	if err := c.forgetTags(path); err != nil {
+		return err
+	}
 	if err := c.ctr("images", "import", "--snapshotter", "overlayfs", "--local", path); err != nil {
 		return err
 	}
@@ -64,6 +67,25 @@ func (c *cluster) importImage(path string) error {
 		return fmt.Errorf("encode record of images: %w", err)
 	}
 	return os.WriteFile(c.file("images.json"), text, 0o644)
+}
+
+// forgetTags removes the names that the tarball is about to give anew: of a name
+// that is moved to another image while it is there, the kubelet's side of
+// containerd keeps the old meaning.
+func (c *cluster) forgetTags(path string) error {
+	manifest, err := tarball.LoadManifest(func() (io.ReadCloser, error) { return os.Open(path) })
+	if err != nil {
+		return fmt.Errorf("read image %s: %w", path, err)
+	}
+	for _, image := range manifest {
+		if len(image.RepoTags) == 0 {
+			continue
+		}
+		if err := c.ctr(append([]string{"images", "remove", "--sync"}, image.RepoTags...)...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ctr runs containerd's own client where Kubernetes' images are.

@@ -73,6 +73,7 @@ func decodeNext(dec *jsontext.Decoder) (value, error) {
 			v.elements = append(v.elements, inner)
 		}
 		_, err = dec.ReadToken()
+	default: // the kind says it all
 	}
 	return v, err
 }

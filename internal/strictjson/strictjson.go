@@ -135,7 +135,7 @@ func (c *checker) scalar(kind jsontext.Kind) *Error {
 	if err != nil {
 		return c.read(err)
 	}
-	at := func() string { return f.path }
+	var at func() string
 	if isKey {
 		f.key, f.inKey = text(raw), false
 		at = func() string { return Key(f.path, f.key) }

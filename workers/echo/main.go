@@ -116,7 +116,7 @@ func (s *script) crash(attempt string) error {
 	}
 	if s.Signal != "" {
 		number, ok := map[string]syscall.Signal{
-			"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM, "SEGV": syscall.SIGSEGV, "ABRT": syscall.SIGABRT,
+			"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM,
 		}[s.Signal]
 		if !ok {
 			return errors.New("unknown signal " + s.Signal)

@@ -53,8 +53,9 @@ func judgePod(job *batchv1.Job, pod *corev1.Pod, now time.Time) Decision {
 		return judgeEnded(job, pod, nil, now)
 	case corev1.PodPending:
 		return judgePending(job, pod, now)
+	default:
+		return afterJob(job, now, Decision{})
 	}
-	return afterJob(job, now, Decision{})
 }
 
 // judgeEnded looks at a worker that is no more: its receipt first, then why
@@ -148,6 +149,7 @@ func jobEnded(job *batchv1.Job) (time.Time, bool) {
 		switch c.Type {
 		case batchv1.JobComplete, batchv1.JobFailed, batchv1.JobFailureTarget, batchv1.JobSuccessCriteriaMet:
 			return c.LastTransitionTime.Time, true
+		default: // a suspended Job goes on one day
 		}
 	}
 	return time.Time{}, false

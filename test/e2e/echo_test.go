@@ -1,0 +1,169 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"procman.dev/procman/api/v1alpha1"
+)
+
+func TestEchoReturnsItsInputByteForByte(t *testing.T) {
+	t.Parallel()
+	for name, input := range map[string]string{
+		"the order of keys":       `{"zebra":1,"apple":2,"mango":{"b":1,"a":2}}`,
+		"integers of 20 digits":   `{"n":12345678901234567890,"m":-98765432109876543210}`,
+		"decimals as written":     `{"a":1.0,"b":1.50,"c":1e5,"d":0.10,"e":-0}`,
+		"all kinds of characters": `{"ä€𝄞":"日本語 \u00e9 \"quoted\" \\ \/ <&> \u2028","tab":"\t"}`,
+		"white space":             "{ \"a\" :\n\t1 , \"b\": [ ] }",
+		"an empty object":         `{}`,
+		"400 KiB":                 `{"filler":"` + strings.Repeat("0123456789abcde\\n", 400<<10/17) + `"}`,
+		"deep nesting":            strings.Repeat(`{"a":`, 60) + `1` + strings.Repeat(`}`, 60),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			created := do(t, http.MethodPost, "/v1/processes/echo", []byte(`{"input":`+input+`}`))
+			if created.status != http.StatusOK || string(created.Input) != input {
+				t.Fatalf("POST: status %d, input %.200q, want %.200q", created.status, created.Input, input)
+			}
+			a := complete(t, "echo", created.ProcessID)
+			if string(a.Input) != input {
+				t.Errorf("the input of GET is %.200q, want %.200q", a.Input, input)
+			}
+			if string(a.Output) != input {
+				t.Errorf("the output is %.200q, want %.200q", a.Output, input)
+			}
+			if a.ExpirationDateTime != created.ExpirationDateTime {
+				t.Errorf("GET says it expires at %s, POST said %s", a.ExpirationDateTime, created.ExpirationDateTime)
+			}
+		})
+	}
+}
+
+func TestWorkerRefusesItsInput(t *testing.T) {
+	t.Parallel()
+	id := post(t, "echo", `{"echo":{"exitCode":0,"error":{"errorCode":"PageUpsideDown","errorDetails":{"page":3,"n":1.0}}}}`)
+	a := failed(t, "echo", id, "PageUpsideDown")
+	if string(a.ErrorDetails) != `{"page":3,"n":1.0}` {
+		t.Errorf("errorDetails are %s", a.ErrorDetails)
+	}
+	if again := get(t, "echo", id); string(again.body) != string(a.body) {
+		t.Errorf("a second GET says\n%s\nthe first said\n%s", again.body, a.body)
+	}
+	if attempts := process(t, id).Status.Attempts; attempts == nil || *attempts != 1 {
+		t.Errorf("attempts are %v, want 1: a refusal is not tried again", attempts)
+	}
+}
+
+func TestCrashIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	id := post(t, "echo", `{"echo":{"failAttempts":1},"kept":true}`)
+	a := complete(t, "echo", id)
+	if string(a.Output) != string(a.Input) {
+		t.Errorf("the output is %s", a.Output)
+	}
+	if attempts := process(t, id).Status.Attempts; attempts == nil || *attempts != 2 {
+		t.Errorf("attempts are %v, want 2", attempts)
+	}
+}
+
+func TestHowAWorkerEndsHasItsName(t *testing.T) {
+	t.Parallel()
+	registerEcho(t, "echo-once", func(s *v1alpha1.ProcessTypeSpec) {
+		s.Attempts, s.TimeoutSeconds = 1, 3
+		s.Limits.OutputBytes = 1000
+	})
+	for name, test := range map[string]struct {
+		script, code string
+		details      []string
+	}{
+		"exit code":          {`{"exitCode":7}`, "WorkerFailed", []string{`"exitCode":7`, `"attempts":1`, "exiting with 7 as told"}},
+		"reserved exit code": {`{"exitCode":113}`, "WorkerFailed", []string{`"exitCode":113`}},
+		"signal":             {`{"signal":"TERM"}`, "WorkerFailed", []string{`"signal":"SIGTERM"`}},
+		"no output":          {`{"noOutput":true}`, "OutputMissing", nil},
+		"output no JSON":     {`{"outputText":"{\"a\":"}`, "OutputInvalid", []string{`"expected":{"type":"object"}`}},
+		"output no object":   {`{"output":[1]}`, "OutputInvalid", nil},
+		"output too large":   {`{"outputBytes":1001}`, "OutputTooLarge", []string{`"bytes":1001`, `"maxBytes":1000`}},
+		"error file bad":     {`{"error":{"errorCode":"not a word"}}`, "OutputInvalid", nil},
+		"too slow":           {`{"seconds":60}`, "DeadlineExceeded", []string{`"timeoutSeconds":3`}},
+		"out of memory":      {`{"memoryMiB":512}`, "OutOfMemory", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := failed(t, "echo-once", post(t, "echo-once", `{"echo":`+test.script+`}`), test.code)
+			for _, want := range test.details {
+				if !strings.Contains(string(a.ErrorDetails), strings.ReplaceAll(want, `\`, ``)) {
+					t.Errorf("errorDetails are %s, want %s in them", a.ErrorDetails, want)
+				}
+			}
+			if a.Output != nil {
+				t.Errorf("there is an output: %s", a.Output)
+			}
+		})
+	}
+}
+
+func TestWorkerThatCannotStart(t *testing.T) {
+	t.Parallel()
+	registerEcho(t, "echo-noimage", func(s *v1alpha1.ProcessTypeSpec) {
+		s.Image, s.StartTimeoutSeconds = "procman.local/no-such-image:dev", 20
+	})
+	registerEcho(t, "echo-badimage", func(s *v1alpha1.ProcessTypeSpec) { s.Image = "Not An Image!" })
+	registerEcho(t, "echo-huge", func(s *v1alpha1.ProcessTypeSpec) {
+		s.StartTimeoutSeconds = 3
+		s.Template.Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1000")}
+	})
+	registerEcho(t, "echo-nocommand", func(s *v1alpha1.ProcessTypeSpec) { s.Command = []string{"/no-such-program"} })
+	for processType, code := range map[string]string{
+		"echo-noimage":   "ImagePullFailed",
+		"echo-badimage":  "ImagePullFailed",
+		"echo-huge":      "Unschedulable",
+		"echo-nocommand": "WorkerFailed",
+	} {
+		t.Run(processType, func(t *testing.T) {
+			t.Parallel()
+			a := failed(t, processType, post(t, processType, `{}`), code)
+			if !strings.Contains(string(a.ErrorDetails), `"message":`) {
+				t.Errorf("errorDetails %s tell nobody what to do", a.ErrorDetails)
+			}
+		})
+	}
+}
+
+func TestProgressIsShown(t *testing.T) {
+	t.Parallel()
+	id := post(t, "echo", `{"echo":{"seconds":6,"progress":[25,50]}}`)
+	var seen []int
+	eventually(t, time.Minute, "the process is terminal", func() bool {
+		a := get(t, "echo", id)
+		if n := a.PercentComplete; n != nil && (len(seen) == 0 || seen[len(seen)-1] != *n) {
+			seen = append(seen, *n)
+		}
+		return a.State != "processing"
+	})
+	if text, _ := json.Marshal(seen); string(text) != "[25,50]" {
+		t.Errorf("the progress seen is %s, want [25,50]", text)
+	}
+}
+
+func TestAgentIsDelivered(t *testing.T) {
+	t.Parallel()
+	for processType, delivery := range map[string]v1alpha1.AgentDelivery{
+		"echo-initcontainer": v1alpha1.AgentInitContainer,
+		"echo-imagevolume":   v1alpha1.AgentImageVolume,
+		"echo-default":       "",
+	} {
+		t.Run(processType, func(t *testing.T) {
+			t.Parallel()
+			registerEcho(t, processType, func(s *v1alpha1.ProcessTypeSpec) { s.Agent = delivery })
+			complete(t, processType, post(t, processType, `{"a":1}`))
+		})
+	}
+}
