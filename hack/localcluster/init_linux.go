@@ -89,6 +89,10 @@ func (c *cluster) arrangeMounts() error {
 		}
 		_ = handles[i].Close()
 	}
+	// There is no way out of the node, so names outside are refused at once.
+	if err := mount(c.file("resolv.conf"), "/etc/resolv.conf", "", unix.MS_BIND); err != nil {
+		return err
+	}
 	if target, err := os.Readlink("/var/run"); err == nil && target != "/run" && target != "../run" {
 		return fmt.Errorf("/var/run leads to %s, expected /run", target)
 	}

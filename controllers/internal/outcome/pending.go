@@ -31,6 +31,9 @@ func lateStart(pod *corev1.Pod) Decision {
 		}
 	}
 	waiting := waitingReason(pod)
+	if waiting == nil && sandboxReady(pod) {
+		return result(errorcode.ImagePullFailed, "the image was still being pulled when its type's startTimeoutSeconds were over", map[string]any{"image": workerImage(pod)})
+	}
 	if waiting == nil {
 		return result(errorcode.StartTimeout, "the worker's pod did not start in its type's startTimeoutSeconds", nil)
 	}
@@ -59,6 +62,17 @@ func waitingReason(pod *corev1.Pod) *corev1.ContainerStateWaiting {
 		}
 	}
 	return nil
+}
+
+// sandboxReady says whether the pod has its volumes and its network: a container
+// that does not run then waits for its image.
+func sandboxReady(pod *corev1.Pod) bool {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReadyToStartContainers {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
 }
 
 func workerImage(pod *corev1.Pod) string {

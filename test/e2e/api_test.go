@@ -1,0 +1,239 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"procman.dev/procman/api/v1alpha1"
+)
+
+func TestBadRequestsAreToldWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		processType, body string
+		status            int
+		want              string
+	}{
+		"no input":            {"ocr", `{}`, 480, `{"errorCode":"MissingInput","errorDetails":{"in":"body","at":"input"}}`},
+		"no source":           {"ocr", `{"input":{}}`, 480, `{"errorCode":"MissingInput","errorDetails":{"in":"body","at":"input.source"}}`},
+		"a stranger property": {"ocr", `{"input":{"source":{"data":"aa","url":"x"}}}`, 480, `{"errorCode":"UnrecognizedInput","errorDetails":{"in":"body","at":"input.source.url"}}`},
+		"beside the input":    {"ocr", `{"input":{"source":{"data":"aa"}},"more":1}`, 480, `{"errorCode":"UnrecognizedInput","errorDetails":{"in":"body","at":"more"}}`},
+		"out of range": {
+			"ocr", `{"input":{"source":{"data":"aa"},"fields":[{"area":{"x":1,"y":-1,"width":1,"height":1}}]}}`, 480,
+			`{"errorCode":"InvalidInput","errorDetails":{"in":"body","at":"input.fields[0].area.y","expected":{"type":"integer","minimum":0,"maximum":1000000}}}`,
+		},
+		"no JSON": {"echo", `{"input":`, 480, `{"errorCode":"InvalidInput","errorDetails":{"in":"body","at":"input"}}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := do(t, http.MethodPost, "/v1/processes/"+test.processType, []byte(test.body))
+			if a.status != test.status || string(a.body) != test.want {
+				t.Errorf("status %d: %s\nwant %d: %s", a.status, a.body, test.status, test.want)
+			}
+		})
+	}
+}
+
+func TestUnknownType(t *testing.T) {
+	t.Parallel()
+	a := do(t, http.MethodPost, "/v1/processes/no-such-type", []byte(`{"input":{}}`))
+	var details struct {
+		In, At   string
+		Expected struct{ Enum []string }
+	}
+	if err := json.Unmarshal(a.ErrorDetails, &details); err != nil {
+		t.Fatal(err)
+	}
+	if a.status != 480 || a.ErrorCode != "InvalidInput" || details.In != "path" || details.At != "processType" {
+		t.Errorf("POST: status %d: %s", a.status, a.body)
+	}
+	for _, name := range []string{"echo", "ocr", "ocrReaders"} {
+		if !strings.Contains(strings.Join(details.Expected.Enum, " ")+" ", name+" ") {
+			t.Errorf("the expected types are %v, without %s", details.Expected.Enum, name)
+		}
+	}
+	if a := get(t, "no-such-type", "abc"); a.status != http.StatusNotFound || a.ErrorCode != "ResourceNotFound" {
+		t.Errorf("GET: status %d: %s", a.status, a.body)
+	}
+}
+
+func TestUnknownIDs(t *testing.T) {
+	t.Parallel()
+	id := post(t, "echo", `{}`)
+	forged := "a" + strings.Repeat("b", len(id)-1)
+	for name, path := range map[string]string{
+		"no id of ours":     "/v1/processes/echo/hello",
+		"a made-up id":      "/v1/processes/echo/" + forged,
+		"another type's id": "/v1/processes/ocr/" + id,
+		"no id at all":      "/v1/processes",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if a := do(t, http.MethodGet, path, nil); a.status != http.StatusNotFound || string(a.body) != `{"errorCode":"ResourceNotFound"}` {
+				t.Errorf("GET: status %d: %s", a.status, a.body)
+			}
+		})
+	}
+}
+
+func TestDeprecatedAlias(t *testing.T) {
+	t.Parallel()
+	a := do(t, http.MethodPost, "/v4/processes/echo/", []byte(`{"input":{"old":true}}`))
+	if a.status != http.StatusOK || a.header.Get("Deprecation") == "" || !strings.Contains(a.header.Get("Link"), "/v1/processes/echo") {
+		t.Fatalf("POST: status %d, headers %v", a.status, a.header)
+	}
+	complete(t, "echo", a.ProcessID)
+	if again := do(t, http.MethodGet, "/v4/processes/echo/"+a.ProcessID, nil); again.State != "complete" || again.header.Get("Deprecation") == "" {
+		t.Errorf("GET: %s, headers %v", again.body, again.header)
+	}
+}
+
+func TestTooLarge(t *testing.T) {
+	t.Parallel()
+	body := []byte(`{"input":{"filler":"` + strings.Repeat("x", 600<<10) + `"}}`)
+	if a := do(t, http.MethodPost, "/v1/processes/echo", body); a.status != http.StatusRequestEntityTooLarge || a.ErrorCode != "InputTooLarge" {
+		t.Errorf("POST: status %d: %s", a.status, a.body)
+	}
+}
+
+// TestProcessMadeWithKubectl makes Processes as kubectl apply does.
+func TestProcessMadeWithKubectl(t *testing.T) {
+	t.Parallel()
+	make := func(name, processType, input string) {
+		p := &v1alpha1.Process{
+			ObjectMeta: metav1.ObjectMeta{Namespace: workNamespace, Name: name},
+			Spec:       v1alpha1.ProcessSpec{Type: processType, Input: input, LifetimeSeconds: 300},
+		}
+		if err := kube.Create(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { // the suite may run again on the same cluster
+			if err := kube.Delete(context.Background(), p); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	finished := func(name string) *v1alpha1.Process {
+		var p *v1alpha1.Process
+		eventually(t, time.Minute, "process "+name+" is finished", func() bool {
+			p = process(t, name)
+			return p.Finished()
+		})
+		return p
+	}
+	large := `{"filler":"` + strings.Repeat("y", 100<<10) + `"}`
+	make("by-hand", "echo", `{"n": 1.0}`)
+	make("by-hand-large", "echo", large)
+	make("by-hand-wrong", "ocr", `{"source":{"dat":1}}`)
+	make("by-hand-stranger", "no-such-type", `{}`)
+
+	if p := finished("by-hand"); p.Status.Output != `{"n": 1.0}` {
+		t.Errorf("the output is %q", p.Status.Output)
+	}
+	if a := get(t, "echo", "by-hand"); a.status != http.StatusOK || string(a.Output) != `{"n": 1.0}` {
+		t.Errorf("GET: status %d: %s", a.status, a.body)
+	}
+	if p := finished("by-hand-large"); p.Status.Output != large {
+		t.Errorf("the large output is %.100q: %s %s", p.Status.Output, p.Status.ErrorCode, p.Status.ErrorDetails)
+	}
+	if p := finished("by-hand-wrong"); p.Status.ErrorCode != "MissingInput" || !strings.Contains(p.Status.ErrorDetails, `"at":"input.source.data"`) {
+		t.Errorf("wrong input: %s %s", p.Status.ErrorCode, p.Status.ErrorDetails)
+	}
+	if p := finished("by-hand-stranger"); p.Status.ErrorCode != "InvalidInput" || !strings.Contains(p.Status.ErrorDetails, `"enum":["`) {
+		t.Errorf("unknown type: %s %s", p.Status.ErrorCode, p.Status.ErrorDetails)
+	}
+}
+
+func TestExpiry(t *testing.T) {
+	t.Parallel()
+	registerEcho(t, "echo-brief", func(s *v1alpha1.ProcessTypeSpec) { s.LifetimeSeconds = 6 })
+	done := post(t, "echo-brief", `{}`)
+	running := post(t, "echo-brief", `{"echo":{"seconds":120}}`)
+	complete(t, "echo-brief", done)
+
+	expires, err := time.Parse("2006-01-02T15:04:05.000Z", get(t, "echo-brief", running).ExpirationDateTime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{done, running} {
+		eventually(t, time.Minute, "process "+id+" has expired", func() bool {
+			asked := time.Now()
+			a := get(t, "echo-brief", id)
+			if a.status == http.StatusOK && asked.After(expires.Add(100*time.Millisecond)) {
+				t.Errorf("%s is still shown at %s, it expired at %s", id, asked, expires)
+			}
+			if a.status == http.StatusGone && time.Now().Before(expires.Add(-time.Second)) {
+				t.Errorf("%s is gone before %s", id, expires)
+			}
+			return a.status == http.StatusGone && a.ErrorCode == "ResourceExpired"
+		})
+	}
+	// All that hangs on them goes, too, the running worker as well.
+	eventually(t, time.Minute, "Processes, Jobs and pods are gone", func() bool {
+		for _, id := range []string{done, running} {
+			key := client.ObjectKey{Namespace: workNamespace, Name: id}
+			var pods corev1.PodList
+			if err := kube.List(t.Context(), &pods, client.InNamespace(workNamespace), client.MatchingLabels{v1alpha1.LabelProcess: id}); err != nil {
+				t.Fatal(err)
+			}
+			if !apierrors.IsNotFound(kube.Get(t.Context(), key, &v1alpha1.Process{})) || !apierrors.IsNotFound(kube.Get(t.Context(), key, &batchv1.Job{})) || len(pods.Items) > 0 {
+				return false
+			}
+		}
+		return true
+	})
+	if a := get(t, "echo-brief", done); a.status != http.StatusGone || string(a.body) != `{"errorCode":"ResourceExpired"}` {
+		t.Errorf("GET after deletion: status %d: %s", a.status, a.body)
+	}
+}
+
+// TestWorkerPodsAreRestricted looks at what a worker's pod may do.
+func TestWorkerPodsAreRestricted(t *testing.T) {
+	t.Parallel()
+	id := post(t, "echo", `{}`)
+	complete(t, "echo", id)
+	var pods corev1.PodList
+	if err := kube.List(t.Context(), &pods, client.InNamespace(workNamespace), client.MatchingLabels{v1alpha1.LabelProcess: id}); err != nil {
+		t.Fatal(err)
+	}
+	for _, pod := range pods.Items {
+		if pod.Spec.AutomountServiceAccountToken == nil || *pod.Spec.AutomountServiceAccountToken {
+			t.Error("the pod gets a token for the API server")
+		}
+		for _, volume := range pod.Spec.Volumes {
+			if volume.Projected == nil {
+				continue
+			}
+			for _, source := range volume.Projected.Sources {
+				if token := source.ServiceAccountToken; token == nil || token.Audience != "procman-collector" {
+					t.Errorf("volume %s holds %+v", volume.Name, source)
+				}
+			}
+		}
+		for _, c := range pod.Spec.Containers {
+			if s := c.SecurityContext; s == nil || !*s.ReadOnlyRootFilesystem || *s.AllowPrivilegeEscalation {
+				t.Errorf("container %s runs with %+v", c.Name, s)
+			}
+			for _, env := range c.Env {
+				if strings.Contains(env.Value, "hello") {
+					t.Errorf("the input is in the environment: %s", env.Name)
+				}
+			}
+		}
+	}
+	if len(pods.Items) != 1 {
+		t.Errorf("there are %d pods, want 1", len(pods.Items))
+	}
+}
