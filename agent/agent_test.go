@@ -1,0 +1,237 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"procman.dev/procman/internal/agentapi"
+)
+
+// The agent waits for every child of its process, so each of these tests runs it
+// in a process of its own: this test's binary, told so by an environment
+// variable.
+func TestMain(m *testing.M) {
+	if settings := os.Getenv("AGENT_UNDER_TEST"); settings != "" {
+		var c Config
+		if err := json.Unmarshal([]byte(settings), &c); err != nil {
+			panic(err)
+		}
+		c.Environ = os.Environ()
+		os.Exit(Run(context.Background(), c))
+	}
+	os.Exit(m.Run())
+}
+
+// fake is a collector that records what it is given.
+type fake struct {
+	mu        sync.Mutex
+	refuse    int // how many requests are answered 503 first
+	notWanted bool
+	result    *agentapi.Result
+	progress  []int32
+}
+
+func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	body, _ := io.ReadAll(r.Body)
+	switch {
+	case r.Header.Get("Authorization") != "Bearer secret":
+		w.WriteHeader(http.StatusUnauthorized)
+	case f.refuse > 0:
+		f.refuse--
+		w.WriteHeader(http.StatusServiceUnavailable)
+	case f.notWanted:
+		w.WriteHeader(http.StatusConflict)
+	case r.URL.Path == agentapi.InputPath:
+		w.Header().Set(agentapi.HeaderAttempt, "2")
+		_, _ = io.WriteString(w, `{"n": 1.0}`)
+	case r.URL.Path == agentapi.ResultPath:
+		f.result = &agentapi.Result{}
+		_ = json.Unmarshal(body, f.result)
+	case r.URL.Path == agentapi.ProgressPath:
+		var p agentapi.Progress
+		_ = json.Unmarshal(body, &p)
+		f.progress = append(f.progress, p.PercentComplete)
+	}
+}
+
+// run is an agent under test.
+type run struct {
+	cmd     *exec.Cmd
+	config  Config
+	stderr  bytes.Buffer
+	fake    *fake
+	receipt func(t *testing.T) agentapi.Receipt
+}
+
+// start starts an agent on a shell script.
+func startAgent(t *testing.T, f *fake, script string, change func(*Config)) *run {
+	t.Helper()
+	server := httptest.NewServer(f)
+	t.Cleanup(server.Close)
+	dir := t.TempDir()
+	r := &run{fake: f, config: Config{
+		CollectorURL: server.URL, TokenFile: filepath.Join(dir, "token"), TerminationLog: filepath.Join(dir, "log"), Dir: dir,
+		Timeout: 20 * time.Second, Grace: time.Second, OutputLimit: 1000, Command: []string{"/bin/sh", "-c", script},
+	}}
+	if change != nil {
+		change(&r.config)
+	}
+	if err := os.WriteFile(r.config.TokenFile, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	settings, err := json.Marshal(r.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.cmd = exec.Command(os.Args[0])
+	r.cmd.Env = append(os.Environ(), "AGENT_UNDER_TEST="+string(settings))
+	r.cmd.Stderr = &r.stderr
+	r.receipt = func(t *testing.T) agentapi.Receipt {
+		t.Helper()
+		text, err := os.ReadFile(r.config.TerminationLog)
+		if err != nil {
+			t.Fatal(err)
+		}
+		receipt, err := agentapi.DecodeReceipt(string(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return receipt
+	}
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// end waits for the agent's end and returns its exit code.
+func (r *run) end(t *testing.T) int {
+	t.Helper()
+	_ = r.cmd.Wait()
+	if t.Failed() || testing.Verbose() {
+		t.Log(r.stderr.String())
+	}
+	return r.cmd.ProcessState.ExitCode()
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		script string
+		refuse int
+		change func(*Config)
+		exit   int
+		want   agentapi.Result
+		in     string // what the details hold
+	}{
+		"output": {script: `cat "$PROCESS_INPUT_FILE" >"$PROCESS_OUTPUT_FILE"`, want: agentapi.Result{Output: `{"n": 1.0}`}},
+		"the environment": {
+			script: `echo "{\"attempt\":$PROCESS_ATTEMPT,\"settings\":\"$PROCMAN_COLLECTOR_URL\"}" >"$PROCESS_OUTPUT_FILE"; test -n "$PROCESS_DEADLINE"`,
+			want:   agentapi.Result{Output: "{\"attempt\":2,\"settings\":\"\"}\n"},
+		},
+		"collector away for a while": {script: `echo {} >"$PROCESS_OUTPUT_FILE"`, refuse: 4, want: agentapi.Result{Output: "{}\n"}},
+		"refusal":                    {script: `echo '{"errorCode":"No"}' >"$PROCESS_ERROR_FILE"; exit 5`, exit: agentapi.ExitFinal, want: agentapi.Result{ErrorCode: "No"}},
+		"crash":                      {script: `echo first >&2; echo last >&2; exit 5`, exit: 5, want: agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}, in: `first\nlast`},
+		"signal":                     {script: `kill -9 $$`, exit: 137, want: agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}, in: "SIGKILL"},
+		"deadline": {
+			script: `sleep 60`, change: func(c *Config) { c.Timeout = 300 * time.Millisecond },
+			exit: agentapi.ExitFinal, want: agentapi.Result{ErrorCode: "DeadlineExceeded"},
+		},
+		"deadline, deaf to SIGTERM": {
+			script: `trap "" TERM; while :; do sleep 0.1; done`, change: func(c *Config) { c.Timeout, c.Grace = 300*time.Millisecond, 300*time.Millisecond },
+			exit: agentapi.ExitFinal, want: agentapi.Result{ErrorCode: "DeadlineExceeded"},
+		},
+		"no such program": {
+			change: func(c *Config) { c.Command = []string{"/no/such/program"} },
+			exit:   agentapi.ExitFinal, want: agentapi.Result{ErrorCode: "WorkerFailed"}, in: "/no/such/program",
+		},
+		"a child left running": {
+			script: `(sleep 60; echo late >&2) & echo {} >"$PROCESS_OUTPUT_FILE"`, want: agentapi.Result{Output: "{}\n"},
+		},
+		"output too large": {
+			script: `head -c 2000 /dev/zero >"$PROCESS_OUTPUT_FILE"`, exit: agentapi.ExitFinal,
+			want: agentapi.Result{ErrorCode: "OutputTooLarge"}, in: `"bytes":2000`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			started := time.Now()
+			r := startAgent(t, &fake{refuse: test.refuse}, test.script, test.change)
+			if exit := r.end(t); exit != test.exit {
+				t.Errorf("the agent exited with %d, want %d", exit, test.exit)
+			}
+			got := r.fake.result
+			if got == nil {
+				t.Fatal("no result was delivered")
+			}
+			if got.Output != test.want.Output || got.ErrorCode != test.want.ErrorCode || got.Retry != test.want.Retry || !strings.Contains(got.ErrorDetails, test.in) {
+				t.Errorf("delivered %+v, want %+v with %s", got, test.want, test.in)
+			}
+			if got.Attempt != 2 || got.StartTime.Before(started.Add(-time.Second)) {
+				t.Errorf("attempt %d at %s, want attempt 2 after %s", got.Attempt, got.StartTime, started)
+			}
+			receipt := r.receipt(t)
+			if !receipt.Delivered || receipt.Output != got.Output || receipt.ErrorCode != got.ErrorCode {
+				t.Errorf("the receipt is %+v, delivered was %+v", receipt, got)
+			}
+		})
+	}
+}
+
+func TestSIGTERMReachesTheWorkerAndTheResultIsDelivered(t *testing.T) {
+	t.Parallel()
+	ready := filepath.Join(t.TempDir(), "ready")
+	r := startAgent(t, &fake{}, `trap 'echo "{\"told\":true}" >"$PROCESS_OUTPUT_FILE"; exit 0' TERM; touch `+ready+`; while :; do sleep 0.05; done`, nil)
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		if _, err := os.Stat(ready); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the worker does not start")
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if exit := r.end(t); exit != 0 || r.fake.result == nil || r.fake.result.Output != "{\"told\":true}\n" {
+		t.Errorf("exit %d, result %+v", exit, r.fake.result)
+	}
+}
+
+func TestWhatIsNotWantedIsNotRun(t *testing.T) {
+	t.Parallel()
+	mark := filepath.Join(t.TempDir(), "ran")
+	r := startAgent(t, &fake{notWanted: true}, "touch "+mark, nil)
+	if exit := r.end(t); exit != agentapi.ExitFinal {
+		t.Errorf("exit %d, want %d", exit, agentapi.ExitFinal)
+	}
+	if _, err := os.Stat(mark); err == nil {
+		t.Error("the worker was run")
+	}
+}
+
+func TestProgressIsReported(t *testing.T) {
+	t.Parallel()
+	r := startAgent(t, &fake{}, `echo 30.7 >"$PROCESS_PROGRESS_FILE"; sleep 1.5; echo nonsense >"$PROCESS_PROGRESS_FILE"; sleep 1; echo {} >"$PROCESS_OUTPUT_FILE"`, nil)
+	if exit := r.end(t); exit != 0 {
+		t.Errorf("exit %d", exit)
+	}
+	if got := r.fake.progress; len(got) != 1 || got[0] != 30 {
+		t.Errorf("progress reported: %v, want [30]", got)
+	}
+}

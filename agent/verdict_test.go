@@ -1,0 +1,144 @@
+package agent
+
+import (
+	"errors"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"procman.dev/procman/internal/agentapi"
+)
+
+func content(text string) *file { return &file{size: int64(len(text)), content: []byte(text)} }
+
+func TestJudge(t *testing.T) {
+	b := bounds{timeout: 90 * time.Second, outputLimit: 20}
+	for name, test := range map[string]struct {
+		ending ending
+		code   string // "" is complete
+		retry  bool
+		in     string // what the details hold
+	}{
+		"exit 0 with an output":             {ending{output: content(`{"a": 1.0}`)}, "", false, ""},
+		"exit 0 without an output":          {ending{}, "OutputMissing", false, "PROCESS_OUTPUT_FILE"},
+		"exit 0, output no JSON":            {ending{output: content(`{"a":`)}, "OutputInvalid", false, `"expected":{"type":"object"}`},
+		"exit 0, output no object":          {ending{output: content(`[]`)}, "OutputInvalid", false, ""},
+		"exit 0, keys twice":                {ending{output: content(`{"a":1,"a":2}`)}, "OutputInvalid", false, `"at":"a"`},
+		"exit 0, output over the limit":     {ending{output: &file{size: 21}}, "OutputTooLarge", false, `"bytes":21`},
+		"exit 0, output cannot be read":     {ending{output: &file{err: errors.New("no")}}, "OutputInvalid", false, "no"},
+		"exit code":                         {ending{exitCode: 3, stderr: "oops", output: content(`{}`)}, "WorkerFailed", true, `"exitCode":3,"stderr":"oops"`},
+		"signal":                            {ending{signal: syscall.SIGSEGV}, "WorkerFailed", true, `"signal":"SIGSEGV"`},
+		"no such command":                   {ending{startErr: errors.New("not found")}, "WorkerFailed", false, "not found"},
+		"deadline":                          {ending{timedOut: true, signal: syscall.SIGTERM}, "DeadlineExceeded", false, `"timeoutSeconds":90`},
+		"deadline, and exit 0 after it":     {ending{timedOut: true, output: content(`{}`)}, "DeadlineExceeded", false, ""},
+		"out of memory":                     {ending{oomKills: 1, signal: syscall.SIGKILL}, "OutOfMemory", false, "limits.memory"},
+		"out of memory in a child, exit 0":  {ending{oomKills: 1, output: content(`{}`)}, "OutOfMemory", false, ""},
+		"error file":                        {ending{errorFile: content(`{"errorCode":"No","errorDetails":{"a": 1.0}}`)}, "No", false, `{"a": 1.0}`},
+		"error file, whatever the exit":     {ending{exitCode: 9, errorFile: content(`{"errorCode":"No"}`)}, "No", false, ""},
+		"error file before memory":          {ending{oomKills: 1, errorFile: content(`{"errorCode":"No"}`)}, "No", false, ""},
+		"error file without a code":         {ending{errorFile: content(`{}`)}, "OutputInvalid", false, "errorCode"},
+		"error file with a code of 2 words": {ending{errorFile: content(`{"errorCode":"a b"}`)}, "OutputInvalid", false, ""},
+		"error file, details no object":     {ending{errorFile: content(`{"errorCode":"No","errorDetails":1}`)}, "OutputInvalid", false, ""},
+		"error file, details null":          {ending{errorFile: content(`{"errorCode":"No","errorDetails":null}`)}, "No", false, ""},
+		"error file no JSON":                {ending{errorFile: content(`No`)}, "OutputInvalid", false, ""},
+		"error file too large":              {ending{errorFile: &file{size: 1 << 20}}, "OutputInvalid", false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := judge(test.ending, b)
+			if r.ErrorCode != test.code || r.Retry != test.retry || !strings.Contains(r.ErrorDetails, test.in) {
+				t.Errorf("got %q, retry %t, details %s; want %q, retry %t, details with %s", r.ErrorCode, r.Retry, r.ErrorDetails, test.code, test.retry, test.in)
+			}
+			if r.Complete() != (test.code == "") {
+				t.Errorf("complete is %t: %+v", r.Complete(), r)
+			}
+		})
+	}
+	if r := judge(ending{output: content(`{"a": 1.0}`)}, b); r.Output != `{"a": 1.0}` {
+		t.Errorf("the output is %q, not what the worker wrote", r.Output)
+	}
+	if r := judge(ending{exitCode: 1, interrupted: true}, b); !r.Interrupted {
+		t.Error("an attempt that was told to stop does not say so")
+	}
+}
+
+func TestExitCode(t *testing.T) {
+	for name, test := range map[string]struct {
+		ending ending
+		result agentapi.Result
+		want   int
+	}{
+		"complete":               {ending{}, agentapi.Result{Output: "{}"}, 0},
+		"final":                  {ending{exitCode: 4}, agentapi.Result{ErrorCode: "No"}, agentapi.ExitFinal},
+		"crash":                  {ending{exitCode: 4}, agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}, 4},
+		"crash that looks final": {ending{exitCode: agentapi.ExitFinal}, agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}, 1},
+		"signal":                 {ending{signal: syscall.SIGKILL}, agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}, 137},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := exitCode(test.ending, test.result); got != test.want {
+				t.Errorf("got %d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+func TestParseConfig(t *testing.T) {
+	environ := []string{
+		"PATH=/bin", "PROCESS_ID=p", "PROCMAN_COLLECTOR_URL=http://c:1/", "PROCMAN_TIMEOUT_SECONDS=3",
+		"PROCMAN_GRACE_SECONDS=2", "PROCMAN_OUTPUT_LIMIT_BYTES=10",
+	}
+	got, err := ParseConfig([]string{"--", "/worker", "--", "-x"}, environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		CollectorURL: "http://c:1", TokenFile: agentapi.TokenFile, TerminationLog: agentapi.TerminationLog, Dir: "/process",
+		Timeout: 3 * time.Second, Grace: 2 * time.Second, OutputLimit: 10,
+		Command: []string{"/worker", "--", "-x"}, Environ: []string{"PATH=/bin", "PROCESS_ID=p"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	_, err = ParseConfig(nil, []string{"PROCMAN_TIMEOUT_SECONDS=x"})
+	for _, name := range []string{"PROCMAN_COLLECTOR_URL", "PROCMAN_TIMEOUT_SECONDS", "PROCMAN_GRACE_SECONDS", "PROCMAN_OUTPUT_LIMIT_BYTES", "worker command"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("the error does not name %s: %v", name, err)
+		}
+	}
+}
+
+func TestTailKeepsTheEnd(t *testing.T) {
+	var tl tail
+	for range 1000 {
+		_, _ = tl.Write([]byte("a line of some length\n"))
+	}
+	_, _ = tl.Write([]byte("the last\xff\n"))
+	got := tl.String()
+	if len(got) > tailBytes || !strings.HasPrefix(got, "a line") || !strings.HasSuffix(got, "the last\uFFFD") {
+		t.Errorf("kept %d bytes: %.30q ... %.30q", len(got), got, got[max(0, len(got)-30):])
+	}
+	var one tail
+	_, _ = one.Write([]byte(strings.Repeat("x", 3*tailBytes)))
+	if got := one.String(); len(got) != tailBytes {
+		t.Errorf("of one long line %d bytes are kept, want %d", len(got), tailBytes)
+	}
+}
+
+func TestOOMKillCount(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		want int64
+	}{
+		"v2":    {"low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n", 2},
+		"v1":    {"oom_kill_disable 0\nunder_oom 0\noom_kill 5\n", 5},
+		"other": {"nothing\n", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := oomKillCount(test.text); got != test.want {
+				t.Errorf("got %d, want %d", got, test.want)
+			}
+		})
+	}
+}
