@@ -1,0 +1,30 @@
+package v1alpha1
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestExpiry(t *testing.T) {
+	created := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	for name, test := range map[string]struct {
+		lifetime int32
+		after    time.Duration
+		want     bool
+	}{
+		"the last moment":            {60, 60*time.Second - 1, false},
+		"the very second":            {60, 60 * time.Second, true},
+		"later":                      {60, time.Hour, true},
+		"without a lifetime: 20 min": {0, 20*time.Minute - 1, false},
+		"and then":                   {0, 20 * time.Minute, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &Process{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(created)}, Spec: ProcessSpec{LifetimeSeconds: test.lifetime}}
+			if got := p.Expired(created.Add(test.after)); got != test.want {
+				t.Errorf("expired is %t, want %t; it expires at %s", got, test.want, p.ExpirationTime())
+			}
+		})
+	}
+}

@@ -1,0 +1,68 @@
+package jobspec
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"procman.dev/procman/api/v1alpha1"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestBuild(t *testing.T) {
+	for name, delivery := range map[string]v1alpha1.AgentDelivery{
+		"embedded":       v1alpha1.AgentEmbedded,
+		"image-volume":   v1alpha1.AgentImageVolume,
+		"init-container": "", // the operator's default, here
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &v1alpha1.Process{
+				ObjectMeta: metav1.ObjectMeta{Namespace: "work", Name: "the-process", UID: "the-uid"},
+				Spec:       v1alpha1.ProcessSpec{Type: "ocr", Input: `{"secret":"client data"}`},
+			}
+			pt := &v1alpha1.ProcessType{
+				ObjectMeta: metav1.ObjectMeta{Namespace: "work", Name: "ocr"},
+				Spec: v1alpha1.ProcessTypeSpec{
+					Image: "registry.example/worker:1", Command: []string{"/worker", "--fast"}, Agent: delivery,
+					TimeoutSeconds: 300, StartTimeoutSeconds: 180, Attempts: 3,
+					Template: v1alpha1.WorkerTemplate{Resources: corev1.ResourceRequirements{
+						Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")},
+					}},
+				},
+			}
+			job := Build(p, pt, Config{
+				AgentImage: "registry.example/agent:1", AgentDelivery: v1alpha1.AgentInitContainer,
+				CollectorURL: "http://collector:8090", ServiceAccount: "procman-worker", GraceSeconds: 25,
+			})
+			got, err := yaml.Marshal(job)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(got), "client data") {
+				t.Error("the client's input got into the Job")
+			}
+			golden := filepath.Join("testdata", name+".yaml")
+			if *update {
+				if err := os.WriteFile(golden, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
