@@ -8,12 +8,12 @@ results=()
 
 say() { printf '\n== %s\n' "$*"; }
 
-# tests NAME ARGUMENT...: go test, recorded for the summary.
+# tests NAME DIRECTORY ARGUMENT...: go test there, recorded for the summary.
 tests() {
-    local record=out/$1.json
-    shift
+    local record=$PWD/out/$1.json gotestsum=$PWD/bin/gotestsum directory=$2
+    shift 2
     results+=("$record")
-    bin/gotestsum --format pkgname --format-hide-empty-pkg --jsonfile "$record" -- "$@"
+    (cd "$directory" && "$gotestsum" --format pkgname --format-hide-empty-pkg --jsonfile "$record" -- "$@")
 }
 
 generated() {
@@ -45,8 +45,8 @@ unit() {
     make bin/localcluster bin/gotestsum
     KUBEBUILDER_ASSETS=$(bin/localcluster assets)
     export KUBEBUILDER_ASSETS
-    tests unit ./...
-    tests localcluster -C hack/localcluster ./...
+    tests unit . ./...
+    tests localcluster hack/localcluster ./...
 }
 
 e2e() {
@@ -63,12 +63,14 @@ e2e() {
     bin/localcluster up --name test 9>&-
     hack/deploy.sh test 9>&-
     local status=0
-    KUBECONFIG=$(bin/localcluster kubeconfig --name test) LOCALCLUSTER=$PWD/bin/localcluster \
-        tests e2e -tags e2e -count 1 -timeout 30m ./test/e2e/... 9>&- || status=$?
+    KUBECONFIG=$(bin/localcluster kubeconfig --name test) \
+        tests e2e . -tags e2e -count 1 -timeout 30m ./test/e2e/... 9>&- || status=$?
     if [ "$status" != 0 ]; then
         hack/report.sh test || true
         exit "$status"
     fi
+    bin/localcluster down --name test >/dev/null 9>&-
+    tests cutoff hack/localcluster -tags e2e -count 1 -timeout 10m -run CutOff . 9>&-
 }
 
 for stage in "$@"; do

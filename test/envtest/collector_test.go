@@ -1,0 +1,225 @@
+package envtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/internal/agentapi"
+)
+
+// token asks the API server for a token of a service account, bound to a pod
+// unless that is nil.
+func token(t *testing.T, account, audience string, pod *corev1.Pod) string {
+	t.Helper()
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{audience}}}
+	if pod != nil {
+		request.Spec.BoundObjectRef = &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: pod.Name, UID: pod.UID}
+	}
+	owner := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: account}}
+	if err := kube.SubResource("token").Create(t.Context(), owner, request); err != nil {
+		t.Fatal(err)
+	}
+	return request.Status.Token
+}
+
+// ask makes a request as an agent would.
+func ask(t *testing.T, method, path, token string, body any) (*http.Response, string) {
+	t.Helper()
+	text, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), method, collectorURL+path, bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, string(answer)
+}
+
+// workerOf launches a process of a type of its own and returns it with the first
+// pod of its Job.
+func workerOf(t *testing.T, name, input string) (*v1alpha1.Process, *corev1.Pod) {
+	t.Helper()
+	create(t, newType(name))
+	p := newProcess(name)
+	p.Spec.Type, p.Spec.Input = name, input
+	create(t, p)
+	return p, addPod(t, launched(t, p), name+"-1")
+}
+
+func TestCollectorTakesTheResult(t *testing.T) {
+	t.Parallel()
+	for name, input := range map[string]string{"small": `{"z": 1.0, "a":12345678901234567890}`, "large": `{"filler":"` + strings.Repeat("x", 100<<10) + `"}`} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, pod := workerOf(t, "collect-"+name, input)
+			bearer := token(t, "procman-worker", agentapi.Audience, pod)
+			response, got := ask(t, http.MethodGet, agentapi.InputPath, bearer, nil)
+			if response.StatusCode != http.StatusOK || got != input || response.Header.Get(agentapi.HeaderAttempt) != "1" {
+				t.Fatalf("GET input: %s, attempt %s: %.100q", response.Status, response.Header.Get(agentapi.HeaderAttempt), got)
+			}
+			if response, got := ask(t, http.MethodPut, agentapi.ProgressPath, bearer, agentapi.Progress{PercentComplete: 40}); response.StatusCode != http.StatusOK {
+				t.Fatalf("PUT progress: %s: %s", response.Status, got)
+			}
+			output := input
+			if response, got := ask(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{Output: output}); response.StatusCode != http.StatusOK {
+				t.Fatalf("PUT result: %s: %s", response.Status, got)
+			}
+			s := finished(t, p.Name).Status
+			if s.State != v1alpha1.StateComplete || s.Output != output || *s.PercentComplete != 40 || *s.Attempts != 1 {
+				t.Errorf("the status is %.300v", s)
+			}
+			// What comes late, or twice, or from a forger, changes nothing.
+			for _, late := range []agentapi.Result{{Output: `{"late":true}`}, {ErrorCode: "Late"}} {
+				eventually(t, "the collector knows that the process is over", func(context.Context) bool {
+					response, _ := ask(t, http.MethodPut, agentapi.ResultPath, bearer, late)
+					return response.StatusCode == http.StatusConflict
+				})
+			}
+			if after := finished(t, p.Name).Status; after.Output != output || after.State != v1alpha1.StateComplete {
+				t.Errorf("a late result counted: %.300v", after)
+			}
+		})
+	}
+}
+
+func TestCollectorRefusesWhoIsNotAWorker(t *testing.T) {
+	t.Parallel()
+	p, pod := workerOf(t, "intruders", `{"private":true}`)
+	stranger := create(t, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "stranger", Labels: pod.Labels},
+		Spec:       pod.Spec,
+	})
+	other := pod.DeepCopy()
+	other.ObjectMeta = metav1.ObjectMeta{Namespace: namespace, Name: "of-someone-else", Labels: pod.Labels, OwnerReferences: pod.OwnerReferences}
+	other.Spec.ServiceAccountName = "someone-else"
+	create(t, other)
+	for name, test := range map[string]struct {
+		token string
+		want  int
+	}{
+		"no token":                {"", http.StatusUnauthorized},
+		"no token of anybody":     {"made-up", http.StatusUnauthorized},
+		"another audience":        {token(t, "procman-worker", "someone", pod), http.StatusUnauthorized},
+		"bound to no pod":         {token(t, "procman-worker", agentapi.Audience, nil), http.StatusUnauthorized},
+		"another service account": {token(t, "someone-else", agentapi.Audience, other), http.StatusUnauthorized},
+		"a pod of no Job":         {token(t, "procman-worker", agentapi.Audience, stranger), http.StatusConflict},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, request := range []struct{ method, path string }{{http.MethodGet, agentapi.InputPath}, {http.MethodPut, agentapi.ResultPath}} {
+				response, got := ask(t, request.method, request.path, test.token, agentapi.Result{Output: `{"forged":true}`})
+				if response.StatusCode != test.want || strings.Contains(got, "private") {
+					t.Errorf("%s %s: %s: %s, want %d", request.method, request.path, response.Status, got, test.want)
+				}
+			}
+		})
+	}
+	after := &v1alpha1.Process{}
+	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(p), after); err != nil || after.Finished() {
+		t.Errorf("a forged result counted: %+v, %v", after.Status, err)
+	}
+}
+
+func TestCollectorChecksWhatItIsSent(t *testing.T) {
+	t.Parallel()
+	p, pod := workerOf(t, "nonsense", `{}`)
+	bearer := token(t, "procman-worker", agentapi.Audience, pod)
+	for name, result := range map[string]agentapi.Result{
+		"nothing":         {},
+		"no JSON":         {Output: `{"a":`},
+		"no object":       {Output: `[1]`},
+		"a bad code":      {ErrorCode: "two words"},
+		"details no JSON": {ErrorCode: "No", ErrorDetails: `{`},
+	} {
+		if response, _ := ask(t, http.MethodPut, agentapi.ResultPath, bearer, result); response.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: %s, want 400", name, response.Status)
+		}
+	}
+	if response, _ := ask(t, http.MethodPut, agentapi.ProgressPath, bearer, agentapi.Progress{PercentComplete: 101}); response.StatusCode != http.StatusBadRequest {
+		t.Errorf("progress of 101: %s", response.Status)
+	}
+	after := &v1alpha1.Process{}
+	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(p), after); err != nil || after.Finished() {
+		t.Errorf("nonsense counted: %+v, %v", after.Status, err)
+	}
+}
+
+func TestSupersededAttemptDoesNotCount(t *testing.T) {
+	t.Parallel()
+	p, first := workerOf(t, "superseded", `{}`)
+	old := token(t, "procman-worker", agentapi.Audience, first)
+	if response, got := ask(t, http.MethodGet, agentapi.InputPath, old, nil); response.StatusCode != http.StatusOK {
+		t.Fatalf("GET input: %s: %s", response.Status, got)
+	}
+	// A crash that may be tried again is taken note of, not committed.
+	if response, got := ask(t, http.MethodPut, agentapi.ResultPath, old, agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}); response.StatusCode != http.StatusOK {
+		t.Fatalf("PUT a crash: %s: %s", response.Status, got)
+	}
+	// Creation times have whole seconds: the second pod is a later one.
+	eventually(t, "a second has passed", func(context.Context) bool { return metav1.Now().Unix() > first.CreationTimestamp.Unix() })
+	second := addPod(t, launched(t, p), "superseded-2")
+	eventually(t, "the first pod's word no longer counts", func(context.Context) bool {
+		response, _ := ask(t, http.MethodGet, agentapi.InputPath, old, nil)
+		return response.StatusCode == http.StatusConflict
+	})
+	if response, _ := ask(t, http.MethodPut, agentapi.ResultPath, old, agentapi.Result{Output: `{"from":1}`}); response.StatusCode != http.StatusConflict {
+		t.Errorf("PUT result of the first: %s", response.Status)
+	}
+	bearer := token(t, "procman-worker", agentapi.Audience, second)
+	if response, _ := ask(t, http.MethodGet, agentapi.InputPath, bearer, nil); response.Header.Get(agentapi.HeaderAttempt) != "2" {
+		t.Errorf("the second is attempt %q", response.Header.Get(agentapi.HeaderAttempt))
+	}
+	if response, _ := ask(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{Output: `{"from":2}`}); response.StatusCode != http.StatusOK {
+		t.Errorf("PUT result of the second: %s", response.Status)
+	}
+	if s := finished(t, p.Name).Status; s.Output != `{"from":2}` {
+		t.Errorf("the status is %+v", s)
+	}
+}
+
+func TestOneOfManyResultsCounts(t *testing.T) {
+	t.Parallel()
+	p, pod := workerOf(t, "many", `{}`)
+	bearer := token(t, "procman-worker", agentapi.Audience, pod)
+	var group sync.WaitGroup
+	for i := range 16 {
+		group.Go(func() {
+			result := agentapi.Result{Output: fmt.Sprintf(`{"from":%d}`, i)}
+			if i%4 == 1 {
+				result = agentapi.Result{ErrorCode: "No"}
+			}
+			ask(t, http.MethodPut, agentapi.ResultPath, bearer, result)
+		})
+	}
+	group.Wait()
+	first := finished(t, p.Name)
+	ask(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{ErrorCode: "Other"})
+	if again := finished(t, p.Name); again.ResourceVersion != first.ResourceVersion {
+		t.Errorf("it changed from %+v to %+v", first.Status, again.Status)
+	}
+}

@@ -1,0 +1,161 @@
+// Package envtest tests the CRDs and the operator against a real API server,
+// without nodes: what the Job controller and the kubelet would do, the tests do.
+package envtest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/controllers"
+)
+
+const namespace = "work"
+
+var (
+	// kube is an administrator's client.
+	kube client.Client
+	// collectorURL is where the operator under test serves agents.
+	collectorURL string
+)
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "envtest:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// run starts the API server and one operator for all tests.
+func run(m *testing.M) (int, error) {
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		return 0, fmt.Errorf("KUBEBUILDER_ASSETS is not set; make unit sets it, or: export KUBEBUILDER_ASSETS=$(bin/localcluster assets)")
+	}
+	ctrl.SetLogger(logr.Discard()) // what matters is asserted
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return 0, err
+	}
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return 0, err
+	}
+	environment := &envtest.Environment{
+		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "config", "crd", "bases")},
+		ErrorIfCRDPathMissing: true,
+		Scheme:                scheme,
+	}
+	config, err := environment.Start()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = environment.Stop() }()
+	config.QPS = -1
+	if kube, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+		return 0, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	for _, object := range []client.Object{
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}},
+		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "procman-worker"}},
+		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "someone-else"}},
+	} {
+		if err := kube.Create(ctx, object); err != nil {
+			return 0, err
+		}
+	}
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	collectorURL = "http://" + listener.Addr().String()
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme: scheme, Cache: controllers.CacheOptions(namespace), Metrics: server.Options{BindAddress: "0"},
+	})
+	if err != nil {
+		return 0, err
+	}
+	err = controllers.Setup(ctx, mgr, controllers.Options{
+		Namespace: namespace, Concurrency: 4, CollectorListener: listener, Clock: clock.RealClock{},
+		Job: controllers.JobConfig{
+			AgentImage: "agent:1", AgentDelivery: v1alpha1.AgentEmbedded, CollectorURL: collectorURL,
+			ServiceAccount: "procman-worker", GraceSeconds: 25,
+		},
+	})
+	if err != nil {
+		return 0, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	if !mgr.GetCache().WaitForCacheSync(ctx) {
+		return 0, fmt.Errorf("the operator's caches are not filled")
+	}
+	code := m.Run()
+	stop()
+	return code, <-ended
+}
+
+// eventually waits for the world to be so.
+func eventually(t *testing.T, what string, holds func(ctx context.Context) bool) {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) { return holds(ctx), nil })
+	if err != nil {
+		t.Fatalf("it does not come to be that %s", what)
+	}
+}
+
+func create[T client.Object](t *testing.T, object T) T {
+	t.Helper()
+	if err := kube.Create(t.Context(), object); err != nil {
+		t.Fatal(err)
+	}
+	return object
+}
+
+func newProcess(name string) *v1alpha1.Process {
+	return &v1alpha1.Process{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec:       v1alpha1.ProcessSpec{Type: "any", Input: `{"n": 1.0}`},
+	}
+}
+
+func newType(name string) *v1alpha1.ProcessType {
+	return &v1alpha1.ProcessType{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec:       v1alpha1.ProcessTypeSpec{Image: "worker:1", Command: []string{"/worker"}},
+	}
+}
+
+// finished waits until a Process is in a terminal state.
+func finished(t *testing.T, name string) *v1alpha1.Process {
+	t.Helper()
+	p := &v1alpha1.Process{}
+	eventually(t, "process "+name+" is finished", func(ctx context.Context) bool {
+		if err := kube.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, p); err != nil {
+			t.Fatal(err)
+		}
+		return p.Finished()
+	})
+	return p
+}

@@ -1,0 +1,213 @@
+package envtest
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/internal/agentapi"
+)
+
+// launched waits for a Process's Job.
+func launched(t *testing.T, p *v1alpha1.Process) *batchv1.Job {
+	t.Helper()
+	job := &batchv1.Job{}
+	eventually(t, "process "+p.Name+" has a Job", func(ctx context.Context) bool {
+		return kube.Get(ctx, client.ObjectKeyFromObject(p), job) == nil
+	})
+	return job
+}
+
+// addPod makes a pod of the Job's, as the Job controller would.
+func addPod(t *testing.T, job *batchv1.Job, name string) *corev1.Pod {
+	t.Helper()
+	return create(t, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: job.Namespace, Name: name, Labels: job.Spec.Template.Labels,
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(job, batchv1.SchemeGroupVersion.WithKind("Job"))},
+		},
+		Spec: job.Spec.Template.Spec,
+	})
+}
+
+// endPod gives a pod the status of one whose worker ended.
+func endPod(t *testing.T, pod *corev1.Pod, ended corev1.ContainerStateTerminated) {
+	t.Helper()
+	pod.Status.Phase = corev1.PodFailed
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "worker", State: corev1.ContainerState{Terminated: &ended}}}
+	if err := kube.Status().Update(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestJobOfAProcess(t *testing.T) {
+	t.Parallel()
+	create(t, newType("any"))
+	p := create(t, newProcess("job-of-a-process"))
+	job := launched(t, p)
+	if !metav1.IsControlledBy(job, p) {
+		t.Errorf("the Job's owners are %+v", job.OwnerReferences)
+	}
+	if job.Labels[v1alpha1.LabelProcess] != p.Name || *job.Spec.BackoffLimit != 2 || job.Spec.Template.Spec.Containers[0].Image != "worker:1" {
+		t.Errorf("the Job is %+v", job)
+	}
+}
+
+func TestReceiptIsCommittedWhenNothingWasDelivered(t *testing.T) {
+	t.Parallel()
+	create(t, newType("receipts"))
+	for name, test := range map[string]struct {
+		ended  corev1.ContainerStateTerminated
+		state  v1alpha1.State
+		code   string
+		output string
+	}{
+		"output": {
+			corev1.ContainerStateTerminated{Message: string(agentapi.Receipt{Result: agentapi.Result{Attempt: 1, Output: `{"b": 1.0}`}}.Encode())},
+			v1alpha1.StateComplete, "", `{"b": 1.0}`,
+		},
+		"refusal": {
+			corev1.ContainerStateTerminated{ExitCode: 113, Message: string(agentapi.Receipt{Result: agentapi.Result{ErrorCode: "No"}}.Encode())},
+			v1alpha1.StateError, "No", "",
+		},
+		"oom": {corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}, v1alpha1.StateError, "OutOfMemory", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newProcess("receipt-" + name)
+			p.Spec.Type = "receipts"
+			create(t, p)
+			endPod(t, addPod(t, launched(t, p), p.Name+"-1"), test.ended)
+			s := finished(t, p.Name).Status
+			if s.State != test.state || s.ErrorCode != test.code || s.Output != test.output || *s.Attempts != 1 || s.JobName != p.Name {
+				t.Errorf("the status is %+v", s)
+			}
+			if !s.ExpirationTime.Time.Equal(p.ExpirationTime()) || !meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionFinished) {
+				t.Errorf("the status is %+v", s)
+			}
+		})
+	}
+}
+
+func TestInputIsCheckedBeforeLaunch(t *testing.T) {
+	t.Parallel()
+	pt := newType("strict")
+	pt.Spec.InputSchema = &apiextensionsv1.JSON{Raw: []byte(`{"type":"object","required":["page"],"properties":{"page":{"type":"integer","minimum":1},"filler":{"type":"string"}}}`)}
+	pt.Spec.Limits.InputBytes = 100_000
+	create(t, pt)
+	for name, test := range map[string]struct{ input, code, details string }{
+		"missing":  {`{}`, "MissingInput", `{"at":"input.page"}`},
+		"unknown":  {`{"page":1,"pgae":2}`, "UnrecognizedInput", `"at":"input.pgae"`},
+		"invalid":  {`{"page":0}`, "InvalidInput", `"expected":{"type":"integer","minimum":1}`},
+		"no-json":  {`{"page":`, "InvalidInput", ``},
+		"no-obj":   {`[1]`, "InvalidInput", `"expected":{"type":"object"}`},
+		"large-no": {`{"filler":"` + strings.Repeat("x", 50_000) + `"}`, "MissingInput", `{"at":"input.page"}`},
+		"too-big":  {`{"page":1,"filler":"` + strings.Repeat("x", 100_000) + `"}`, "InputTooLarge", `"maxBytes":100000`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newProcess("input-" + name)
+			p.Spec.Type, p.Spec.Input = "strict", test.input
+			create(t, p)
+			s := finished(t, p.Name).Status
+			if s.ErrorCode != test.code || !strings.Contains(s.ErrorDetails, test.details) || s.JobName != "" {
+				t.Errorf("the status is %+v", s)
+			}
+			if err := kube.Get(t.Context(), client.ObjectKeyFromObject(p), &batchv1.Job{}); !apierrors.IsNotFound(err) {
+				t.Errorf("there is a Job: %v", err)
+			}
+		})
+	}
+}
+
+func TestTypeMayComeAfterItsProcess(t *testing.T) {
+	t.Parallel()
+	p := newProcess("before-its-type")
+	p.Spec.Type = "late"
+	create(t, p)
+	create(t, newType("late"))
+	launched(t, p)
+}
+
+func TestTypeThatDoesNotCome(t *testing.T) {
+	t.Parallel()
+	p := newProcess("without-type")
+	p.Spec.Type = "never"
+	create(t, p)
+	if s := finished(t, p.Name).Status; s.ErrorCode != "InvalidInput" || !strings.Contains(s.ErrorDetails, `"at":"type"`) {
+		t.Errorf("the status is %+v", s)
+	}
+}
+
+func TestStrangersJobIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	create(t, newType("squatted"))
+	stranger := create(t, &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "squatted"},
+		Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+			RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "c", Image: "i"}},
+		}}},
+	})
+	p := newProcess("squatted")
+	p.Spec.Type = "squatted"
+	create(t, p)
+	if s := finished(t, p.Name).Status; s.ErrorCode != "NameTaken" {
+		t.Errorf("the status is %+v", s)
+	}
+	after := &batchv1.Job{}
+	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(p), after); err != nil || after.UID != stranger.UID || after.ResourceVersion != stranger.ResourceVersion {
+		t.Errorf("the stranger's Job was touched: %v", err)
+	}
+}
+
+func TestExpiredProcessIsDeleted(t *testing.T) {
+	t.Parallel()
+	create(t, newType("brief"))
+	p := newProcess("brief")
+	p.Spec.Type, p.Spec.LifetimeSeconds = "brief", 2
+	create(t, p)
+	launched(t, p)
+	early := false
+	eventually(t, "the process is deleted", func(ctx context.Context) bool {
+		gone := apierrors.IsNotFound(kube.Get(ctx, client.ObjectKeyFromObject(p), &v1alpha1.Process{}))
+		early = early || gone && !p.Expired(metav1.Now().Time)
+		return gone
+	})
+	if early {
+		t.Error("it was deleted before its time")
+	}
+}
+
+func TestProcessTypeIsAcceptedOrSaysWhyNot(t *testing.T) {
+	t.Parallel()
+	bad := newType("bad-schema")
+	bad.Spec.OutputSchema = &apiextensionsv1.JSON{Raw: []byte(`{"type":"objekt"}`)}
+	create(t, newType("good-schema"))
+	create(t, bad)
+	for name, want := range map[string]metav1.ConditionStatus{"good-schema": metav1.ConditionTrue, "bad-schema": metav1.ConditionFalse} {
+		pt := &v1alpha1.ProcessType{}
+		var accepted *metav1.Condition
+		eventually(t, name+" has been looked at", func(ctx context.Context) bool {
+			if err := kube.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, pt); err != nil {
+				t.Fatal(err)
+			}
+			accepted = meta.FindStatusCondition(pt.Status.Conditions, v1alpha1.ConditionAccepted)
+			return accepted != nil
+		})
+		if accepted.Status != want {
+			t.Errorf("%s: %+v", name, accepted)
+		}
+		if want == metav1.ConditionFalse && !strings.HasPrefix(accepted.Message, "spec.outputSchema: ") {
+			t.Errorf("%s: the message does not say where: %s", name, accepted.Message)
+		}
+	}
+}

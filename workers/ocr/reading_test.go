@@ -1,0 +1,170 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"image"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// sample is what tesseract makes of a line of two words, shortened.
+const sample = `<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN" "http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">
+<html xmlns="http://www.w3.org/1999/xhtml" xml:lang="en" lang="en"><head><title></title></head><body>
+<div class='ocr_page' id='page_1' title='image "stdin"; bbox 0 0 200 100; ppageno 0'>
+ <div class='ocr_carea' id='block_1_1' title="bbox 10 20 110 40">
+  <p class='ocr_par' id='par_1_1' lang='eng' title="bbox 10 20 110 40">
+   <span class='ocr_line' id='line_1_1' title="bbox 10 20 110 40; baseline 0 -5; x_size 24">
+    <span class='ocrx_word' id='word_1_1' title='bbox 10 20 50 40; x_wconf 96'><span class='ocrx_cinfo' title='x_bboxes 10 20 30 40; x_conf 99.5'>A</span><span class='ocrx_cinfo' title='x_bboxes 30 20 50 40; x_conf 40.1'>&amp;</span></span>
+    <span class='ocrx_word' id='word_1_2' title='bbox 60 20 130 40; x_wconf 12.5'><strong><span class='ocrx_cinfo' title='x_bboxes 60 20 110 40; x_conf 12'>é</span></strong></span>
+   </span>
+  </p>
+  <p class='ocr_par' id='par_1_2' title="bbox 10 50 110 70">
+   <span class='ocr_textfloat' id='line_1_2' title="bbox 10 50 110 70">
+    <span class='ocrx_word' id='word_1_3' title='bbox 10 50 20 70; x_wconf 95'><span class='ocrx_cinfo' title='x_bboxes 10 50 20 70; x_conf 95'> </span></span>
+   </span>
+  </p>
+ </div>
+</div></body></html>`
+
+func parsed(t *testing.T, origin image.Point, within image.Rectangle) []line {
+	t.Helper()
+	lines, err := parseHOCR([]byte(sample), origin, within)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lines
+}
+
+func TestParseHOCR(t *testing.T) {
+	want := []line{
+		{area: image.Rect(10, 20, 110, 40), paragraph: 1, words: []word{
+			{area: image.Rect(10, 20, 50, 40), confidence: 96, characters: []character{{"A", 99.5}, {"&", 40.1}}},
+			{area: image.Rect(60, 20, 130, 40), confidence: 12.5, characters: []character{{"é", 12}}},
+		}},
+		{area: image.Rect(10, 50, 110, 70), paragraph: 2, words: []word{
+			{area: image.Rect(10, 50, 20, 70), confidence: 95, characters: []character{{" ", 95}}},
+		}},
+	}
+	options := cmp.AllowUnexported(line{}, word{}, character{})
+	if diff := cmp.Diff(want, parsed(t, image.Point{}, image.Rect(0, 0, 200, 100)), options); diff != "" {
+		t.Error(diff)
+	}
+	// A field at 100, 200 with its margin: places are the page's, and within it.
+	moved := parsed(t, image.Pt(100-margin, 200-margin), image.Rect(100, 200, 200, 260))
+	if got, want := moved[0].words[1].area, image.Rect(144, 204, 200, 224); got != want {
+		t.Errorf("the word is at %v, want %v", got, want)
+	}
+}
+
+func TestConfident(t *testing.T) {
+	for name, test := range map[string]struct {
+		minimum float64
+		want    string
+	}{
+		"all, but blanks":   {0, "A& é"},
+		"characters go":     {41, "A"},
+		"the bound is kept": {40.1, "A&"},
+		"everything goes":   {100, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lines := confident(parsed(t, image.Point{}, image.Rect(0, 0, 200, 100)), test.minimum)
+			if got := textOf(lines); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestAreas(t *testing.T) {
+	pages := []page{{image: image.NewGray(image.Rect(0, 0, 100, 50))}, {image: image.NewGray(image.Rect(0, 0, 10, 10))}}
+	for name, test := range map[string]struct {
+		field field
+		at    string // of the refusal
+	}{
+		"the whole page":    {field{box{0, 0, 100, 50}, 0}, ""},
+		"of the other page": {field{box{0, 0, 10, 10}, 2}, ""},
+		"too wide":          {field{box{1, 0, 100, 50}, 1}, "input.fields[0].area"},
+		"too high":          {field{box{0, 0, 10, 11}, 2}, "input.fields[0].area"},
+		"below zero":        {field{box{-1, 0, 10, 10}, 1}, "input.fields[0].area"},
+		"of no width":       {field{box{0, 0, 0, 10}, 1}, "input.fields[0].area"},
+		"of no page":        {field{box{0, 0, 10, 10}, 3}, "input.fields[0].page"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			areas, err := (&request{fields: []field{test.field}}).areas(pages)
+			at := ""
+			if r, ok := errors.AsType[*refusal](err); ok {
+				at = r.at
+			}
+			if at != test.at || (at == "" && (len(areas) != 1 || areas[0].box != test.field.Area || areas[0].whole)) {
+				t.Errorf("got %+v, %v; want a refusal at %q", areas, err, test.at)
+			}
+		})
+	}
+	whole, err := (&request{}).areas(pages)
+	if err != nil || len(whole) != 2 || whole[1] != (area{page: 2, box: box{0, 0, 10, 10}, whole: true}) {
+		t.Errorf("without fields: %+v, %v", whole, err)
+	}
+}
+
+func TestParseRequest(t *testing.T) {
+	r, err := parseRequest([]byte(`{"source":{"data":"aGk="},"minimumCharacterConfidence":12.5,"defaultHorizontalResolution":300}`))
+	if err != nil || string(r.file) != "hi" || r.language != "eng" || r.minimumConfidence != 12.5 || r.defaultResolution != 300 {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	_, err = parseRequest([]byte(`{"source":{"data":"?"}}`))
+	if refused, ok := errors.AsType[*refusal](err); !ok || refused.at != "input.source.data" {
+		t.Errorf("what is no base64 gives %v", err)
+	}
+}
+
+func TestInstalledLanguages(t *testing.T) {
+	got := installedLanguages([]byte("List of available languages in \"/usr/share/tessdata/\" (3):\ndeu\neng\nosd\n"))
+	if diff := cmp.Diff([]string{"deu", "eng"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestOutput(t *testing.T) {
+	pages := []page{{image: image.NewGray(image.Rect(0, 0, 200, 100)), resolution: 150}}
+	lines := confident(parsed(t, image.Point{}, image.Rect(0, 0, 200, 100)), 41)
+	whole := reading{area: area{page: 1, box: box{0, 0, 200, 100}, whole: true}, lines: lines}
+	const theLine = `{"text":"A","confidence":96,"area":{"x":10,"y":20,"width":100,"height":20},"words":[{"text":"A","confidence":96,"area":{"x":10,"y":20,"width":40,"height":20}}]}`
+	for name, test := range map[string]struct {
+		readings []reading
+		fields   bool
+		want     string
+	}{
+		"a page":        {[]reading{whole}, false, `{"text":"A","pages":[{"width":200,"height":100,"horizontalResolution":150,"text":"A","lines":[` + theLine + `]}]}`},
+		"an empty page": {[]reading{{area: whole.area}}, false, `{"text":"","pages":[{"width":200,"height":100,"horizontalResolution":150,"text":"","lines":[]}]}`},
+		"a field": {
+			[]reading{{area: area{page: 1, box: box{1, 2, 3, 4}}, lines: lines}}, true,
+			`{"text":"A","fields":[{"page":1,"area":{"x":1,"y":2,"width":3,"height":4},"text":"A","confidence":96,"lines":[` + theLine + `]}],"pages":[{"width":200,"height":100,"horizontalResolution":150}]}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := json.Marshal(newOutput(pages, test.readings, test.fields))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, string(got)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestRefusalIsWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "error.json")
+	if err := (&refusal{at: "input.language", expected: map[string]any{"enum": []string{"eng"}}, message: "no"}).write(path); err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"errorCode":"InvalidInput","errorDetails":{"in":"body","at":"input.language","expected":{"enum":["eng"]},"message":"no"}}`
+	if got, err := os.ReadFile(path); err != nil || string(got) != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+}
