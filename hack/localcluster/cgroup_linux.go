@@ -12,15 +12,24 @@ import (
 	"time"
 )
 
+// cgroupRoot is where cgroup file systems are mounted: v2 itself, or a directory
+// of v1 hierarchies with perhaps v2 among them. Copies elsewhere are of no
+// concern.
+const cgroupRoot = "/sys/fs/cgroup"
+
 // cgroupMounts are the roots of this machine's cgroup hierarchies, v1 and v2,
-// from the text of /proc/self/mountinfo.
+// from the text of /proc/self/mountinfo, see proc_pid_mountinfo(5).
 func cgroupMounts(mountinfo string) []string {
 	var roots []string
 	for line := range strings.Lines(mountinfo) {
 		left, right, ok := strings.Cut(line, " - ")
 		fields, kind := strings.Fields(left), strings.Fields(right)
-		if ok && len(fields) > 4 && len(kind) > 0 && (kind[0] == "cgroup" || kind[0] == "cgroup2") {
-			roots = append(roots, fields[4])
+		if !ok || len(fields) < 5 || len(kind) == 0 || kind[0] != "cgroup" && kind[0] != "cgroup2" {
+			continue
+		}
+		root := fields[4]
+		if (root == cgroupRoot || filepath.Dir(root) == cgroupRoot) && !slices.Contains(roots, root) {
+			roots = append(roots, root)
 		}
 	}
 	return roots
@@ -34,7 +43,7 @@ func (c *cluster) cgroupDirs() ([]string, error) {
 	}
 	roots := cgroupMounts(string(mountinfo))
 	if len(roots) == 0 {
-		return nil, errors.New("no cgroup file system is mounted")
+		return nil, errors.New("no cgroup file system is mounted in " + cgroupRoot)
 	}
 	for i := range roots {
 		roots[i] = filepath.Join(roots[i], c.cgroup())
@@ -52,18 +61,33 @@ func (c *cluster) makeCgroups() error {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("make cgroup: %w", err)
 		}
-		// In v2 a parent hands its controllers down; v1 has no such file.
-		parent := filepath.Dir(dir)
-		available, err := os.ReadFile(filepath.Join(parent, "cgroup.controllers"))
-		if err != nil {
-			continue
+		if err := handDown(filepath.Dir(dir)); err != nil {
+			return err
 		}
-		for controller := range strings.FieldsSeq(string(available)) {
-			err := os.WriteFile(filepath.Join(parent, "cgroup.subtree_control"), []byte("+"+controller), 0)
-			if err != nil && slices.Contains([]string{"cpu", "memory", "pids"}, controller) {
-				return fmt.Errorf("hand the cgroup controller %s down: %w", controller, err)
-			}
+	}
+	return nil
+}
+
+// handDown lets the children of a v2 cgroup use its controllers; v1 has nothing
+// of the kind. EBUSY comes where the cgroup has processes of its own and is not
+// the machine's root: in a container.
+func handDown(dir string) error {
+	available, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read cgroup controllers: %w", err)
+	}
+	for controller := range strings.FieldsSeq(string(available)) {
+		err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+controller), 0)
+		if err == nil || !slices.Contains([]string{"cpu", "memory", "pids"}, controller) {
+			continue // nothing else is needed
 		}
+		if errors.Is(err, syscall.EBUSY) {
+			return fmt.Errorf("hand the cgroup controller %s down: %w: in a container, move the processes in %s/cgroup.procs to a cgroup below it first", controller, err, dir)
+		}
+		return fmt.Errorf("hand the cgroup controller %s down: %w", controller, err)
 	}
 	return nil
 }

@@ -98,7 +98,7 @@ func leftovers(t *testing.T) string {
 	}
 	var cgroups []string
 	for _, root := range cgroupMounts(string(mountinfo)) {
-		found, _ := filepath.Glob(filepath.Join(root, "procman-cutoff"))
+		found, _ := filepath.Glob(filepath.Join(root, "procman-cutoff*"))
 		cgroups = append(cgroups, found...)
 	}
 	mounts := 0

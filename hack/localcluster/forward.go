@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -28,8 +29,8 @@ func (f forwards) Set(s string) error {
 		left, right, _ := strings.Cut(part, "=")
 		port, err1 := strconv.ParseUint(left, 10, 16)
 		nodePort, err2 := strconv.ParseUint(right, 10, 16)
-		if err1 != nil || err2 != nil {
-			return fmt.Errorf("expected PORT=NODEPORT")
+		if err1 != nil || err2 != nil || port == 0 || nodePort == 0 {
+			return errors.New("expected PORT=NODEPORT, such as 3000=30300")
 		}
 		f[int(port)] = int(nodePort)
 	}

@@ -6,12 +6,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -23,79 +25,168 @@ import (
 
 // loadImages brings images onto the node.
 func loadImages(o options) error {
-	c, err := running(o.name)
-	if err != nil {
+	if err := requireRoot(); err != nil {
 		return err
 	}
-	unlock, err := c.lock()
+	if len(o.args) == 0 {
+		return errors.New("expected the TARs of images, as docker save writes them")
+	}
+	if c, err := open(o.name); err != nil {
+		return err
+	} else if !c.exists() {
+		return c.errDown()
+	}
+	c, unlock, err := openLockedCluster(o.name)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	for _, path := range o.args {
-		if err := c.importImage(path); err != nil {
-			return err
-		}
+	if !c.running() {
+		return c.errDown()
 	}
-	return nil
+	return c.importImages(o.args)
 }
 
-// importImage imports a tarball into containerd, unless it did before.
-func (c *cluster) importImage(path string) error {
-	sum, err := fileSum(path)
-	if err != nil {
-		return fmt.Errorf("read image %s: %w", path, err)
-	}
-	seen := map[string]string{}
+// imported is the record of what containerd was given in a tarball.
+type imported struct {
+	// Sum is the SHA-256 of the tarball.
+	Sum string
+	// Images are the digests of the images in it, by name.
+	Images map[string]string
+}
+
+// importImages imports tarballs into containerd, except those whose images it
+// has already.
+func (c *cluster) importImages(paths []string) error {
+	record := map[string]imported{} // by the tarball's name
 	if text, err := os.ReadFile(c.file("images.json")); err == nil {
-		_ = json.Unmarshal(text, &seen) // a broken record only costs another import
+		_ = json.Unmarshal(text, &record) // a broken record only costs another import
 	}
-	if seen[filepath.Base(path)] == sum {
-		return nil
-	}
-	start := time.Now()
-	if err := c.forgetTags(path); err != nil {
+	present, err := c.images()
+	if err != nil {
 		return err
 	}
-	if err := c.ctr("images", "import", "--snapshotter", "overlayfs", "--local", path); err != nil {
-		return err
+	for _, path := range paths {
+		start := time.Now()
+		sum, err := fileSum(path)
+		if err != nil {
+			return fmt.Errorf("read image: %w", err)
+		}
+		key := filepath.Base(path)
+		if record[key].Sum == sum && holds(present, record[key].Images) {
+			continue
+		}
+		names, err := c.importImage(path)
+		if err != nil {
+			return err
+		}
+		if present, err = c.images(); err != nil {
+			return err
+		}
+		images := map[string]string{}
+		for _, name := range names {
+			images[name] = present[name]
+		}
+		record[key] = imported{Sum: sum, Images: images}
+		fmt.Printf("  image %s loaded in %.1f s\n", key, time.Since(start).Seconds())
 	}
-	fmt.Printf("  image %s loaded in %.1f s\n", filepath.Base(path), time.Since(start).Seconds())
-	seen[filepath.Base(path)] = sum
-	text, err := json.Marshal(seen)
+	text, err := json.Marshal(record)
 	if err != nil {
 		return fmt.Errorf("encode record of images: %w", err)
 	}
-	return os.WriteFile(c.file("images.json"), text, 0o644)
-}
-
-// forgetTags removes the names that the tarball is about to give anew: of a name
-// that is moved to another image while it is there, the kubelet's side of
-// containerd keeps the old meaning.
-func (c *cluster) forgetTags(path string) error {
-	manifest, err := tarball.LoadManifest(func() (io.ReadCloser, error) { return os.Open(path) })
-	if err != nil {
-		return fmt.Errorf("read image %s: %w", path, err)
-	}
-	for _, image := range manifest {
-		if len(image.RepoTags) == 0 {
-			continue
-		}
-		if err := c.ctr(append([]string{"images", "remove", "--sync"}, image.RepoTags...)...); err != nil {
-			return err
-		}
+	if err := os.WriteFile(c.file("images.json"), text, 0o644); err != nil {
+		return fmt.Errorf("write record of images: %w", err)
 	}
 	return nil
+}
+
+// importImage imports a tarball and returns the names of the images in it. The
+// names are removed first: of a name that is moved to another image while it is
+// there, the kubelet's side of containerd keeps the old meaning.
+func (c *cluster) importImage(path string) (names []string, err error) {
+	manifest, err := tarball.LoadManifest(func() (io.ReadCloser, error) { return os.Open(path) })
+	if err != nil {
+		return nil, fmt.Errorf("read image %s: %w", path, err)
+	}
+	for _, image := range manifest {
+		for _, tag := range image.RepoTags {
+			full, err := fullName(tag)
+			if err != nil {
+				return nil, err
+			}
+			names = append(names, full)
+		}
+	}
+	if len(names) > 0 {
+		if _, err := c.ctr(append([]string{"images", "remove", "--sync"}, names...)...); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := c.ctr("images", "import", "--snapshotter", "overlayfs", "--local", path); err != nil {
+		return nil, err
+	}
+	return names, nil
+}
+
+// fullName is an image's name as containerd keeps it.
+func fullName(tag string) (string, error) {
+	parsed, err := name.NewTag(tag)
+	if err != nil {
+		return "", fmt.Errorf("read image name: %w", err)
+	}
+	return strings.TrimPrefix(parsed.Name(), "index."), nil
+}
+
+// holds says whether all the images are present, as they are wanted.
+func holds(present, wanted map[string]string) bool {
+	for name, digest := range wanted {
+		if digest == "" || present[name] != digest {
+			return false
+		}
+	}
+	return len(wanted) > 0
+}
+
+// images are the digests of the node's images by name.
+func (c *cluster) images() (map[string]string, error) {
+	output, err := c.ctr("images", "ls")
+	if err != nil {
+		return nil, err
+	}
+	return imageList(output), nil
+}
+
+// imageList reads the table that ctr prints: REF, TYPE, DIGEST, ...
+func imageList(table string) map[string]string {
+	digests := map[string]string{}
+	for line := range strings.Lines(table) {
+		if fields := strings.Fields(line); len(fields) > 2 && strings.HasPrefix(fields[2], "sha256:") {
+			digests[fields[0]] = fields[2]
+		}
+	}
+	return digests
 }
 
 // ctr runs containerd's own client where Kubernetes' images are.
-func (c *cluster) ctr(args ...string) error {
+func (c *cluster) ctr(args ...string) (string, error) {
 	command := append([]string{"--address", c.file("containerd.sock"), "--namespace", "k8s.io"}, args...)
-	output, err := exec.Command(binaryPath("ctr"), command...).CombinedOutput()
+	cmd := exec.Command(binaryPath("ctr"), command...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	output, err := cmd.Output()
 	if err != nil {
-		return fmt.Errorf("ctr %v: %w: %s", args, err, bytes.TrimSpace(output))
+		return "", fmt.Errorf("ctr %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(said.Bytes()))
 	}
-	return nil
+	return string(output), nil
+}
+
+// containerdAnswers says whether containerd takes requests.
+func (c *cluster) containerdAnswers() bool {
+	if !c.containerdReady() {
+		return false
+	}
+	_, err := c.ctr("version")
+	return err == nil
 }
 
 func fileSum(path string) (string, error) {
@@ -111,23 +202,30 @@ func fileSum(path string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// ownImages assembles the images of the cluster itself: pause and CoreDNS.
-func (c *cluster) ownImages() ([]string, error) {
+// ownImages are the tarballs of the cluster's own images.
+func (c *cluster) ownImages() []string { return []string{c.file("pause.tar"), c.file("coredns.tar")} }
+
+// assembleImages makes them: pause, which holds each pod's namespaces, and
+// CoreDNS.
+func (c *cluster) assembleImages() error {
 	pause := c.file("pause")
 	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", pause, "./pause")
-	cmd.Dir, cmd.Env = filepath.Dir(partsDir), append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Dir = filepath.Dir(partsDir)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false", "GOWORK=off")
 	if output, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build pause: %w: %s", err, output)
+		return fmt.Errorf("build pause: %w: %s", err, output)
 	}
-	var tarballs []string
-	for image, binary := range map[string]string{"pause": pause, "coredns": binaryPath("coredns")} {
-		path := c.file(image + ".tar")
-		if err := assemble(path, "procman.local/"+image+":local", binary); err != nil {
-			return nil, fmt.Errorf("assemble image %s: %w", image, err)
+	for _, path := range c.ownImages() {
+		image := strings.TrimSuffix(filepath.Base(path), ".tar")
+		binary := pause
+		if image == "coredns" {
+			binary = binaryPath(image)
 		}
-		tarballs = append(tarballs, path)
+		if err := assemble(path, "procman.local/"+image+":local", binary); err != nil {
+			return fmt.Errorf("assemble image %s: %w", image, err)
+		}
 	}
-	return tarballs, nil
+	return nil
 }
 
 // assemble writes an image of one static binary, which is its entrypoint.

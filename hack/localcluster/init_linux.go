@@ -23,6 +23,7 @@ func runInit(o options) error {
 	if err != nil {
 		return err
 	}
+	components := c.components() // reads files that the mounts may hide
 	if err := c.arrangeMounts(); err != nil {
 		return fmt.Errorf("arrange the node's mounts: %w", err)
 	}
@@ -34,7 +35,7 @@ func runInit(o options) error {
 		return fmt.Errorf("arrange the node's network: %w", err)
 	}
 	s := newSupervisor(c.file("logs"))
-	for _, component := range c.components() {
+	for _, component := range components {
 		go s.keep(component)
 	}
 	go s.serveKills(c.file("kill"))
@@ -79,7 +80,7 @@ func (c *cluster) arrangeMounts() error {
 	}
 	for i, dir := range kept {
 		handle := fmt.Sprintf("/proc/self/fd/%d", handles[i].Fd())
-		if _, err := os.Stat(filepath.Join(dir, ".")); err != nil {
+		if _, err := os.Stat(dir); err != nil {
 			if err := os.MkdirAll(dir, 0o755); err != nil {
 				return err
 			}
@@ -90,7 +91,8 @@ func (c *cluster) arrangeMounts() error {
 		_ = handles[i].Close()
 	}
 	// There is no way out of the node, so names outside are refused at once.
-	if err := mount(c.file("resolv.conf"), "/etc/resolv.conf", "", unix.MS_BIND); err != nil {
+	// Where the file leads to something in /run, that is gone, and so are the names.
+	if err := mount(c.file("resolv.conf"), "/etc/resolv.conf", "", unix.MS_BIND); err != nil && !errors.Is(err, unix.ENOENT) {
 		return err
 	}
 	if target, err := os.Readlink("/var/run"); err == nil && target != "/run" && target != "../run" {
@@ -99,30 +101,6 @@ func (c *cluster) arrangeMounts() error {
 	// Volumes of pods are passed on through mounts, so these are shared, among
 	// the node's own namespaces only.
 	return mount("", "/", "", unix.MS_REC|unix.MS_SHARED)
-}
-
-// arrangeNetwork brings up the node's side.
-func (c *cluster) arrangeNetwork() error {
-	for _, command := range []string{
-		"ip link set lo up",
-		"ip addr add " + c.nodeIP() + "/30 dev eth0",
-		"ip link set eth0 up",
-		"ip route add default via " + c.hostIP(),
-	} {
-		if err := run(strings.Fields(command)...); err != nil {
-			return err
-		}
-	}
-	for name, value := range map[string]string{
-		"net/ipv4/ip_forward": "1",
-		// Pods reach Services of the node itself through the bridge.
-		"net/ipv4/conf/all/route_localnet": "1",
-	} {
-		if err := os.WriteFile("/proc/sys/"+name, []byte(value), 0); err != nil {
-			return fmt.Errorf("set %s: %w", name, err)
-		}
-	}
-	return nil
 }
 
 // component is a program that is kept running.

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,22 +18,31 @@ import (
 func lock(path, waiting string) (unlock func(), err error) {
 	file, err := tryLock(path)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		holder, _ := os.ReadFile(path)
-		fmt.Fprintf(os.Stderr, "%s (process %s, lock %s)\n", waiting, strings.TrimSpace(string(holder)), path)
-		file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
-		if err == nil {
-			err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX)
-		}
+		fmt.Fprintf(os.Stderr, "%s (process %s, lock %s)\n", waiting, holder(path), path)
+	}
+	for errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, fs.ErrNotExist) {
+		file, err = openLocked(path, syscall.LOCK_EX)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	sign(file)
 	return func() { _ = file.Close() }, nil
 }
 
 // tryLock takes the lock file if nobody has it; EWOULDBLOCK if somebody does.
+// The lock lasts as long as the file is open: keep it reachable.
 func tryLock(path string) (*os.File, error) {
+	for {
+		file, err := openLocked(path, syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return file, err
+		}
+	}
+}
+
+// openLocked opens and locks the file and leaves this process's id in it. A file
+// that its last holder removed meanwhile locks nothing: that is ErrNotExist.
+func openLocked(path string, how int) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
@@ -40,16 +50,45 @@ func tryLock(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err = flock(file, how); err == nil {
+		err = same(file, path)
+	}
+	if err != nil {
 		_ = file.Close()
 		return nil, err
 	}
-	sign(file)
+	_ = file.Truncate(0)
+	_, _ = file.WriteAt([]byte(fmt.Sprintln(os.Getpid())), 0)
 	return file, nil
 }
 
-// sign leaves the holder's process id in the lock file.
-func sign(file *os.File) {
-	_ = file.Truncate(0)
-	_, _ = file.WriteAt([]byte(fmt.Sprintln(os.Getpid())), 0)
+// flock goes on after a signal.
+func flock(file *os.File, how int) error {
+	for {
+		if err := syscall.Flock(int(file.Fd()), how); !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
+}
+
+// same says whether the open file is the one at path; ErrNotExist if not.
+func same(file *os.File, path string) error {
+	mine, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	there, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(mine, there) {
+		return fs.ErrNotExist
+	}
+	return nil
+}
+
+// holder is the id that the holder of a lock left in it.
+func holder(path string) string {
+	text, _ := os.ReadFile(path)
+	return strings.TrimSpace(string(text))
 }

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,13 +19,16 @@ import (
 // joins the two networks, and serves the forwarded ports. When it ends, however
 // it ends, the kernel ends everything in the namespaces.
 func runNode(o options) error {
+	began := time.Now()
 	c, err := open(o.name)
 	if err != nil {
 		return err
 	}
-	if _, err := tryLock(c.file("node.lock")); err != nil {
+	held, err := tryLock(c.file("node.lock"))
+	if err != nil {
 		return fmt.Errorf("another node process of cluster %s is running: %w", c.name, err)
 	}
+	defer func() { _ = held.Close() }() // also keeps the file from being collected, and so unlocked
 	if err := c.makeCgroups(); err != nil {
 		return err
 	}
@@ -55,7 +59,7 @@ func runNode(o options) error {
 		_ = initProcess.Process.Kill()
 		return err
 	}
-	c.PID, c.StartTime = os.Getpid(), startTime(os.Getpid())
+	c.PID, c.StartTime, c.Started = os.Getpid(), startTime(os.Getpid()), began
 	if err := c.save(); err != nil {
 		_ = initProcess.Process.Kill()
 		return err
@@ -80,23 +84,6 @@ func startLocked(cmd *exec.Cmd) error {
 		select {}
 	}()
 	return <-started
-}
-
-// connect joins this machine's network and the node's by a pair of interfaces.
-// It goes away with the node's network namespace.
-func (c *cluster) connect(pid int) error {
-	_ = run("ip", "link", "del", c.link()) // a leftover's namespace may live a moment longer
-	node := fmt.Sprint(pid)
-	for _, command := range []string{
-		"ip link add " + c.link() + " type veth peer name eth0 netns " + node,
-		"ip addr add " + c.hostIP() + "/30 dev " + c.link(),
-		"ip link set " + c.link() + " up",
-	} {
-		if err := run(strings.Fields(command)...); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // run runs a command and quotes what it said when it fails.

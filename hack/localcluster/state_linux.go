@@ -1,12 +1,15 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // cluster is one named cluster: where its files are and what is known of it.
@@ -25,15 +28,22 @@ type state struct {
 	// PID and StartTime name the node process: a pid alone may be reused.
 	PID       int
 	StartTime string
+	// Started is when it began, by the clock that Kubernetes writes its times with.
+	Started time.Time
 }
 
-// baseDir holds the state of all clusters of this machine.
+// baseDir holds the state of all clusters of this machine, and is absolute.
 func baseDir() string {
 	if dir := os.Getenv("PROCMAN_LOCALCLUSTER_DIR"); dir != "" {
-		return dir
+		if dir, err := filepath.Abs(dir); err == nil {
+			return dir
+		}
 	}
-	return "/var/lib/procman-localcluster"
+	return defaultDir
 }
+
+// defaultDir is where the state is unless PROCMAN_LOCALCLUSTER_DIR says otherwise.
+const defaultDir = "/var/lib/procman-localcluster"
 
 // open reads what is known of a cluster; nothing, for one that is not there.
 func open(name string) (*cluster, error) {
@@ -77,7 +87,17 @@ func (c *cluster) exists() bool {
 
 func (c *cluster) kubeconfig() string { return c.file("kubeconfig") }
 func (c *cluster) nodeName() string   { return "procman-" + c.name }
-func (c *cluster) cgroup() string     { return "procman-" + c.name }
+
+// cgroup is the name of the cluster's cgroups. All directories of clusters share
+// one tree of cgroups, so in another than the default it says which.
+func (c *cluster) cgroup() string {
+	name := "procman-" + c.name
+	if dir := filepath.Dir(c.dir); dir != defaultDir {
+		sum := sha256.Sum256([]byte(dir))
+		name += "-" + hex.EncodeToString(sum[:4])
+	}
+	return name
+}
 
 // The addresses of a cluster: a subnet of two between this machine and the
 // node, by slot. Pods and Services have the same ranges in every cluster, since
@@ -112,22 +132,4 @@ func startTime(pid int) string {
 		return ""
 	}
 	return fields[19]
-}
-
-// freeSlot is the lowest slot that no cluster of this machine has and no
-// interface uses.
-func freeSlot() (int, error) {
-	taken := map[int]bool{}
-	names, _ := filepath.Glob(filepath.Join(baseDir(), "*", "state.json"))
-	for _, name := range names {
-		if other, err := open(filepath.Base(filepath.Dir(name))); err == nil {
-			taken[other.Slot] = true
-		}
-	}
-	for slot := range 256 {
-		if _, err := os.Stat("/sys/class/net/" + (&cluster{state: state{Slot: slot}}).link()); err != nil && !taken[slot] {
-			return slot, nil
-		}
-	}
-	return 0, fmt.Errorf("256 clusters on one machine: no subnet is left")
 }

@@ -11,13 +11,8 @@ import (
 	"time"
 )
 
-// readyTimeout bounds the wait for a cluster to become ready.
+// readyTimeout bounds the wait for each part of a cluster to become ready.
 const readyTimeout = 2 * time.Minute
-
-// lock keeps two commands from changing one cluster at once.
-func (c *cluster) lock() (func(), error) {
-	return lock(filepath.Join(baseDir(), c.name+".lock"), "another command is at work on cluster "+c.name+"; waiting for it")
-}
 
 // up starts the cluster if it does not run, and returns when it is ready. What
 // a run that was cut off left behind is cleared first; its data is kept.
@@ -31,50 +26,84 @@ func up(o options) error {
 	if err := installPackages(); err != nil {
 		return err
 	}
-	c, err := open(o.name)
-	if err != nil {
-		return err
-	}
-	unlock, err := c.lock()
+	c, unlock, err := openLockedCluster(o.name)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if c, err = open(o.name); err != nil { // as it is now that it is ours
-		return err
+	begun := time.Now()
+	wasRunning := c.running()
+	if wasRunning && len(o.forwards) > 0 && c.Forwards.String() != o.forwards.String() {
+		return fmt.Errorf("cluster %s is up with --forward %q; run down first to change it", c.name, c.Forwards)
 	}
-	start := time.Now()
-	if c.running() {
-		if c.Forwards.String() != o.forwards.String() && len(o.forwards) > 0 {
-			return fmt.Errorf("cluster %s is up with --forward %s; run down first to change it", c.name, c.Forwards)
-		}
-		if err := c.waitReady(time.Time{}); err != nil {
+	if !wasRunning {
+		if err := c.start(o.forwards); err != nil {
 			return err
 		}
+	}
+	// An earlier up may have been cut off between any two of these steps.
+	if err := c.makeReady(); err != nil {
+		return fmt.Errorf("%w; the components' logs are in %s", err, c.file("logs"))
+	}
+	if wasRunning {
 		fmt.Printf("cluster %s is up (KUBECONFIG=%s)\n", c.name, c.kubeconfig())
-		return nil
+	} else {
+		fmt.Printf("cluster %s is up after %.1f s (KUBECONFIG=%s)\n", c.name, time.Since(begun).Seconds(), c.kubeconfig())
 	}
-	if err := c.start(o.forwards); err != nil {
-		return err
-	}
-	fmt.Printf("cluster %s is up after %.1f s (KUBECONFIG=%s)\n", c.name, time.Since(start).Seconds(), c.kubeconfig())
 	return nil
 }
 
-// start brings up a cluster that does not run.
+// openLockedCluster waits until this command alone may change the cluster, and
+// opens it as it is then.
+func openLockedCluster(name string) (*cluster, func(), error) {
+	unlock, err := lock(filepath.Join(baseDir(), name+".lock"), "another command is at work on cluster "+name+"; waiting for it")
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := open(name)
+	if err == nil && !c.running() {
+		err = c.settle()
+	}
+	if err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	return c, unlock, nil
+}
+
+// settle waits for a node process that has not recorded itself yet, or is about
+// to end: one that an up started which was cut off.
+func (c *cluster) settle() error {
+	if _, err := os.Stat(c.file("node.lock")); err != nil {
+		return nil
+	}
+	return waitFor("the node process "+holder(c.file("node.lock")), 10*time.Second, func() bool {
+		if now, err := open(c.name); err == nil && now.running() {
+			c.state = now.state
+			return true
+		}
+		file, err := tryLock(c.file("node.lock"))
+		if err != nil {
+			return false
+		}
+		_ = file.Close()
+		return true
+	})
+}
+
+// start starts a cluster that does not run.
 func (c *cluster) start(f forwards) error {
 	fmt.Printf("starting cluster %s: Kubernetes %s\n", c.name, kubernetesVersion())
 	if err := c.clearLeftovers(); err != nil {
 		return err
 	}
 	if !c.exists() {
-		slot, err := freeSlot()
-		if err != nil {
-			return err
+		// Without its state, what is there is the rest of a down that was cut off.
+		if err := os.RemoveAll(c.dir); err != nil {
+			return fmt.Errorf("clear the cluster's directory: %w", err)
 		}
-		c.Slot = slot
-		if err := os.MkdirAll(c.dir, 0o755); err != nil {
-			return fmt.Errorf("make the cluster's directory: %w", err)
+		if err := c.takeSlot(); err != nil {
+			return err
 		}
 	}
 	c.Forwards, c.PID, c.StartTime = f, 0, ""
@@ -84,26 +113,10 @@ func (c *cluster) start(f forwards) error {
 	if err := c.writeConfigs(); err != nil {
 		return err
 	}
-	images, err := c.ownImages()
-	if err != nil {
+	if err := c.assembleImages(); err != nil {
 		return err
 	}
-	started := time.Now()
-	if err := c.spawnNode(); err != nil {
-		return err
-	}
-	if err := waitFor("containerd", 30*time.Second, c.containerdAnswers); err != nil {
-		return c.explain(err)
-	}
-	for _, image := range images {
-		if err := c.importImage(image); err != nil {
-			return err
-		}
-	}
-	if err := c.waitReady(started); err != nil {
-		return c.explain(err)
-	}
-	return nil
+	return c.spawnNode()
 }
 
 // spawnNode starts the node process and waits until it has recorded itself. It
@@ -129,9 +142,9 @@ func (c *cluster) spawnNode() error {
 	go func() { ended <- node.Wait() }()
 	for {
 		select {
-		case <-ended:
+		case err := <-ended:
 			text, _ := os.ReadFile(c.file("logs", "node.log"))
-			return fmt.Errorf("the node process ended: %s", strings.TrimSpace(string(text)))
+			return fmt.Errorf("the node process ended: %w: %s", err, strings.TrimSpace(string(text)))
 		case <-time.After(20 * time.Millisecond):
 		}
 		if now, err := open(c.name); err == nil && now.running() {
@@ -141,12 +154,15 @@ func (c *cluster) spawnNode() error {
 	}
 }
 
-// waitReady waits until the API server answers, the node takes pods and DNS
-// works.
-//
-// What the API server says of node and pods from before since is from before the
-// node's start, and does not count.
-func (c *cluster) waitReady(since time.Time) error {
+// makeReady gives a running node what it needs and waits until the API server
+// answers, the node takes pods and DNS works.
+func (c *cluster) makeReady() error {
+	if err := waitFor("containerd", 30*time.Second, c.containerdAnswers); err != nil {
+		return err
+	}
+	if err := c.importImages(c.ownImages()); err != nil {
+		return err
+	}
 	if err := waitFor("the API server", readyTimeout, c.apiReady()); err != nil {
 		return err
 	}
@@ -156,12 +172,12 @@ func (c *cluster) waitReady(since time.Time) error {
 		return err
 	}
 	if err := os.WriteFile(manifest, text, 0o644); err != nil {
-		return err
+		return fmt.Errorf("write CoreDNS's manifest: %w", err)
 	}
 	if err := c.kubectl("apply", "--filename", manifest); err != nil {
 		return err
 	}
-	if err := waitFor("CoreDNS", readyTimeout, func() bool { return c.dnsReady(since) }); err != nil {
+	if err := waitFor("CoreDNS", readyTimeout, c.dnsReady); err != nil {
 		return err
 	}
 	return waitFor("the service account default", readyTimeout, func() bool {
@@ -169,14 +185,18 @@ func (c *cluster) waitReady(since time.Time) error {
 	})
 }
 
-// dnsReady says whether a pod of CoreDNS became ready at since or later.
-func (c *cluster) dnsReady(since time.Time) bool {
+// dnsReady says whether a pod of CoreDNS became ready in this run of the node:
+// what the API server remembers of earlier ones does not count.
+func (c *cluster) dnsReady() bool {
 	output, err := exec.Command(binaryPath("kubectl"), "--kubeconfig", c.kubeconfig(), "get", "pods", "--namespace=kube-system", "--selector=k8s-app=kube-dns",
 		"--output", `jsonpath={range .items[*]}{range .status.conditions[?(@.type=="Ready")]}{.status}={.lastTransitionTime}{"\n"}{end}{end}`).Output()
-	if err != nil {
-		return false
-	}
-	for line := range strings.Lines(string(output)) {
+	return err == nil && becameReady(string(output), c.Started)
+}
+
+// becameReady says whether one of the conditions, a line STATUS=TIME each, is
+// True and turned so at since or later, to the second as Kubernetes counts.
+func becameReady(conditions string, since time.Time) bool {
+	for line := range strings.Lines(conditions) {
 		at, ok := strings.CutPrefix(strings.TrimSpace(line), "True=")
 		became, err := time.Parse(time.RFC3339, at)
 		if ok && err == nil && !became.Before(since.Truncate(time.Second)) {
@@ -190,13 +210,7 @@ func (c *cluster) kubectl(args ...string) error {
 	return run(append([]string{binaryPath("kubectl"), "--kubeconfig", c.kubeconfig()}, args...)...)
 }
 
-func (c *cluster) containerdAnswers() bool { return c.containerdReady() && c.ctr("version") == nil }
-
-// explain adds to an error where to look.
-func (c *cluster) explain(err error) error {
-	return fmt.Errorf("%w; the components' logs are in %s", err, c.file("logs"))
-}
-
+// waitFor asks until it is so. Its error says what was waited for.
 func waitFor(what string, timeout time.Duration, ready func() bool) error {
 	for deadline := time.Now().Add(timeout); !ready(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -206,7 +220,8 @@ func waitFor(what string, timeout time.Duration, ready func() bool) error {
 	return nil
 }
 
-// clearLeftovers ends what is left of a run that was cut off.
+// clearLeftovers ends what is left of a run: of one that was cut off, or, for
+// down, of the one that is up.
 func (c *cluster) clearLeftovers() error {
 	if c.running() {
 		_ = syscall.Kill(c.PID, syscall.SIGKILL)
@@ -214,33 +229,15 @@ func (c *cluster) clearLeftovers() error {
 			time.Sleep(20 * time.Millisecond)
 		}
 	}
-	// The node process's lock is free once its last thread is gone.
-	if file, err := lockFree(c.file("node.lock")); err != nil {
+	if err := c.settle(); err != nil { // its lock is free once its last thread is gone
 		return err
-	} else if file != nil {
-		_ = file.Close()
 	}
 	if c.exists() {
-		_ = exec.Command("ip", "link", "del", c.link()).Run()
+		if err := c.disconnect(); err != nil {
+			return err
+		}
 	}
 	return c.removeCgroups()
-}
-
-// lockFree waits a while for a lock whose holder is ending; nil when there is no
-// such file.
-func lockFree(path string) (*os.File, error) {
-	if _, err := os.Stat(path); err != nil {
-		return nil, nil
-	}
-	var err error
-	for range 100 {
-		var file *os.File
-		if file, err = tryLock(path); err == nil {
-			return file, nil
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	return nil, fmt.Errorf("a node process of this cluster is running, but not the recorded one: %w", err)
 }
 
 // down ends the cluster and removes all it made.
@@ -248,87 +245,24 @@ func down(o options) error {
 	if err := requireRoot(); err != nil {
 		return err
 	}
-	c, err := open(o.name)
-	if err != nil {
-		return err
-	}
-	unlock, err := c.lock()
+	c, unlock, err := openLockedCluster(o.name)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if c, err = open(o.name); err != nil {
-		return err
-	}
 	if err := c.clearLeftovers(); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(c.dir); err != nil {
 		return fmt.Errorf("remove the cluster's directory: %w", err)
 	}
+	if err := os.Remove(c.dir + ".lock"); err != nil {
+		return fmt.Errorf("remove the cluster's lock: %w", err)
+	}
+	// The last one takes the directory with it; others keep it from being empty.
+	if err := os.Remove(baseDir()); err != nil && !errors.Is(err, syscall.ENOTEMPTY) {
+		return fmt.Errorf("remove the clusters' directory: %w", err)
+	}
 	fmt.Printf("cluster %s is down; nothing of it is left\n", c.name)
-	return nil
-}
-
-// running opens a cluster that must be up.
-func running(name string) (*cluster, error) {
-	c, err := open(name)
-	if err != nil {
-		return nil, err
-	}
-	if !c.running() {
-		return nil, fmt.Errorf("cluster %s is not up; start it with: localcluster up --name %s", name, name)
-	}
-	return c, nil
-}
-
-func status(o options) error {
-	c, err := running(o.name)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("cluster %s is up: process %d, API server https://%s:6443, KUBECONFIG=%s\n", c.name, c.PID, c.nodeIP(), c.kubeconfig())
-	for port, nodePort := range c.Forwards {
-		fmt.Printf("  http://127.0.0.1:%d leads to NodePort %d\n", port, nodePort)
-	}
-	return nil
-}
-
-func printKubeconfig(o options) error {
-	c, err := running(o.name)
-	if err != nil {
-		return err
-	}
-	fmt.Println(c.kubeconfig())
-	return nil
-}
-
-func printLog(o options) error {
-	if len(o.args) != 1 {
-		return errors.New("expected one COMPONENT, such as kubelet or node")
-	}
-	c, err := open(o.name)
-	if err != nil {
-		return err
-	}
-	text, err := os.ReadFile(c.file("logs", filepath.Base(o.args[0])+".log"))
-	if err != nil {
-		return fmt.Errorf("read log: %w", err)
-	}
-	_, err = os.Stdout.Write(text)
-	return err
-}
-
-func killComponent(o options) error {
-	if len(o.args) != 1 {
-		return errors.New("expected one COMPONENT, such as kube-apiserver")
-	}
-	c, err := running(o.name)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(c.file("kill"), []byte(o.args[0]+"\n"), 0); err != nil {
-		return fmt.Errorf("ask the node to kill %s: %w", o.args[0], err)
-	}
 	return nil
 }
