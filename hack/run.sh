@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# run.sh CLUSTER PORT: from nothing to the text of a page image.
+# run.sh CLUSTER PORT: from nothing to the text of a page image. When KUBECONFIG is
+# set, on the cluster that it leads to instead of a local one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cluster=$1 port=$2
@@ -12,8 +13,22 @@ for program in curl jq; do
 done
 
 make bin/localcluster
-bin/localcluster up --name "$cluster" --forward "$port=30300"
-hack/deploy.sh "$cluster"
+if [ -n "${KUBECONFIG:-}" ] && [ "$KUBECONFIG" != "$(bin/localcluster kubeconfig --name "$cluster" 2>/dev/null)" ]; then
+    echo "using the cluster of KUBECONFIG=$KUBECONFIG"
+    hack/deploy.sh -
+    mkdir -p out
+    PATH=$PATH:$(bin/localcluster assets)
+    if [ -f out/forward.pid ]; then kill "$(cat out/forward.pid)" 2>/dev/null || true; fi
+    setsid kubectl --namespace procman-system port-forward service/procman-apiserver "$port:80" >out/forward.log 2>&1 &
+    echo $! >out/forward.pid
+    stop="kill $(cat out/forward.pid); kubectl delete -f config/install.yaml"
+    kubeconfig=$KUBECONFIG
+else
+    bin/localcluster up --name "$cluster" --forward "$port=30300"
+    hack/deploy.sh "$cluster"
+    stop="make stop"
+    kubeconfig=$(bin/localcluster kubeconfig --name "$cluster")
+fi
 
 page=workers/ocr/testdata/page.png
 echo "reading $page by POST $url/v1/processes/ocr"
@@ -47,8 +62,8 @@ The service is up. Try:
 
 With Kubernetes' eyes:
 
-    export KUBECONFIG=$(bin/localcluster kubeconfig --name "$cluster") PATH=\$PATH:$(bin/localcluster assets)
-    kubectl get processes
+    export KUBECONFIG=$kubeconfig PATH=\$PATH:$(bin/localcluster assets)
+    kubectl --namespace procman get processes
 
-Stop it with: make stop
+Stop it with: $stop
 TEXT

@@ -73,6 +73,7 @@ e2e() {
     tests cutoff hack/localcluster -tags e2e -count 1 -timeout 10m -run CutOff . 9>&-
 }
 
+unset KUBECONFIG # the tests bring a cluster of their own
 for stage in "$@"; do
     "$stage"
 done

@@ -13,27 +13,21 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
 // assemble writes the image to path, unless the one there is made of the same
 // already. It reports whether it wrote.
 func (r recipe) assemble(path, reference string) (changed bool, err error) {
-	binaries, err := r.build()
+	layers, binaries, err := r.ingredients()
 	if err != nil {
 		return false, err
-	}
-	var layers []string // tar files
-	if len(r.packages) > 0 {
-		system, err := debian(r.packages)
-		if err != nil {
-			return false, err
-		}
-		layers = append(layers, system)
 	}
 	key, err := r.key(reference, layers, binaries)
 	if err != nil {
@@ -59,6 +53,37 @@ func (r recipe) assemble(path, reference string) (changed bool, err error) {
 		return false, err
 	}
 	return true, os.WriteFile(path+".key", []byte(key), 0o644)
+}
+
+// push puts the image into a registry.
+func (r recipe) push(reference string) error {
+	layers, binaries, err := r.ingredients()
+	if err != nil {
+		return err
+	}
+	image, err := r.image(layers, binaries)
+	if err != nil {
+		return err
+	}
+	tag, err := name.NewTag(reference)
+	if err != nil {
+		return err
+	}
+	if err := remote.Write(tag, image, remote.WithAuthFromKeychain(authn.DefaultKeychain)); err != nil {
+		return err
+	}
+	fmt.Println("  pushed", tag)
+	return nil
+}
+
+// ingredients are the tar files of the layers below the programs, and the
+// programs by their path in the image.
+func (r recipe) ingredients() (layers []string, binaries map[string]string, err error) {
+	if binaries, err = r.build(); err != nil || len(r.packages) == 0 {
+		return nil, binaries, err
+	}
+	system, err := debian(r.packages)
+	return []string{system}, binaries, err
 }
 
 // build builds the image's programs and returns where they are, by their path

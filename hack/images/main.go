@@ -2,8 +2,10 @@
 // and without a container engine, as docker-archive tarballs:
 //
 //	go run ./hack/images -out DIR [-tag TAG] [NAME...]
+//	go run ./hack/images -push REGISTRY [-tag TAG] [NAME...]
 //
-// The same sources give the same bytes. The Dockerfiles are for releases.
+// The first writes tarballs of procman.local/NAME:TAG, the second pushes
+// REGISTRY/NAME:TAG with the credentials that docker login keeps. The same sources give the same bytes. The Dockerfiles are for releases.
 package main
 
 import (
@@ -45,18 +47,27 @@ var recipes = []recipe{
 
 func main() {
 	out := flag.String("out", "out/images", "directory of the tarballs")
+	push := flag.String("push", "", "registry, and path there, to push to instead of writing tarballs")
 	tag := flag.String("tag", "dev", "tag of the images")
 	flag.Parse()
-	if err := run(*out, *tag, flag.Args()); err != nil {
+	if err := run(*out, *push, *tag, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "images:", err)
 		os.Exit(1)
 	}
 }
 
-func run(out, tag string, names []string) error {
+func run(out, push, tag string, names []string) error {
 	wanted, err := choose(names)
 	if err != nil {
 		return err
+	}
+	if push != "" {
+		for _, r := range wanted {
+			if err := r.push(push + "/" + r.name + ":" + tag); err != nil {
+				return fmt.Errorf("push %s: %w", r.name, err)
+			}
+		}
+		return nil
 	}
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return fmt.Errorf("make output directory: %w", err)

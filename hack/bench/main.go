@@ -1,0 +1,188 @@
+// Command bench measures a process against a bare Job of the same image, side by
+// side on one cluster with the product on it:
+//
+//	make bench
+//
+// Both start cold. A process counts from POST until a GET says complete; the Job
+// from its creation until a watch shows its condition Complete. The answer is the
+// ratio of the two medians; absolute times mean nothing on another machine.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"slices"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// widestSpread is the spread, as the distance of the quartiles over the median,
+// from which on a figure says nothing.
+const widestSpread = 0.5
+
+func main() {
+	kubeconfig := flag.String("kubeconfig", os.Getenv("KUBECONFIG"), "the cluster with the product on it")
+	url := flag.String("url", "http://127.0.0.1:3000", "where its facade answers")
+	samples := flag.Int("samples", 20, "how many of each are measured")
+	flag.Parse()
+	if err := run(context.Background(), *kubeconfig, *url, *samples); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, kubeconfig, url string, samples int) error {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return fmt.Errorf("read kubeconfig: %w", err)
+	}
+	config.QPS = -1
+	kube, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("make client: %w", err)
+	}
+	var processes, jobs []time.Duration
+	for i := range samples + 1 {
+		p, err := timeProcess(ctx, url)
+		if err != nil {
+			return fmt.Errorf("time a process: %w", err)
+		}
+		pause()
+		j, err := timeJob(ctx, kube)
+		if err != nil {
+			return fmt.Errorf("time a Job: %w", err)
+		}
+		pause()
+		if i == 0 {
+			continue // whatever was cold in the cluster is warm now
+		}
+		processes, jobs = append(processes, p), append(jobs, j)
+		fmt.Fprintf(os.Stderr, "\r%d of %d", i, samples)
+	}
+	fmt.Fprintln(os.Stderr)
+	fmt.Println("P1, POST to complete over a bare Job's creation to Complete; wanted: at most 0.30")
+	report("process", processes)
+	report("bare Job", jobs)
+	ratio := at(processes, 0.5).Seconds() / at(jobs, 0.5).Seconds()
+	if spread(processes) > widestSpread || spread(jobs) > widestSpread {
+		fmt.Printf("ratio of medians %.2f: void, the spread is too wide\n", ratio)
+		return nil
+	}
+	fmt.Printf("ratio of medians %.2f, of p99 %.2f\n", ratio, at(processes, 0.99).Seconds()/at(jobs, 0.99).Seconds())
+	return nil
+}
+
+// pause waits a random time, so that samples do not lock to the one-second
+// phases of the kubelet and the Job controller.
+func pause() {
+	<-time.After(300*time.Millisecond + rand.N(time.Second))
+}
+
+func report(what string, samples []time.Duration) {
+	fmt.Printf("%-9s median %.3f s, p99 %.3f s, spread %.0f %%, %d samples\n",
+		what, at(samples, 0.5).Seconds(), at(samples, 0.99).Seconds(), 100*spread(samples), len(samples))
+}
+
+// at is the sample that the given part of all is not above.
+func at(samples []time.Duration, part float64) time.Duration {
+	sorted := slices.Sorted(slices.Values(samples))
+	return sorted[min(int(part*float64(len(sorted))), len(sorted)-1)]
+}
+
+func spread(samples []time.Duration) float64 {
+	return (at(samples, 0.75) - at(samples, 0.25)).Seconds() / at(samples, 0.5).Seconds()
+}
+
+// timeProcess is the time from POST until GET says complete.
+func timeProcess(ctx context.Context, url string) (time.Duration, error) {
+	start := time.Now()
+	created, err := call(ctx, http.MethodPost, url+"/v1/processes/echo", []byte(`{"input":{}}`))
+	if err != nil {
+		return 0, err
+	}
+	for time.Since(start) < time.Minute {
+		shown, err := call(ctx, http.MethodGet, url+"/v1/processes/echo/"+created.ProcessID, nil)
+		if err != nil {
+			return 0, err
+		}
+		if shown.State == "complete" {
+			return time.Since(start), nil
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+	return 0, errors.New("it is not complete after a minute")
+}
+
+type shown struct{ ProcessID, State string }
+
+func call(ctx context.Context, method, url string, body []byte) (s shown, err error) {
+	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	if err != nil {
+		return s, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return s, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return s, fmt.Errorf("%s %s: %s", method, url, response.Status)
+	}
+	return s, json.NewDecoder(response.Body).Decode(&s)
+}
+
+// timeJob is the time from the creation of a Job until it is Complete. Its
+// program, from the image of the worker echo, ends at once.
+func timeJob(ctx context.Context, kube kubernetes.Interface) (time.Duration, error) {
+	const namespace = "default"
+	jobs := kube.BatchV1().Jobs(namespace)
+	start := time.Now()
+	job, err := jobs.Create(ctx, &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-"},
+		Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+			RestartPolicy: corev1.RestartPolicyNever,
+			Containers: []corev1.Container{{
+				Name: "bare", Image: "procman.local/echo-worker:dev", Command: []string{"/procman/agent", "install", "/dev/null"},
+			}},
+		}}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		_ = jobs.Delete(ctx, job.Name, metav1.DeleteOptions{PropagationPolicy: new(metav1.DeletePropagationBackground)})
+	}()
+	watch, err := jobs.Watch(ctx, metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector("metadata.name", job.Name).String(), ResourceVersion: job.ResourceVersion,
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer watch.Stop()
+	for event := range watch.ResultChan() {
+		job, ok := event.Object.(*batchv1.Job)
+		if !ok {
+			return 0, fmt.Errorf("watch: %v", event.Object)
+		}
+		for _, c := range job.Status.Conditions {
+			if c.Type == batchv1.JobComplete && c.Status == corev1.ConditionTrue {
+				return time.Since(start), nil
+			}
+		}
+	}
+	return 0, errors.New("the watch ended")
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"io"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+)
+
+// small is an image of this repository that is built quickly.
+var small = recipe{name: "echo-worker", programs: []program{{"../../workers/echo", "procman/echo-worker"}}, entrypoint: []string{"/procman/echo-worker"}}
+
+func files(t *testing.T, image v1.Image) []string {
+	t.Helper()
+	var names []string
+	for r := tar.NewReader(mutate.Extract(image)); ; {
+		header, err := r.Next()
+		if err == io.EOF {
+			return names
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, header.Name)
+	}
+}
+
+func TestAssembleTwiceGivesTheSameBytes(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	dir := t.TempDir()
+	var contents [][]byte
+	for _, name := range []string{"a.tar", "b.tar"} {
+		path := filepath.Join(dir, name)
+		for _, want := range []bool{true, false} { // the second time there is nothing to do
+			if changed, err := small.assemble(path, "procman.local/echo-worker:dev"); err != nil || changed != want {
+				t.Fatalf("assemble: changed %t, %v, want %t", changed, err, want)
+			}
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		contents = append(contents, content)
+	}
+	if !bytes.Equal(contents[0], contents[1]) {
+		t.Error("the tarballs differ")
+	}
+	image, err := tarball.ImageFromPath(filepath.Join(dir, "a.tar"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := image.ConfigFile()
+	if err != nil || config.Config.User != "65532:65532" {
+		t.Errorf("it runs as %q, %v", config.Config.User, err)
+	}
+	if diff := cmp.Diff([]string{"procman", "procman/echo-worker"}, files(t, image)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPush(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	server := httptest.NewServer(registry.New())
+	defer server.Close()
+	reference := strings.TrimPrefix(server.URL, "http://") + "/team/echo-worker:1"
+	if err := small.push(reference); err != nil {
+		t.Fatal(err)
+	}
+	tag, err := name.NewTag(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := remote.Image(tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := files(t, image); len(got) != 2 {
+		t.Errorf("the pushed image holds %v", got)
+	}
+}
+
+func TestChooseSaysWhatThereIs(t *testing.T) {
+	if _, err := choose([]string{"nothing"}); err == nil || !strings.Contains(err.Error(), "ocr-worker") {
+		t.Errorf("got %v", err)
+	}
+	if chosen, err := choose([]string{"agent"}); err != nil || len(chosen) != 1 || chosen[0].name != "agent" {
+		t.Errorf("got %+v, %v", chosen, err)
+	}
+}
