@@ -26,17 +26,18 @@ const (
 // ConditionAccepted says whether processes of a type can be started.
 //
 // True with reason Accepted: the schemas compile and the type can be used.
+// True with reason AliasTaken: likewise, but not by every alias: the message says
+// which is another type's. A name goes before aliases, and of two types with one
+// alias the older has it.
 // False with reason InvalidSchema: the message says which schema and why.
-// False with reason NameConflict: an alias is another type's name or alias;
-// the older type keeps it.
 // Absent: the operator has not looked at the type yet.
 const ConditionAccepted = "Accepted"
 
 // The reasons of ConditionAccepted.
 const (
 	ReasonAccepted      = "Accepted"
+	ReasonAliasTaken    = "AliasTaken"
 	ReasonInvalidSchema = "InvalidSchema"
-	ReasonNameConflict  = "NameConflict"
 )
 
 // Limits bound the size of what goes in and what comes out.

@@ -175,7 +175,6 @@ func TestExpiredProcessIsDeleted(t *testing.T) {
 	p := newProcess("brief")
 	p.Spec.Type, p.Spec.LifetimeSeconds = "brief", 2
 	create(t, p)
-	launched(t, p)
 	early := false
 	eventually(t, "the process is deleted", func(ctx context.Context) bool {
 		gone := apierrors.IsNotFound(kube.Get(ctx, client.ObjectKeyFromObject(p), &v1alpha1.Process{}))
