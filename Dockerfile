@@ -4,7 +4,7 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o /out/ ./cmd/operator ./cmd/apiserver ./cmd/agent
+RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w" -o /out/ ./cmd/operator ./cmd/apiserver ./cmd/agent
 
 FROM scratch AS operator
 COPY --from=build /out/operator /operator

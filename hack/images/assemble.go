@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -19,17 +20,20 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // assemble writes the image to path, unless the one there is made of the same
-// already. It reports whether it wrote.
-func (r recipe) assemble(path, reference string) (changed bool, err error) {
-	layers, binaries, err := r.ingredients()
+// already; its programs are built in the directory programs. It reports whether
+// it wrote.
+func (r recipe) assemble(path, reference, programs string) (changed bool, err error) {
+	p, err := r.gather(programs)
 	if err != nil {
 		return false, err
 	}
-	key, err := r.key(reference, layers, binaries)
+	key, err := r.key(reference, p)
 	if err != nil {
 		return false, err
 	}
@@ -38,146 +42,93 @@ func (r recipe) assemble(path, reference string) (changed bool, err error) {
 			return false, nil
 		}
 	}
-	image, err := r.image(layers, binaries)
+	image, err := r.image(p, plain)
 	if err != nil {
 		return false, err
 	}
 	tag, err := name.NewTag(reference)
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("parse reference: %w", err)
 	}
 	if err := tarball.WriteToFile(path+".tmp", tag, image); err != nil {
-		return false, err
+		return false, fmt.Errorf("write image: %w", err)
+	}
+	// The key goes first: cut off here, the next run writes the image again.
+	if err := os.Remove(path + ".key"); err != nil && !os.IsNotExist(err) {
+		return false, fmt.Errorf("remove last key: %w", err)
 	}
 	if err := os.Rename(path+".tmp", path); err != nil {
-		return false, err
+		return false, fmt.Errorf("keep image: %w", err)
 	}
-	return true, os.WriteFile(path+".key", []byte(key), 0o644)
+	if err := os.WriteFile(path+".key", []byte(key), 0o644); err != nil {
+		return false, fmt.Errorf("keep key: %w", err)
+	}
+	return true, nil
 }
 
-// push puts the image into a registry.
-func (r recipe) push(reference string) error {
-	layers, binaries, err := r.ingredients()
+// push puts the image into a registry, with the credentials that docker login
+// keeps.
+func (r recipe) push(reference, programs string) error {
+	p, err := r.gather(programs)
 	if err != nil {
 		return err
 	}
-	image, err := r.image(layers, binaries)
+	image, err := r.image(p, compressed)
 	if err != nil {
 		return err
 	}
 	tag, err := name.NewTag(reference)
 	if err != nil {
-		return err
+		return fmt.Errorf("parse reference: %w", err)
 	}
 	if err := remote.Write(tag, image, remote.WithAuthFromKeychain(authn.DefaultKeychain)); err != nil {
-		return err
+		return fmt.Errorf("write to registry: %w", err)
 	}
 	fmt.Println("  pushed", tag)
 	return nil
 }
 
-// ingredients are the tar files of the layers below the programs, and the
-// programs by their path in the image.
-func (r recipe) ingredients() (layers []string, binaries map[string]string, err error) {
-	if binaries, err = r.build(); err != nil || len(r.packages) == 0 {
-		return nil, binaries, err
-	}
-	system, err := debian(r.packages)
-	return []string{system}, binaries, err
+// parts are the layers of an image, as tars.
+type parts struct {
+	system   string // a file, named by its content's key; "" for an image without
+	programs []byte
 }
 
-// build builds the image's programs and returns where they are, by their path
-// in the image.
-func (r recipe) build() (map[string]string, error) {
-	cache, err := cacheDir("bin")
-	if err != nil {
-		return nil, err
-	}
-	built := map[string]string{}
-	for _, p := range r.programs {
-		target := filepath.Join(cache, filepath.Base(p.path))
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", target, p.pkg)
+// gather builds the image's programs in dir and makes its system, if it has one.
+func (r recipe) gather(dir string) (p parts, err error) {
+	for _, program := range r.programs {
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", program.in(dir), program.pkg)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 		if output, err := cmd.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("build %s: %w\n%s", p.pkg, err, output)
+			return parts{}, fmt.Errorf("build %s: %w\n%s", program.pkg, err, output)
 		}
-		built[p.path] = target
 	}
-	return built, nil
+	if p.programs, err = programLayer(r.programs, dir); err != nil {
+		return parts{}, fmt.Errorf("pack programs: %w", err)
+	}
+	if len(r.packages) > 0 {
+		p.system, err = debian(r.packages)
+	}
+	return p, err
 }
 
-// key stands for all that the image is made of. A system layer's file name
-// stands for its content.
-func (r recipe) key(reference string, layers []string, binaries map[string]string) (string, error) {
-	hash := sha256.New()
-	_, _ = fmt.Fprintln(hash, reference, layers, r.entrypoint)
-	for _, p := range r.programs {
-		file, err := os.Open(binaries[p.path])
-		if err != nil {
-			return "", err
-		}
-		_, _ = fmt.Fprintln(hash, p.path)
-		_, err = io.Copy(hash, file)
-		_ = file.Close()
-		if err != nil {
-			return "", err
-		}
-	}
-	return hex.EncodeToString(hash.Sum(nil)), nil
-}
-
-// image puts the layers together: the system first, what changes most last.
-func (r recipe) image(layers []string, binaries map[string]string) (v1.Image, error) {
-	image := empty.Image
-	for _, file := range layers {
-		layer, err := tarball.LayerFromFile(file, tarball.WithCompressionLevel(0))
-		if err != nil {
-			return nil, fmt.Errorf("read layer %s: %w", file, err)
-		}
-		if image, err = mutate.AppendLayers(image, layer); err != nil {
-			return nil, err
-		}
-	}
-	content, err := programLayer(r.programs, binaries)
-	if err != nil {
-		return nil, err
-	}
-	opener := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }
-	layer, err := tarball.LayerFromOpener(opener, tarball.WithCompressionLevel(0))
-	if err != nil {
-		return nil, err
-	}
-	if image, err = mutate.AppendLayers(image, layer); err != nil {
-		return nil, err
-	}
-	config, err := image.ConfigFile()
-	if err != nil {
-		return nil, err
-	}
-	config = config.DeepCopy()
-	config.OS, config.Architecture = "linux", runtime.GOARCH
-	config.Config = v1.Config{
-		Entrypoint: r.entrypoint,
-		User:       "65532:65532",
-		Env:        []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
-	}
-	return mutate.ConfigFile(image, config)
-}
+// in is where the program is built.
+func (p program) in(dir string) string { return filepath.Join(dir, filepath.Base(p.path)) }
 
 // programLayer is a tar of the programs and the directories they are in, with
 // no time and no owner.
-func programLayer(programs []program, binaries map[string]string) ([]byte, error) {
+func programLayer(programs []program, dir string) ([]byte, error) {
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
 	var made []string
 	for _, p := range programs {
-		if dir := filepath.Dir(p.path); dir != "." && !slices.Contains(made, dir) {
-			made = append(made, dir)
-			if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: dir + "/", Mode: 0o755}); err != nil {
+		if parent := filepath.Dir(p.path); parent != "." && !slices.Contains(made, parent) {
+			made = append(made, parent)
+			if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: parent + "/", Mode: 0o755}); err != nil {
 				return nil, err
 			}
 		}
-		content, err := os.ReadFile(binaries[p.path])
+		content, err := os.ReadFile(p.in(dir))
 		if err != nil {
 			return nil, err
 		}
@@ -194,15 +145,66 @@ func programLayer(programs []program, binaries map[string]string) ([]byte, error
 	return layer.Bytes(), nil
 }
 
-// cacheDir is a directory that outlives runs.
-func cacheDir(name string) (string, error) {
-	base, err := os.UserCacheDir()
+// config is how the image's containers start.
+func (r recipe) config() v1.Config {
+	return v1.Config{
+		Entrypoint: r.entrypoint,
+		User:       "65532:65532",
+		Env:        []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+	}
+}
+
+// key stands for all that the image is made of.
+func (r recipe) key(reference string, p parts) (string, error) {
+	config, err := json.Marshal(r.config())
 	if err != nil {
-		return "", fmt.Errorf("find cache directory: %w", err)
+		return "", fmt.Errorf("encode config: %w", err)
 	}
-	dir := filepath.Join(base, "procman", "images", name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("make cache directory: %w", err)
+	hash := sha256.New()
+	_, _ = fmt.Fprintf(hash, "%s\n%s\n%s\n%s\n", reference, runtime.GOARCH, filepath.Base(p.system), config)
+	_, _ = hash.Write(p.programs)
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// plain is a layer that is not compressed: an import on the same machine is
+// done sooner.
+func plain(content []byte) (v1.Layer, error) {
+	return static.NewLayer(content, types.DockerUncompressedLayer), nil
+}
+
+// compressed is a layer for a way over a network.
+func compressed(content []byte) (v1.Layer, error) {
+	return tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil })
+}
+
+// image puts the layers together: the system first, what changes most last.
+func (r recipe) image(p parts, layer func(content []byte) (v1.Layer, error)) (v1.Image, error) {
+	contents := [][]byte{p.programs}
+	if p.system != "" {
+		system, err := os.ReadFile(p.system)
+		if err != nil {
+			return nil, fmt.Errorf("read system: %w", err)
+		}
+		contents = [][]byte{system, p.programs}
 	}
-	return dir, nil
+	image := empty.Image
+	for _, content := range contents {
+		l, err := layer(content)
+		if err != nil {
+			return nil, fmt.Errorf("make layer: %w", err)
+		}
+		if image, err = mutate.AppendLayers(image, l); err != nil {
+			return nil, fmt.Errorf("append layer: %w", err)
+		}
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return nil, fmt.Errorf("read config: %w", err)
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture, config.Config = "linux", runtime.GOARCH, r.config()
+	if image, err = mutate.ConfigFile(image, config); err != nil {
+		return nil, fmt.Errorf("set config: %w", err)
+	}
+	return image, nil
 }

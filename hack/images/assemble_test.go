@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // small is an image of this repository that is built quickly.
@@ -38,13 +39,12 @@ func files(t *testing.T, image v1.Image) []string {
 }
 
 func TestAssembleTwiceGivesTheSameBytes(t *testing.T) {
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	dir := t.TempDir()
 	var contents [][]byte
 	for _, name := range []string{"a.tar", "b.tar"} {
 		path := filepath.Join(dir, name)
 		for _, want := range []bool{true, false} { // the second time there is nothing to do
-			if changed, err := small.assemble(path, "procman.local/echo-worker:dev"); err != nil || changed != want {
+			if changed, err := small.assemble(path, "procman.local/echo-worker:dev", dir); err != nil || changed != want {
 				t.Fatalf("assemble: changed %t, %v, want %t", changed, err, want)
 			}
 		}
@@ -71,11 +71,10 @@ func TestAssembleTwiceGivesTheSameBytes(t *testing.T) {
 }
 
 func TestPush(t *testing.T) {
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	server := httptest.NewServer(registry.New())
 	defer server.Close()
 	reference := strings.TrimPrefix(server.URL, "http://") + "/team/echo-worker:1"
-	if err := small.push(reference); err != nil {
+	if err := small.push(reference, t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
 	tag, err := name.NewTag(reference)
@@ -88,6 +87,45 @@ func TestPush(t *testing.T) {
 	}
 	if got := files(t, image); len(got) != 2 {
 		t.Errorf("the pushed image holds %v", got)
+	}
+	layers, err := image.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, layer := range layers {
+		if kind, err := layer.MediaType(); err != nil || kind != types.DockerLayer {
+			t.Errorf("a layer is pushed as %s, %v: not compressed", kind, err)
+		}
+	}
+}
+
+func TestWhatIsAssembledIsKeptOrMadeAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.tar")
+	programs := t.TempDir()
+	other := small
+	other.entrypoint = []string{"/procman/echo-worker", "--other"}
+	for _, step := range []struct {
+		name      string
+		recipe    recipe
+		reference string
+		before    func() error
+		want      bool
+	}{
+		{"new", small, "procman.local/echo-worker:dev", nil, true},
+		{"unchanged", small, "procman.local/echo-worker:dev", nil, false},
+		{"another tag", small, "procman.local/echo-worker:next", nil, true},
+		{"another entrypoint", other, "procman.local/echo-worker:next", nil, true},
+		{"cut off before its key was kept", other, "procman.local/echo-worker:next", func() error { return os.Remove(path + ".key") }, true},
+		{"removed", other, "procman.local/echo-worker:next", func() error { return os.Remove(path) }, true},
+	} {
+		if step.before != nil {
+			if err := step.before(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if changed, err := step.recipe.assemble(path, step.reference, programs); err != nil || changed != step.want {
+			t.Errorf("%s: changed %t, %v, want %t", step.name, changed, err, step.want)
+		}
 	}
 }
 

@@ -5,7 +5,8 @@
 //	go run ./hack/images -push REGISTRY [-tag TAG] [NAME...]
 //
 // The first writes tarballs of procman.local/NAME:TAG, the second pushes
-// REGISTRY/NAME:TAG with the credentials that docker login keeps. The same sources give the same bytes. The Dockerfiles are for releases.
+// REGISTRY/NAME:TAG with the credentials that docker login keeps. The same
+// sources give the same bytes. The Dockerfiles are for releases.
 package main
 
 import (
@@ -41,7 +42,7 @@ var recipes = []recipe{
 	{name: "echo-worker", programs: []program{agent, {"./workers/echo", "echo-worker"}}, entrypoint: []string{"/echo-worker"}},
 	{
 		name: "ocr-worker", programs: []program{agent, {"./workers/ocr", "ocr-worker"}}, entrypoint: []string{"/ocr-worker"},
-		packages: []string{"tesseract-ocr", "tesseract-ocr-eng"},
+		packages: []string{"tesseract-ocr", "tesseract-ocr-eng", "libtiff-tools"},
 	},
 }
 
@@ -61,21 +62,29 @@ func run(out, push, tag string, names []string) error {
 	if err != nil {
 		return err
 	}
+	// The programs are kept beside the images: a cache for all checkouts would
+	// mix them up.
+	programs := filepath.Join(out, ".programs")
+	if err := os.MkdirAll(programs, 0o755); err != nil {
+		return fmt.Errorf("make output directory: %w", err)
+	}
+	locked, err := lock(filepath.Join(out, ".lock"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = locked.Close() }()
 	if push != "" {
 		for _, r := range wanted {
-			if err := r.push(push + "/" + r.name + ":" + tag); err != nil {
+			if err := r.push(push+"/"+r.name+":"+tag, programs); err != nil {
 				return fmt.Errorf("push %s: %w", r.name, err)
 			}
 		}
 		return nil
 	}
-	if err := os.MkdirAll(out, 0o755); err != nil {
-		return fmt.Errorf("make output directory: %w", err)
-	}
 	for _, r := range wanted {
 		start := time.Now()
 		path := filepath.Join(out, r.name+".tar")
-		changed, err := r.assemble(path, "procman.local/"+r.name+":"+tag)
+		changed, err := r.assemble(path, "procman.local/"+r.name+":"+tag, programs)
 		if err != nil {
 			return fmt.Errorf("assemble %s: %w", r.name, err)
 		}

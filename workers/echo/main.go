@@ -4,93 +4,69 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"runtime"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
 
-// script is the member "echo" of the input. Its fields are done in their order.
-type script struct {
-	// IgnoreTerm makes the worker deaf to SIGTERM.
-	IgnoreTerm bool `json:"ignoreTerm"`
-	// MemoryMiB is how much memory it takes, and touches.
-	MemoryMiB int `json:"memoryMiB"`
-	// Seconds is how long it runs, with Progress spread over it.
-	Seconds  float64   `json:"seconds"`
-	Progress []float64 `json:"progress"`
-	// FailAttempts is up to which attempt it crashes.
-	FailAttempts int `json:"failAttempts"`
-	// Signal is the name of the signal by which it ends itself, such as KILL.
-	Signal string `json:"signal"`
-	// ExitCode is what it exits with, having written to standard error.
-	ExitCode int `json:"exitCode"`
-	// Error is written to the error file.
-	Error json.RawMessage `json:"error"`
-	// NoOutput makes it leave no output file.
-	NoOutput bool `json:"noOutput"`
-	// OutputText is written as it is, JSON or not; OutputBytes is the size of an
-	// object to write; Output is a value to write.
-	OutputText  *string         `json:"outputText"`
-	OutputBytes int             `json:"outputBytes"`
-	Output      json.RawMessage `json:"output"`
-}
-
 func main() {
-	if err := run(); err != nil {
+	code, err := run()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "echo-worker:", err)
-		os.Exit(1)
+		code = 1
 	}
+	os.Exit(code)
 }
 
-func run() error {
+// run does what the input says and returns what to exit with.
+func run() (code int, err error) {
 	input, err := os.ReadFile(os.Getenv("PROCESS_INPUT_FILE"))
 	if err != nil {
-		return fmt.Errorf("read input: %w", err)
+		return 0, fmt.Errorf("read input: %w", err)
 	}
-	var told struct {
-		Echo script `json:"echo"`
+	s, err := parseScript(input)
+	if err != nil {
+		return 0, err
 	}
-	if err := json.Unmarshal(input, &told); err != nil {
-		return fmt.Errorf("decode input: %w", err)
-	}
-	s := told.Echo
 	if s.IgnoreTerm {
 		signal.Ignore(syscall.SIGTERM)
 	}
 	defer runtime.KeepAlive(take(s.MemoryMiB)) // held to the end
 	if err := s.spend(); err != nil {
-		return err
+		return 0, err
 	}
-	if err := s.crash(os.Getenv("PROCESS_ATTEMPT")); err != nil {
-		return err
+	if n, err := strconv.Atoi(os.Getenv("PROCESS_ATTEMPT")); err == nil && n <= s.FailAttempts {
+		return 0, fmt.Errorf("crashing in attempt %d as told", n)
 	}
-	if s.Error != nil {
-		return os.WriteFile(os.Getenv("PROCESS_ERROR_FILE"), s.Error, 0o600)
+	if s.Signal != "" {
+		return 0, die(s.Signal)
 	}
-	if s.NoOutput {
-		return nil
+	if err := s.answer(input); err != nil {
+		return 0, err
 	}
-	return os.WriteFile(os.Getenv("PROCESS_OUTPUT_FILE"), s.output(input), 0o600)
+	if s.ExitCode != 0 {
+		fmt.Fprintf(os.Stderr, "exiting with %d as told\n", s.ExitCode)
+	}
+	return s.ExitCode, nil
 }
 
-// output is what the script asks for, or else the input.
-func (s *script) output(input []byte) []byte {
+// answer writes the error file or the output file, or neither.
+func (s *script) answer(input []byte) error {
 	switch {
-	case s.OutputText != nil:
-		return []byte(*s.OutputText)
-	case s.OutputBytes > 0:
-		return []byte(`{"filler":"` + strings.Repeat("x", max(0, s.OutputBytes-len(`{"filler":""}`))) + `"}`)
-	case s.Output != nil:
-		return s.Output
+	case s.Error != nil:
+		if err := os.WriteFile(os.Getenv("PROCESS_ERROR_FILE"), s.Error, 0o600); err != nil {
+			return fmt.Errorf("write error: %w", err)
+		}
+	case !s.NoOutput:
+		if err := os.WriteFile(os.Getenv("PROCESS_OUTPUT_FILE"), s.output(input), 0o600); err != nil {
+			return fmt.Errorf("write output: %w", err)
+		}
 	}
-	return input
+	return nil
 }
 
 // spend takes the time asked for and reports the progress asked for.
@@ -105,31 +81,6 @@ func (s *script) spend() error {
 			}
 		}
 		time.Sleep(pause)
-	}
-	return nil
-}
-
-// crash ends the worker if it is to crash in this attempt.
-func (s *script) crash(attempt string) error {
-	if n, err := strconv.Atoi(attempt); err == nil && n <= s.FailAttempts {
-		return fmt.Errorf("crashing in attempt %d as told", n)
-	}
-	if s.Signal != "" {
-		number, ok := map[string]syscall.Signal{
-			"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM,
-		}[s.Signal]
-		if !ok {
-			return errors.New("unknown signal " + s.Signal)
-		}
-		signal.Reset()
-		if err := syscall.Kill(os.Getpid(), number); err != nil {
-			return fmt.Errorf("send %s: %w", s.Signal, err)
-		}
-		time.Sleep(time.Second) // for the signal to arrive
-	}
-	if s.ExitCode != 0 {
-		fmt.Fprintf(os.Stderr, "exiting with %d as told\n", s.ExitCode)
-		os.Exit(s.ExitCode)
 	}
 	return nil
 }

@@ -1,58 +1,166 @@
 package main
 
 import (
-	"encoding/json"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+
+	"procman.dev/procman/api/v1alpha1"
 )
 
-func TestRunWritesWhatItIsTold(t *testing.T) {
+// worker gives the worker files of its own and an input, in its second attempt,
+// and returns what reads one of its files; "" for a file that is not there.
+func worker(t *testing.T, input string) (read func(name string) string) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"input", "output", "error", "progress"} {
+		t.Setenv("PROCESS_"+strings.ToUpper(name)+"_FILE", filepath.Join(dir, name))
+	}
+	t.Setenv("PROCESS_ATTEMPT", "2")
+	if err := os.WriteFile(filepath.Join(dir, "input"), []byte(input), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return func(name string) string {
+		content, _ := os.ReadFile(filepath.Join(dir, name))
+		return string(content)
+	}
+}
+
+func TestRunDoesWhatItIsTold(t *testing.T) {
+	type result struct {
+		Output, Error, Progress string
+		Code                    int
+		Fails                   bool
+	}
 	for name, test := range map[string]struct {
-		input, output, errorFile string
-		fails                    bool
+		input string
+		want  result
 	}{
-		"the input, byte for byte":    {input: `{"b": 1.0, "a":12345678901234567890}`, output: `{"b": 1.0, "a":12345678901234567890}`},
-		"an output of its own":        {input: `{"echo":{"output":{"x": 1.50}}}`, output: `{"x": 1.50}`},
-		"a text that is no JSON":      {input: `{"echo":{"outputText":"{"}}`, output: `{`},
-		"an output of a given size":   {input: `{"echo":{"outputBytes":20}}`, output: `{"filler":"xxxxxxx"}`},
-		"no output":                   {input: `{"echo":{"noOutput":true}}`},
-		"an error":                    {input: `{"echo":{"error":{"errorCode":"No"}}}`, errorFile: `{"errorCode":"No"}`},
-		"a crash in an early attempt": {input: `{"echo":{"failAttempts":2}}`, fails: true},
-		"no crash in a later one":     {input: `{"echo":{"failAttempts":1}}`, output: `{"echo":{"failAttempts":1}}`},
+		"the input, byte for byte":       {`{"b": 1.0, "a":12345678901234567890}`, result{Output: `{"b": 1.0, "a":12345678901234567890}`}},
+		"a member that is nearly echo":   {`{"Echo":{"noOutput":true},"ECHO":1}`, result{Output: `{"Echo":{"noOutput":true},"ECHO":1}`}},
+		"an output of its own, as sent":  {`{"echo":{"output":{"x": 1.50, "a":1e2}}}`, result{Output: `{"x": 1.50, "a":1e2}`}},
+		"an output that is null":         {`{"echo":{"output":null}}`, result{Output: `null`}},
+		"a text that is no JSON":         {`{"echo":{"outputText":"{"}}`, result{Output: `{`}},
+		"an output of a given size":      {`{"echo":{"outputBytes":20}}`, result{Output: `{"filler":"xxxxxxx"}`}},
+		"the smallest output of a size":  {`{"echo":{"outputBytes":1}}`, result{Output: `{"filler":""}`}},
+		"no output":                      {`{"echo":{"noOutput":true}}`, result{}},
+		"an error, as sent":              {`{"echo":{"error":{"errorCode":"No", "errorDetails":{"n":1.0}}}}`, result{Error: `{"errorCode":"No", "errorDetails":{"n":1.0}}`}},
+		"an error and an exit code":      {`{"echo":{"error":{"errorCode":"No"},"exitCode":3}}`, result{Error: `{"errorCode":"No"}`, Code: 3}},
+		"an output and an exit code":     {`{"echo":{"output":{},"exitCode":113}}`, result{Output: `{}`, Code: 113}},
+		"progress, the last one":         {`{"echo":{"progress":[10,62.5],"output":{}}}`, result{Output: `{}`, Progress: `62.5`}},
+		"a crash in an early attempt":    {`{"echo":{"failAttempts":2}}`, result{Fails: true}},
+		"no crash in a later one":        {`{"echo":{"failAttempts":1,"output":{}}}`, result{Output: `{}`}},
+		"a script of another type fails": {`{"echo":{"seconds":"5"}}`, result{Fails: true}},
+		"an unknown signal fails":        {`{"echo":{"signal":"USR9"}}`, result{Fails: true}},
+		"an input that is no JSON fails": {`{`, result{Fails: true}},
+		"memory is taken on the way":     {`{"echo":{"memoryMiB":1,"output":{}}}`, result{Output: `{}`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			file := func(name string) string { return filepath.Join(dir, name) }
-			t.Setenv("PROCESS_INPUT_FILE", file("input"))
-			t.Setenv("PROCESS_OUTPUT_FILE", file("output"))
-			t.Setenv("PROCESS_ERROR_FILE", file("error"))
-			t.Setenv("PROCESS_PROGRESS_FILE", file("progress"))
-			t.Setenv("PROCESS_ATTEMPT", "2")
-			if err := os.WriteFile(file("input"), []byte(test.input), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if err := run(); (err != nil) != test.fails {
-				t.Fatalf("run: %v, want failure: %t", err, test.fails)
-			}
-			for name, want := range map[string]string{"output": test.output, "error": test.errorFile} {
-				if got, _ := os.ReadFile(file(name)); string(got) != want {
-					t.Errorf("%s file is %q, want %q", name, got, want)
-				}
+			read := worker(t, test.input)
+			code, err := run()
+			got := result{Output: read("output"), Error: read("error"), Progress: read("progress"), Code: code, Fails: err != nil}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("%s (%v)", diff, err)
 			}
 		})
 	}
 }
 
-func TestProgressIsReported(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "progress")
-	t.Setenv("PROCESS_PROGRESS_FILE", name)
-	s := script{Progress: []float64{10, 62.5}}
-	if err := s.spend(); err != nil {
+// asWorker makes this test's program be the worker itself.
+const asWorker = "ECHO_TEST_AS_WORKER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asWorker) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+func TestWorkerEndsAsItIsTold(t *testing.T) {
+	ends := map[string]string{
+		`{"exitCode":7}`:     "exit status 7",
+		`{"failAttempts":9}`: "exit status 1",
+		`{}`:                 "exit status 0",
+	}
+	for name, number := range signals {
+		ends[fmt.Sprintf(`{"signal":%q,"ignoreTerm":true}`, name)] = "signal: " + number.String()
+	}
+	for script, want := range ends {
+		t.Run(script, func(t *testing.T) {
+			read := worker(t, `{"echo":`+script+`}`)
+			cmd := exec.Command(os.Args[0])
+			cmd.Env = append(os.Environ(), asWorker+"=1")
+			cmd.Dir = t.TempDir() // for a core, where one is dumped
+			stderr := new(strings.Builder)
+			cmd.Stderr = stderr
+			_ = cmd.Run()
+			if got := strings.TrimSuffix(cmd.ProcessState.String(), " (core dumped)"); got != want {
+				t.Errorf("it ends with %s, want %s", got, want)
+			}
+			if status := cmd.ProcessState.Sys().(syscall.WaitStatus); status.Exited() && status.ExitStatus() != 0 && stderr.Len() == 0 {
+				t.Error("it fails without a word")
+			}
+			if status := cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signaled() && read("output") != "" {
+				t.Error("there is an output from before the signal")
+			}
+		})
+	}
+}
+
+// TestScriptIsWhatTheSchemaSays: whatever the script knows can be asked for,
+// and nothing else.
+func TestScriptIsWhatTheSchemaSays(t *testing.T) {
+	content, err := os.ReadFile("processtype.yaml")
+	if err != nil {
 		t.Fatal(err)
 	}
-	var last float64
-	if text, err := os.ReadFile(name); err != nil || json.Unmarshal(text, &last) != nil || last != 62.5 {
-		t.Errorf("the last report is %q, %v, want 62.5", text, err)
+	var registered v1alpha1.ProcessType
+	if err := yaml.UnmarshalStrict(content, &registered); err != nil {
+		t.Fatal(err)
 	}
+	var schema struct {
+		Properties struct {
+			Echo struct {
+				Properties map[string]struct{ Enum []string }
+			}
+		}
+	}
+	if err := yaml.Unmarshal(registered.Spec.InputSchema.Raw, &schema); err != nil {
+		t.Fatal(err)
+	}
+	var described []string
+	for name := range schema.Properties.Echo.Properties {
+		described = append(described, name)
+	}
+	slices.Sort(described)
+	if diff := cmp.Diff(scriptMembers(), described); diff != "" {
+		t.Errorf("members of echo: %s", diff)
+	}
+	var names []string
+	for name := range signals {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	if diff := cmp.Diff(names, schema.Properties.Echo.Properties["signal"].Enum); diff != "" {
+		t.Errorf("signals: %s", diff)
+	}
+}
+
+// scriptMembers are the JSON names of the script's fields.
+func scriptMembers() []string {
+	var names []string
+	for field := range reflect.TypeFor[script]().Fields() {
+		names = append(names, field.Tag.Get("json"))
+	}
+	slices.Sort(names)
+	return names
 }

@@ -41,7 +41,7 @@ func run(ctx context.Context) error {
 	if err := r.checkLanguage(ctx); err != nil {
 		return err
 	}
-	pages, err := decodePages(r.file)
+	pages, err := findPages(r.file)
 	if err != nil {
 		return err
 	}
@@ -49,15 +49,9 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	readings := make([]reading, 0, len(areas))
-	for i, a := range areas {
-		page := pages[a.page-1]
-		lines, err := recognize(ctx, page.image, a, r.language, page.resolutionOr(r.defaultResolution))
-		if err != nil {
-			return fmt.Errorf("read page %d: %w", a.page, err)
-		}
-		readings = append(readings, reading{area: a, lines: confident(lines, r.minimumConfidence)})
-		reportProgress(100 * (i + 1) / len(areas))
+	readings, err := recognize(ctx, r, pages, areas, func(done int) { reportProgress(100 * done / len(areas)) })
+	if err != nil {
+		return err
 	}
 	output, err := json.Marshal(newOutput(pages, readings, r.hasFields()))
 	if err != nil {

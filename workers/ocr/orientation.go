@@ -9,13 +9,10 @@ func upright(source *image.Gray, orientation int) *image.Gray {
 		return source
 	}
 	w, h := source.Bounds().Dx(), source.Bounds().Dy()
-	size := image.Rect(0, 0, w, h)
-	if orientation >= 5 {
-		size = image.Rect(0, 0, h, w)
-	}
-	target := image.NewGray(size)
-	for y := range size.Dy() {
-		for x := range size.Dx() {
+	size := uprightSize(image.Pt(w, h), orientation)
+	target := image.NewGray(image.Rectangle{Max: size})
+	for y := range size.Y {
+		for x := range size.X {
 			sx, sy := x, y
 			switch orientation {
 			case 2:
@@ -37,4 +34,12 @@ func upright(source *image.Gray, orientation int) *image.Gray {
 		}
 	}
 	return target
+}
+
+// uprightSize is the size that upright gives: 5 to 8 turn by a quarter.
+func uprightSize(size image.Point, orientation int) image.Point {
+	if orientation >= 5 && orientation <= 8 {
+		return image.Pt(size.Y, size.X)
+	}
+	return size
 }

@@ -108,8 +108,7 @@ type (
 func newOutput(pages []page, readings []reading, fields bool) output {
 	out := output{Pages: make([]outputPage, len(pages))}
 	for i, p := range pages {
-		bounds := p.image.Bounds()
-		out.Pages[i] = outputPage{Width: bounds.Dx(), Height: bounds.Dy(), HorizontalResolution: p.resolution}
+		out.Pages[i] = outputPage{Width: p.size.X, Height: p.size.Y, HorizontalResolution: p.resolution}
 	}
 	var texts []string
 	for _, r := range readings {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -16,16 +18,24 @@ import (
 
 // Bounds of what is decoded: they keep a small file from taking all memory.
 const (
-	maxPixels = 100_000_000 // of all pages together
+	maxPixels = 100_000_000 // of a page; one is decoded at a time
 	maxPages  = 100
+	// maxSide is in pixels: tesseract takes 32767, and a field has its margin.
+	maxSide = 32_767 - 2*margin
 )
 
-// page is one page image, in grey, upright.
+// page is one page of a file, found to be within the bounds but not decoded yet.
 type page struct {
-	image *image.Gray
+	// size is in pixels, of the page upright.
+	size image.Point
 	// resolution is in dots per inch, across; 0 when the file has none.
 	resolution int
+	// decode makes the page's image, in grey, upright, from 0, 0 to size. What
+	// is broken is a refusal.
+	decode func(context.Context) (*image.Gray, error)
 }
+
+func (p page) bounds() image.Rectangle { return image.Rectangle{Max: p.size} }
 
 func (p page) resolutionOr(otherwise int) int {
 	if p.resolution > 0 {
@@ -38,7 +48,7 @@ func (p page) resolutionOr(otherwise int) int {
 type format struct {
 	name   string
 	magics []string
-	decode func([]byte) ([]page, error)
+	pages  func([]byte) ([]page, error)
 }
 
 // known are the formats, told by how their files begin; "?" stands for any byte.
@@ -50,13 +60,13 @@ var known = []format{
 	{"tiff", []string{"II*\x00", "MM\x00*"}, tiffPages},
 }
 
-// decodePages decodes a file of any of the formats. What is no image, or a
-// broken one, or one over the bounds, is refused.
-func decodePages(file []byte) ([]page, error) {
+// findPages finds the pages of a file of any of the formats. What is no image,
+// or a broken one as far as its head tells, or one over the bounds, is refused.
+func findPages(file []byte) ([]page, error) {
 	for _, f := range known {
 		for _, magic := range f.magics {
 			if begins(file, magic) {
-				return f.decode(file)
+				return f.pages(file)
 			}
 		}
 	}
@@ -88,32 +98,50 @@ func (s single) pages(file []byte) ([]page, error) {
 	if err != nil {
 		return nil, broken(err)
 	}
-	if err := checkPixels(config.Width * config.Height); err != nil {
+	size := image.Pt(config.Width, config.Height)
+	if err := checkPixels(size); err != nil {
 		return nil, err
 	}
-	decoded, err := s.decode(bytes.NewReader(file))
-	if err != nil {
-		return nil, broken(err)
-	}
-	p := page{image: gray(decoded), resolution: s.resolution(file)}
+	orientation := 1
 	if s.orientation != nil {
-		p.image = upright(p.image, s.orientation(file))
+		orientation = s.orientation(file)
 	}
-	return []page{p}, nil
+	decode := func(context.Context) (*image.Gray, error) {
+		decoded, err := s.decode(bytes.NewReader(file))
+		if err != nil {
+			return nil, broken(err)
+		}
+		return upright(gray(decoded), orientation), nil
+	}
+	return []page{{size: uprightSize(size, orientation), resolution: s.resolution(file), decode: decode}}, nil
 }
 
 func noResolution([]byte) int { return 0 }
 
+// broken refuses a file for what its decoder says of it.
 func broken(err error) error {
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		return refused
+	}
 	return &refusal{at: dataPath, expected: formats, message: "the image cannot be decoded: " + err.Error()}
 }
 
-func checkPixels(pixels int) error {
-	if pixels > maxPixels {
-		return &refusal{at: dataPath, expected: map[string]any{"maxPixels": maxPixels}, message: fmt.Sprintf("the image has %d pixels", pixels)}
-	}
-	if pixels <= 0 {
+// checkPixels refuses pages that are too large, before anything is decoded. It
+// divides, since a product of two numbers from a file may overflow.
+func checkPixels(size image.Point) error {
+	switch {
+	case size.X <= 0 || size.Y <= 0:
 		return &refusal{at: dataPath, expected: formats, message: "the image has no pixels"}
+	case size.X > maxPixels/size.Y:
+		return &refusal{
+			at: dataPath, expected: map[string]any{"maxPixels": maxPixels},
+			message: fmt.Sprintf("the image is %d pixels wide and %d high", size.X, size.Y),
+		}
+	case size.X > maxSide || size.Y > maxSide:
+		return &refusal{
+			at: dataPath, expected: map[string]any{"maxWidth": maxSide, "maxHeight": maxSide},
+			message: fmt.Sprintf("the image is %d pixels wide and %d high", size.X, size.Y),
+		}
 	}
 	return nil
 }
@@ -122,6 +150,10 @@ func checkPixels(pixels int) error {
 // that tesseract looks at is in it.
 func gray(source image.Image) *image.Gray {
 	bounds := source.Bounds()
+	if own, ok := source.(*image.Gray); ok && bounds.Min == (image.Point{}) && own.Stride == bounds.Dx() {
+		own.Pix = own.Pix[:bounds.Dx()*bounds.Dy()] // a JPEG's has rows that are padding
+		return own
+	}
 	target := image.NewGray(image.Rect(0, 0, bounds.Dx(), bounds.Dy()))
 	if ycbcr, ok := source.(*image.YCbCr); ok { // a JPEG's own grey
 		for y := range bounds.Dy() {

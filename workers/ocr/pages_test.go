@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"image"
 	"image/color"
@@ -26,6 +28,25 @@ func testdata(t testing.TB, name string) []byte {
 	return content
 }
 
+// decodeAll decodes every page of a file. It finds fault with pictures of another
+// size than their pages', or with gaps between their rows.
+func decodeAll(file []byte) ([]page, []*image.Gray, error) {
+	pages, err := findPages(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	pictures := make([]*image.Gray, len(pages))
+	for i, p := range pages {
+		if pictures[i], err = p.decode(context.Background()); err != nil {
+			return nil, nil, err
+		}
+		if picture := pictures[i]; picture.Rect != p.bounds() || picture.Stride != p.size.X || len(picture.Pix) != p.size.X*p.size.Y {
+			return nil, nil, fmt.Errorf("a page of %v is a picture of %v, %d bytes a row", p.size, picture.Rect, picture.Stride)
+		}
+	}
+	return pages, pictures, nil
+}
+
 func TestDecodePages(t *testing.T) {
 	for name, want := range map[string][][3]int{ // width, height, resolution
 		"page.png":      {{1000, 1100, 150}},
@@ -36,13 +57,13 @@ func TestDecodePages(t *testing.T) {
 		"empty.png":     {{600, 400, 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			pages, err := decodePages(testdata(t, name))
+			pages, pictures, err := decodeAll(testdata(t, name))
 			if err != nil {
 				t.Fatal(err)
 			}
 			var got [][3]int
-			for _, p := range pages {
-				got = append(got, [3]int{p.image.Bounds().Dx(), p.image.Bounds().Dy(), p.resolution})
+			for i, picture := range pictures {
+				got = append(got, [3]int{picture.Rect.Dx(), picture.Rect.Dy(), pages[i].resolution})
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
@@ -52,10 +73,13 @@ func TestDecodePages(t *testing.T) {
 }
 
 func TestDecodePagesRefuses(t *testing.T) {
-	bomb := bytes.Clone(testdata(t, "page.png")[:8+25])
-	binary.BigEndian.PutUint32(bomb[16:], 60_000)
-	binary.BigEndian.PutUint32(bomb[20:], 60_000)
-	binary.BigEndian.PutUint32(bomb[29:], crc32.ChecksumIEEE(bomb[12:29]))
+	resized := func(width, height uint32) []byte {
+		file := bytes.Clone(testdata(t, "page.png")[:8+25])
+		binary.BigEndian.PutUint32(file[16:], width)
+		binary.BigEndian.PutUint32(file[20:], height)
+		binary.BigEndian.PutUint32(file[29:], crc32.ChecksumIEEE(file[12:29]))
+		return file
+	}
 	circle := bytes.Clone(testdata(t, "two-pages.tif"))
 	first := binary.LittleEndian.Uint32(circle[4:])
 	entries := uint32(binary.LittleEndian.Uint16(circle[first:]))
@@ -74,10 +98,13 @@ func TestDecodePagesRefuses(t *testing.T) {
 		"a TIFF whose pages circle":   {circle, "circle"},
 		"a BMP that is cut off":       {testdata(t, "receipt.bmp")[:60], "cannot be decoded"},
 		"a WebP that is cut off":      {testdata(t, "note.webp")[:40], "cannot be decoded"},
-		"a PNG of 3.6 billion pixels": {bomb, "3600000000 pixels"},
+		"a PNG of 3.6 billion pixels": {resized(60_000, 60_000), "60000 pixels wide and 60000 high"},
+		"a PNG one row too large":     {resized(10_000, 10_001), "10000 pixels wide and 10001 high"},
+		"a PNG too wide":              {resized(40_000, 10), "40000 pixels wide and 10 high"},
+		"a TIFF of 101 pages":         {tiffOfPages(101), "more pages"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := decodePages(test.file)
+			_, _, err := decodeAll(test.file)
 			r, ok := errors.AsType[*refusal](err)
 			if !ok || r.at != "input.source.data" || r.expected == nil || !strings.Contains(r.message, test.message) {
 				t.Errorf("got %+v (%v), want a refusal with %q", r, err, test.message)
@@ -92,12 +119,19 @@ func FuzzDecodePages(f *testing.F) {
 		f.Add(testdata(f, name))
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
-		pages, err := decodePages(file)
+		if pages, err := findPages(file); err == nil {
+			for _, p := range pages {
+				if p.size.X*p.size.Y > 1_000_000 {
+					t.Skip("it takes too long")
+				}
+			}
+		}
+		_, pictures, err := decodeAll(file)
 		if _, refused := errors.AsType[*refusal](err); err != nil && !refused {
 			t.Errorf("an error that is no refusal: %v", err)
 		}
-		for _, p := range pages {
-			if p.image.Bounds().Empty() {
+		for _, picture := range pictures {
+			if picture.Rect.Empty() {
 				t.Error("a page without pixels")
 			}
 		}
@@ -131,6 +165,14 @@ func TestGrayOfAllKindsOfImages(t *testing.T) {
 				t.Errorf("got %v in %v, want %d", got.Pix, got.Bounds(), test.want)
 			}
 		})
+	}
+}
+
+// A decoder pads a JPEG to whole blocks.
+func TestGrayOfAJPEGsOwn(t *testing.T) {
+	padded := image.NewGray(image.Rect(0, 0, 8, 8)).SubImage(image.Rect(0, 0, 8, 3))
+	if got := len(gray(padded).Pix); got != 24 {
+		t.Errorf("got %d pixels, want 24", got)
 	}
 }
 
@@ -193,11 +235,11 @@ func TestJPEGHeads(t *testing.T) {
 			if got := jpegResolution(file); got != test.resolution {
 				t.Errorf("resolution %d, want %d", got, test.resolution)
 			}
-			pages, err := decodePages(file)
+			pages, _, err := decodeAll(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if turned := pages[0].image.Bounds().Dx() == 16; jpegOrientation(file) != test.orientation || turned != (test.orientation == 6) {
+			if turned := pages[0].size.X == 16; jpegOrientation(file) != test.orientation || turned != (test.orientation == 6) {
 				t.Errorf("orientation %d, turned %t, want %d", jpegOrientation(file), turned, test.orientation)
 			}
 		})

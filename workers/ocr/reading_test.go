@@ -6,6 +6,7 @@ import (
 	"image"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -31,14 +32,17 @@ const sample = `<?xml version="1.0" encoding="UTF-8"?>
  </div>
 </div></body></html>`
 
-func parsed(t *testing.T, origin image.Point, within image.Rectangle) []line {
+func parsed(t *testing.T, from frame) []line {
 	t.Helper()
-	lines, err := parseHOCR([]byte(sample), origin, within)
+	pictures, err := parseHOCR([]byte(sample), []frame{from})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return lines
+	return pictures[0]
 }
+
+// asked is a whole page as large as the sample's.
+var asked = frame{within: image.Rect(0, 0, 200, 100)}
 
 func TestParseHOCR(t *testing.T) {
 	want := []line{
@@ -51,13 +55,92 @@ func TestParseHOCR(t *testing.T) {
 		}},
 	}
 	options := cmp.AllowUnexported(line{}, word{}, character{})
-	if diff := cmp.Diff(want, parsed(t, image.Point{}, image.Rect(0, 0, 200, 100)), options); diff != "" {
+	if diff := cmp.Diff(want, parsed(t, asked), options); diff != "" {
 		t.Error(diff)
 	}
 	// A field at 100, 200 with its margin: places are the page's, and within it.
-	moved := parsed(t, image.Pt(100-margin, 200-margin), image.Rect(100, 200, 200, 260))
+	moved := parsed(t, frame{origin: image.Pt(100-margin, 200-margin), within: image.Rect(100, 200, 200, 260)})
 	if got, want := moved[0].words[1].area, image.Rect(144, 204, 200, 224); got != want {
 		t.Errorf("the word is at %v, want %v", got, want)
+	}
+}
+
+func TestParseHOCROfSeveralPictures(t *testing.T) {
+	const empty = `<div class='ocr_page' title='ppageno 1'></div>`
+	frames := []frame{asked, asked, asked}
+	got, err := parseHOCR([]byte(`<body>`+sample[strings.Index(sample, "<div"):len(sample)-len("</body></html>")]+empty+
+		`<div class='ocr_page'><p class='ocr_par'><span class='ocr_line' title='bbox 1 2 3 4'/></p></div></body>`), frames)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := []int{len(got[0]), len(got[1]), len(got[2])}
+	if diff := cmp.Diff([]int{2, 0, 1}, counts); diff != "" {
+		t.Errorf("lines of each picture: %s", diff)
+	}
+	if _, err := parseHOCR([]byte(empty), frames); err == nil {
+		t.Error("hOCR of one picture passes for three")
+	}
+}
+
+func TestBatches(t *testing.T) {
+	sized := func(side, resolution int) page {
+		return page{size: image.Pt(side, side), resolution: resolution}
+	}
+	whole := func(number, side int) area { return area{page: number, box: box{0, 0, side, side}, whole: true} }
+	pages := []page{sized(3000, 200), sized(3000, 0), sized(3000, 0), sized(9000, 0), sized(10, 0)}
+	areas := []area{whole(1, 3000), whole(2, 3000), whole(3, 3000), whole(4, 9000), whole(5, 10)}
+	for name, test := range map[string]struct {
+		defaultResolution int
+		want              []batch
+	}{
+		"a change of resolution and too many pixels end a batch": {0, []batch{
+			{areas[:1], 200}, {areas[1:3], 0}, {areas[3:4], 0}, {areas[4:], 0},
+		}},
+		"the default counts as a page's own": {200, []batch{
+			{areas[:2], 200}, {areas[2:3], 200}, {areas[3:4], 200}, {areas[4:], 200},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := batches(pages, areas, test.defaultResolution)
+			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(batch{}, area{})); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestPictureOfAField(t *testing.T) {
+	from := image.NewGray(image.Rect(0, 0, 4, 3))
+	from.Pix[1*4+2] = 7 // at 2, 1
+	from.Pix[2*4+3] = 9 // at 3, 2: outside the field
+	a := area{page: 1, box: box{X: 2, Y: 1, Width: 1, Height: 1}}
+	picture, where := a.picture(from)
+	want := image.NewGray(image.Rect(0, 0, 1+2*margin, 1+2*margin))
+	for i := range want.Pix {
+		want.Pix[i] = 255
+	}
+	want.Pix[margin*want.Stride+margin] = 7
+	if diff := cmp.Diff(want, picture); diff != "" {
+		t.Error(diff)
+	}
+	if want := (frame{image.Pt(2-margin, 1-margin), image.Rect(2, 1, 3, 2)}); where != want {
+		t.Errorf("it is at %+v, want %+v", where, want)
+	}
+}
+
+func TestCommentary(t *testing.T) {
+	var seen []int
+	c := commentary{progress: func(done int) { seen = append(seen, done) }}
+	for _, part := range []string{"Pa", "ge 0 : /tmp/0\nEmpty page!!\nPage 1 ", ": /tmp/1\nDetected 3 diac", "ritics\n"} {
+		if n, err := c.Write([]byte(part)); n != len(part) || err != nil {
+			t.Fatalf("Write: %d, %v", n, err)
+		}
+	}
+	if diff := cmp.Diff([]int{0, 1}, seen); diff != "" {
+		t.Errorf("progress: %s", diff)
+	}
+	if diff := cmp.Diff([]string{"Empty page!!", "Detected 3 diacritics"}, c.notes); diff != "" {
+		t.Errorf("notes: %s", diff)
 	}
 }
 
@@ -72,7 +155,7 @@ func TestConfident(t *testing.T) {
 		"everything goes":   {100, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			lines := confident(parsed(t, image.Point{}, image.Rect(0, 0, 200, 100)), test.minimum)
+			lines := confident(parsed(t, asked), test.minimum)
 			if got := textOf(lines); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
@@ -81,7 +164,7 @@ func TestConfident(t *testing.T) {
 }
 
 func TestAreas(t *testing.T) {
-	pages := []page{{image: image.NewGray(image.Rect(0, 0, 100, 50))}, {image: image.NewGray(image.Rect(0, 0, 10, 10))}}
+	pages := []page{{size: image.Pt(100, 50)}, {size: image.Pt(10, 10)}}
 	for name, test := range map[string]struct {
 		field field
 		at    string // of the refusal
@@ -106,7 +189,7 @@ func TestAreas(t *testing.T) {
 		})
 	}
 	whole, err := (&request{}).areas(pages)
-	if err != nil || len(whole) != 2 || whole[1] != (area{page: 2, box: box{0, 0, 10, 10}, whole: true}) {
+	if err != nil || len(whole) != 2 || whole[1] != (area{index: 1, page: 2, box: box{0, 0, 10, 10}, whole: true}) {
 		t.Errorf("without fields: %+v, %v", whole, err)
 	}
 }
@@ -130,8 +213,8 @@ func TestInstalledLanguages(t *testing.T) {
 }
 
 func TestOutput(t *testing.T) {
-	pages := []page{{image: image.NewGray(image.Rect(0, 0, 200, 100)), resolution: 150}}
-	lines := confident(parsed(t, image.Point{}, image.Rect(0, 0, 200, 100)), 41)
+	pages := []page{{size: image.Pt(200, 100), resolution: 150}}
+	lines := confident(parsed(t, asked), 41)
 	whole := reading{area: area{page: 1, box: box{0, 0, 200, 100}, whole: true}, lines: lines}
 	const theLine = `{"text":"A","confidence":96,"area":{"x":10,"y":20,"width":100,"height":20},"words":[{"text":"A","confidence":96,"area":{"x":10,"y":20,"width":40,"height":20}}]}`
 	for name, test := range map[string]struct {

@@ -45,7 +45,8 @@ func boxOf(r image.Rectangle) box { return box{r.Min.X, r.Min.Y, r.Dx(), r.Dy()}
 
 // area is what is read in one go: a whole page or a field of it.
 type area struct {
-	page int // from 1
+	index int // among what is to be read, from 0
+	page  int // from 1
 	box
 	whole bool
 }
@@ -71,7 +72,7 @@ func parseRequest(text []byte) (*request, error) {
 	}
 	file, err := base64.StdEncoding.DecodeString(strings.TrimSpace(in.Source.Data))
 	if err != nil {
-		return nil, &refusal{at: dataPath, expected: map[string]any{"encoding": "base64"}, message: "the data is not base64: " + err.Error()}
+		return nil, &refusal{at: dataPath, expected: formats, message: "the data is not base64: " + err.Error()}
 	}
 	if in.Language == "" {
 		in.Language = "eng"
@@ -121,7 +122,7 @@ func (r *request) areas(pages []page) ([]area, error) {
 	if !r.hasFields() {
 		areas := make([]area, len(pages))
 		for i, p := range pages {
-			areas[i] = area{page: i + 1, box: boxOf(p.image.Bounds()), whole: true}
+			areas[i] = area{index: i, page: i + 1, box: boxOf(p.bounds()), whole: true}
 		}
 		return areas, nil
 	}
@@ -131,17 +132,17 @@ func (r *request) areas(pages []page) ([]area, error) {
 		if number > len(pages) {
 			return nil, &refusal{
 				at: fmt.Sprintf("input.fields[%d].page", i), expected: map[string]any{"type": "integer", "minimum": 1, "maximum": len(pages)},
-				message: fmt.Sprintf("the file has %d pages", len(pages)),
+				message: fmt.Sprintf("the last page of the file is %d", len(pages)),
 			}
 		}
-		bounds := pages[number-1].image.Bounds()
+		bounds := pages[number-1].bounds()
 		if f.Area.Width < 1 || f.Area.Height < 1 || !f.Area.rectangle().In(bounds) {
 			return nil, &refusal{
-				at: fmt.Sprintf("input.fields[%d].area", i), expected: map[string]any{"within": boxOf(bounds)},
-				message: "the area is not within its page",
+				at: fmt.Sprintf("input.fields[%d].area", i), expected: boxOf(bounds),
+				message: "the area is not within its page, whose bounds are expected",
 			}
 		}
-		areas = append(areas, area{page: number, box: f.Area})
+		areas = append(areas, area{index: i, page: number, box: f.Area})
 	}
 	return areas, nil
 }

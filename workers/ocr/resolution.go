@@ -73,8 +73,8 @@ func jpegResolution(file []byte) (dpi int) {
 
 // jpegOrientation is the EXIF orientation, 1 when there is none.
 func jpegOrientation(file []byte) int {
-	if d, ok := exif(file); ok && d.tags[tagOrientation] != 0 {
-		return int(d.tags[tagOrientation])
+	if d, ok := exif(file); ok {
+		return d.integer(tagOrientation, 1)
 	}
 	return 1
 }
@@ -85,7 +85,7 @@ func exif(file []byte) (d directory, ok bool) {
 		if marker != 0xe1 || !begins(body, "Exif\x00\x00") {
 			return false
 		}
-		if _, directories, err := tiffDirectories(body[6:], false); err == nil {
+		if directories, err := tiffDirectories(body[6:], false); err == nil {
 			d, ok = directories[0], true
 		}
 		return true

@@ -2,139 +2,107 @@ package main
 
 import (
 	"bytes"
-	"encoding/binary"
+	"context"
 	"errors"
 	"fmt"
 	"image"
+	"os/exec"
 	"slices"
 
 	"golang.org/x/image/tiff"
 )
 
-// The tags of a TIFF directory that are looked at here (TIFF 6.0).
-const (
-	tagOrientation    = 274
-	tagXResolution    = 282
-	tagResolutionUnit = 296
-)
-
-// directory is one image file directory: one page.
-type directory struct {
-	offset uint32
-	// tags holds what the entries of one value say, rationals as their quotient.
-	tags map[uint16]float64
-}
-
-// tiffPages decodes every page of a TIFF file. The decoder reads the first
-// directory that the header names; so it is given the file once per page, with
-// the header naming that page's.
+// tiffPages finds every page of a TIFF file. No decoder at hand is used for more
+// than a file's first page; so each page is decoded from a copy of the file
+// whose header names that page's directory.
 func tiffPages(file []byte) ([]page, error) {
-	order, directories, err := tiffDirectories(file, true)
+	directories, err := tiffDirectories(file, true)
 	if err != nil {
 		return nil, broken(err)
 	}
 	if len(directories) > maxPages {
 		return nil, &refusal{at: dataPath, expected: map[string]any{"maxPages": maxPages}, message: "the file has more pages"}
 	}
-	file = slices.Clone(file)
-	pixels := 0
 	var pages []page
 	for i, d := range directories {
-		order.PutUint32(file[4:], d.offset)
-		config, err := tiff.DecodeConfig(bytes.NewReader(file))
-		if err != nil {
-			return nil, broken(fmt.Errorf("page %d: %w", i+1, err))
-		}
-		pixels += config.Width * config.Height
-		if err := checkPixels(pixels); err != nil {
+		if err := checkPixels(d.size()); err != nil {
 			return nil, err
 		}
-		var decoded image.Image
-		if decoded, err = tiff.Decode(bytes.NewReader(file)); err != nil {
-			return nil, broken(fmt.Errorf("page %d: %w", i+1, err))
+		orientation := d.integer(tagOrientation, 1)
+		decode := func(ctx context.Context) (*image.Gray, error) {
+			decoded, err := d.decode(ctx)
+			if refused, ok := errors.AsType[*refusal](err); ok {
+				refused.message = fmt.Sprintf("page %d: %s", i+1, refused.message)
+				return nil, refused
+			}
+			if err != nil {
+				return nil, fmt.Errorf("decode page %d: %w", i+1, err)
+			}
+			return upright(gray(decoded), orientation), nil
 		}
-		pages = append(pages, page{
-			image:      upright(gray(decoded), int(d.tags[tagOrientation])),
-			resolution: d.resolution(),
-		})
+		pages = append(pages, page{size: uprightSize(d.size(), orientation), resolution: d.resolution(), decode: decode})
 	}
 	return pages, nil
 }
 
-// resolution is in dots per inch; 0 when the directory names none.
-func (d directory) resolution() int {
-	switch unit, ok := d.tags[tagResolutionUnit]; {
-	case !ok || unit == 2: // inch, and what is meant when nothing is said
-		return plausible(d.tags[tagXResolution])
-	case unit == 3: // centimetre
-		return plausible(d.tags[tagXResolution] * 2.54)
-	}
-	return 0
-}
-
-// tiffDirectories reads the directories of a file, or of EXIF data, which has
-// the same form; only the first unless all is set.
-func tiffDirectories(file []byte, all bool) (binary.ByteOrder, []directory, error) {
-	var order binary.ByteOrder = binary.LittleEndian
-	if begins(file, "MM") {
-		order = binary.BigEndian
-	}
-	if len(file) < 8 {
-		return nil, nil, errors.New("the file ends in its header")
-	}
-	var directories []directory
-	seen := map[uint32]bool{}
-	for offset := order.Uint32(file[4:]); offset != 0 && len(directories) <= maxPages; {
-		if seen[offset] {
-			return nil, nil, errors.New("its chain of directories is a circle")
-		}
-		seen[offset] = true
-		d, next, err := readDirectory(file, order, offset)
+// decode decodes the page as it is stored. What is broken is a refusal.
+func (d directory) decode(ctx context.Context) (image.Image, error) {
+	if d.integer(tagCompression, 1) == compressionJPEG {
+		decoded, err := d.decodeJPEG()
 		if err != nil {
-			return nil, nil, err
+			return nil, broken(err)
 		}
-		directories = append(directories, d)
-		if !all {
-			break
-		}
-		offset = next
+		return decoded, nil
 	}
-	if len(directories) == 0 {
-		return nil, nil, errors.New("it has no directory")
+	alone := d.alone()
+	decoded, unread := tiff.Decode(bytes.NewReader(alone))
+	if unread == nil {
+		return d.corrected(decoded), nil
 	}
-	return order, directories, nil
+	// Whether the file is broken or of a kind unknown to the decoder, its error
+	// does not tell.
+	decoded, err := convertTIFF(ctx, alone)
+	if errors.Is(err, exec.ErrNotFound) {
+		return nil, broken(unread)
+	}
+	if err == nil && decoded.Bounds().Size() != d.size() {
+		return nil, broken(errors.New("its size is not what it says"))
+	}
+	return decoded, err
 }
 
-func readDirectory(file []byte, order binary.ByteOrder, offset uint32) (directory, uint32, error) {
-	truncated := errors.New("the file ends in a directory")
-	if uint64(offset)+2 > uint64(len(file)) {
-		return directory{}, 0, truncated
+// corrected is what the Go decoder made, but for its fault with fax compression:
+// it takes a run of white for white even where the page says that 0, which such
+// a run stands for, is black.
+func (d directory) corrected(decoded image.Image) image.Image {
+	const group3, group4, blackIsZero = 3, 4, 1
+	compression := d.integer(tagCompression, 1)
+	if (compression != group3 && compression != group4) || d.integer(tagPhotometric, 0) != blackIsZero {
+		return decoded
 	}
-	count := int(order.Uint16(file[offset:]))
-	entries := file[offset+2:]
-	if len(entries) < 12*count+4 {
-		return directory{}, 0, truncated
+	return inverted(gray(decoded))
+}
+
+// inverted turns the picture it is given into its negative.
+func inverted(picture *image.Gray) *image.Gray {
+	for i := range picture.Pix {
+		picture.Pix[i] = 255 - picture.Pix[i]
 	}
-	d := directory{offset: offset, tags: map[uint16]float64{}}
+	return picture
+}
+
+// alone is a copy of the file with this page only, as it is stored: libtiff's
+// program would turn some of the orientations.
+func (d directory) alone() []byte {
+	file := slices.Clone(d.file)
+	d.order.PutUint32(file[4:], d.offset)
+	entries := file[d.offset+2:]
+	count := int(d.order.Uint16(file[d.offset:]))
 	for i := range count {
-		entry := entries[12*i : 12*i+12]
-		if order.Uint32(entry[4:]) != 1 {
-			continue
-		}
-		const short, long, rational = 3, 4, 5
-		tag := order.Uint16(entry)
-		switch order.Uint16(entry[2:]) {
-		case short:
-			d.tags[tag] = float64(order.Uint16(entry[8:]))
-		case long:
-			d.tags[tag] = float64(order.Uint32(entry[8:]))
-		case rational:
-			if at := uint64(order.Uint32(entry[8:])); at+8 <= uint64(len(file)) {
-				if divisor := order.Uint32(file[at+4:]); divisor != 0 {
-					d.tags[tag] = float64(order.Uint32(file[at:])) / float64(divisor)
-				}
-			}
+		if entry := entries[12*i:]; d.order.Uint16(entry) == tagOrientation && d.order.Uint16(entry[2:]) == typeShort {
+			d.order.PutUint16(entry[8:], 1)
 		}
 	}
-	return d, order.Uint32(entries[12*count:]), nil
+	d.order.PutUint32(entries[12*count:], 0)
+	return file
 }

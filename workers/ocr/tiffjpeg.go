@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	"image/draw"
+	"image/jpeg"
+)
+
+// compressionJPEG is a TIFF page in strips or tiles of JPEG, as scanners write
+// it (TIFF Technical Note 2). The Go decoder knows nothing of it, and libtiff's
+// program takes nine bytes a pixel for it.
+const compressionJPEG = 7
+
+// decodeJPEG decodes a page of strips or tiles of JPEG: each is a JPEG file
+// whose tables may be kept once, in a tag of their own.
+func (d directory) decodeJPEG() (image.Image, error) {
+	size := d.size()
+	chunk := image.Pt(size.X, min(d.integer(tagRowsPerStrip, size.Y), size.Y))
+	offsets, lengths := d.integers(tagStripOffsets), d.integers(tagStripByteCounts)
+	if d.integer(tagTileWidth, 0) > 0 {
+		chunk = image.Pt(d.integer(tagTileWidth, 0), d.integer(tagTileLength, 0))
+		offsets, lengths = d.integers(tagTileOffsets), d.integers(tagTileByteCounts)
+	}
+	// Tiles may reach beyond the page: they have to be bounded on their own.
+	if err := checkPixels(chunk); err != nil {
+		return nil, err
+	}
+	across, down := (size.X+chunk.X-1)/chunk.X, (size.Y+chunk.Y-1)/chunk.Y
+	if err := checkPixels(image.Pt(across*chunk.X, down*chunk.Y)); err != nil {
+		return nil, err
+	}
+	if d.integer(tagPlanar, 1) != 1 {
+		return nil, errors.New("JPEG with colours in planes of their own is not read")
+	}
+	if len(offsets) != across*down || len(lengths) != len(offsets) {
+		return nil, fmt.Errorf("it has %d parts, not %d", len(offsets), across*down)
+	}
+	page := image.NewGray(image.Rectangle{Max: size})
+	for i := range offsets {
+		if offsets[i]+lengths[i] > len(d.file) {
+			return nil, errors.New("the file ends in a page")
+		}
+		part, err := d.decodePart(d.file[offsets[i]:offsets[i]+lengths[i]], chunk)
+		if err != nil {
+			return nil, err
+		}
+		at := image.Pt(i%across*chunk.X, i/across*chunk.Y)
+		draw.Draw(page, image.Rectangle{at, at.Add(chunk)}, part, image.Point{}, draw.Src)
+	}
+	return page, nil
+}
+
+// decodePart decodes a strip or tile of at most the size given.
+func (d directory) decodePart(file []byte, most image.Point) (*image.Gray, error) {
+	// Both parts are files: the tables' end and the strip's start go.
+	if tables, _ := d.raw(tagJPEGTables); len(tables) > 4 && len(file) > 2 {
+		file = append(bytes.Clone(tables[:len(tables)-2]), file[2:]...)
+	}
+	config, err := jpeg.DecodeConfig(bytes.NewReader(file))
+	if err != nil {
+		return nil, err
+	}
+	// The lowest strip and tiles may be padded to a whole block.
+	const block = 64
+	if config.Width > most.X+block || config.Height > most.Y+block {
+		return nil, errors.New("a part is larger than its place")
+	}
+	decoded, err := jpeg.Decode(bytes.NewReader(file))
+	if err != nil {
+		return nil, err
+	}
+	const whiteIsZero, rgb = 0, 2
+	part := gray(decoded)
+	switch d.integer(tagPhotometric, 1) {
+	case whiteIsZero:
+		return inverted(part), nil
+	case rgb:
+		// The planes are red, green and blue; a JPEG alone does not say so.
+		if planes, ok := decoded.(*image.YCbCr); ok {
+			return grayOfRGB(planes), nil
+		}
+	}
+	return part, nil
+}
+
+// grayOfRGB weighs planes that hold red, green and blue as the JPEG standard's
+// own grey does.
+func grayOfRGB(planes *image.YCbCr) *image.Gray {
+	bounds := planes.Bounds()
+	target := image.NewGray(bounds)
+	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
+		for x := bounds.Min.X; x < bounds.Max.X; x++ {
+			red, other := int(planes.Y[planes.YOffset(x, y)]), planes.COffset(x, y)
+			target.Pix[target.PixOffset(x, y)] = uint8((299*red + 587*int(planes.Cb[other]) + 114*int(planes.Cr[other])) / 1000)
+		}
+	}
+	return target
+}
