@@ -2,8 +2,11 @@
 //
 //	cd workers/ocr/testdata && go run ./generate
 //
-// note.webp is the exception: Go has no encoder for it. It was made once from
-// note.png, which is printed to the temporary directory, with cwebp.
+// Some are exceptions, since Go has no encoder for them. note.webp was made once
+// with cwebp from note.png, which is written to the temporary directory; the
+// other TIFF files and cmyk.jpg with libtiff's tiffcp and ImageMagick from a line
+// of page.png. page.txt is the text that tesseract 5.3.0 reads on page.png, and
+// sample.hocr its hOCR for a part of it.
 package main
 
 import (
