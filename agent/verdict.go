@@ -53,16 +53,16 @@ func judge(e ending, b bounds) agentapi.Result {
 	case e.errorFile != nil:
 		return judgeErrorFile(e.errorFile)
 	case e.oomKills > 0:
-		return failed(errorcode.OutOfMemory, map[string]any{
+		return agentapi.Failure(errorcode.OutOfMemory, map[string]any{
 			"message": "the worker reached the memory limit of its type; raise spec.template.resources.limits.memory or send a smaller input",
 		})
 	case e.timedOut:
-		return failed(errorcode.DeadlineExceeded, map[string]any{
+		return agentapi.Failure(errorcode.DeadlineExceeded, map[string]any{
 			"timeoutSeconds": int64(b.timeout / time.Second),
 			"message":        "the worker ran longer than its type's timeoutSeconds",
 		})
 	case e.startErr != nil:
-		return failed(errorcode.WorkerFailed, map[string]any{
+		return agentapi.Failure(errorcode.WorkerFailed, map[string]any{
 			"message": "the worker's command could not be started: " + e.startErr.Error(),
 		})
 	case e.signal == 0 && e.exitCode == 0:
@@ -77,25 +77,25 @@ func judge(e ending, b bounds) agentapi.Result {
 	if e.stderr != "" {
 		details["stderr"] = e.stderr
 	}
-	r := failed(errorcode.WorkerFailed, details)
+	r := agentapi.Failure(errorcode.WorkerFailed, details)
 	r.Retry, r.Interrupted = true, e.interrupted
 	return r
 }
 
 func judgeOutput(f *file, b bounds) agentapi.Result {
 	if f == nil {
-		return failed(errorcode.OutputMissing, map[string]any{
+		return agentapi.Failure(errorcode.OutputMissing, map[string]any{
 			"message": "the worker exited with 0 but left nothing in the file that PROCESS_OUTPUT_FILE names",
 		})
 	}
 	if f.err != nil {
-		return failed(errorcode.OutputInvalid, map[string]any{"message": "the output cannot be read: " + f.err.Error()})
+		return agentapi.Failure(errorcode.OutputInvalid, map[string]any{"message": "the output cannot be read: " + f.err.Error()})
 	}
 	if f.size > b.outputLimit {
-		return failed(errorcode.OutputTooLarge, map[string]any{"bytes": f.size, "maxBytes": b.outputLimit})
+		return agentapi.Failure(errorcode.OutputTooLarge, map[string]any{"bytes": f.size, "maxBytes": b.outputLimit})
 	}
 	if err := strictjson.CheckObject(f.content); err != nil {
-		return failed(errorcode.OutputInvalid, notJSON(err))
+		return agentapi.Failure(errorcode.OutputInvalid, notJSON(err))
 	}
 	return agentapi.Result{Output: string(f.content)}
 }
@@ -104,7 +104,7 @@ func judgeOutput(f *file, b bounds) agentapi.Result {
 // keep to the contract, or the whole is OutputInvalid.
 func judgeErrorFile(f *file) agentapi.Result {
 	invalid := func(why string) agentapi.Result {
-		return failed(errorcode.OutputInvalid, map[string]any{"message": "the error file " + why})
+		return agentapi.Failure(errorcode.OutputInvalid, map[string]any{"message": "the error file " + why})
 	}
 	if f.err != nil {
 		return invalid("cannot be read: " + f.err.Error())
@@ -113,7 +113,7 @@ func judgeErrorFile(f *file) agentapi.Result {
 		return invalid(fmt.Sprintf("has %d bytes, at most %d are kept", f.size, agentapi.MaxErrorDetailsBytes))
 	}
 	if err := strictjson.CheckObject(f.content); err != nil {
-		return failed(errorcode.OutputInvalid, notJSON(err))
+		return agentapi.Failure(errorcode.OutputInvalid, notJSON(err))
 	}
 	var declared struct {
 		ErrorCode    any             `json:"errorCode"`
@@ -146,10 +146,4 @@ func notJSON(err error) map[string]any {
 		}
 	}
 	return details
-}
-
-func failed(code string, details map[string]any) agentapi.Result {
-	// Strings, numbers and maps of them always encode.
-	text, _ := json.Marshal(details)
-	return agentapi.Result{ErrorCode: code, ErrorDetails: string(text)}
 }

@@ -43,6 +43,11 @@ lint() {
 unit() {
     say "unit tests and envtest"
     make bin/localcluster bin/gotestsum
+    if ! command -v tesseract >/dev/null || ! command -v tiff2rgba >/dev/null; then
+        echo "installing Debian packages: tesseract-ocr tesseract-ocr-eng libtiff-tools"
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends tesseract-ocr tesseract-ocr-eng libtiff-tools >/dev/null
+    fi
     KUBEBUILDER_ASSETS=$(bin/localcluster assets)
     export KUBEBUILDER_ASSETS
     tests unit . ./...

@@ -16,7 +16,7 @@ import (
 	"procman.dev/procman/controllers/internal/outcome"
 )
 
-// errNotWanted: the pod has, or no longer has, anything to do with a process
+// errNotWanted: the pod has nothing, or nothing any more, to do with a process
 // that is still to be finished.
 var errNotWanted = errors.New("not wanted")
 

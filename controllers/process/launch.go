@@ -67,7 +67,7 @@ func (r *Reconciler) createJob(ctx context.Context, p *v1alpha1.Process, t *v1al
 		}
 		return r.finish(ctx, p, nameTaken(), "")
 	case apierrors.IsInvalid(err):
-		return r.finish(ctx, p, failure(errorcode.LaunchRefused, map[string]any{
+		return r.finish(ctx, p, agentapi.Failure(errorcode.LaunchRefused, map[string]any{
 			"message": "the cluster refused the worker's Job: " + err.Error(),
 		}), "")
 	}
@@ -87,11 +87,11 @@ func (r *Reconciler) checkInput(ctx context.Context, p *v1alpha1.Process, t *v1a
 		input = live.Spec.Input
 	}
 	if len(input) > t.MaxInputBytes() {
-		return new(failure(errorcode.InputTooLarge, map[string]any{"in": "body", "at": "input", "expected": map[string]any{"maxBytes": t.MaxInputBytes()}})), nil
+		return new(agentapi.Failure(errorcode.InputTooLarge, map[string]any{"in": "body", "at": "input", "expected": map[string]any{"maxBytes": t.MaxInputBytes()}})), nil
 	}
 	compiled, err := schema.Compile(t.Spec.InputSchema)
 	if err != nil {
-		return new(failure(errorcode.TypeNotAccepted, map[string]any{
+		return new(agentapi.Failure(errorcode.TypeNotAccepted, map[string]any{
 			"message": "the inputSchema of process type " + t.Name + " is not valid: " + err.Error(),
 		})), nil
 	}
@@ -117,20 +117,14 @@ func (r *Reconciler) refuseType(ctx context.Context, p *v1alpha1.Process) error 
 		names = append(names, types.Items[i].Name)
 	}
 	slices.Sort(names)
-	return r.finish(ctx, p, failure(errorcode.InvalidInput, map[string]any{
+	return r.finish(ctx, p, agentapi.Failure(errorcode.InvalidInput, map[string]any{
 		"in": "spec", "at": "type", "expected": map[string]any{"enum": names},
 		"message": "there is no process type " + p.Spec.Type,
 	}), "")
 }
 
 func nameTaken() agentapi.Result {
-	return failure(errorcode.NameTaken, map[string]any{
+	return agentapi.Failure(errorcode.NameTaken, map[string]any{
 		"message": "a Job of the process's name exists that is not the process's; it was left alone",
 	})
-}
-
-func failure(code string, details map[string]any) agentapi.Result {
-	// Strings, numbers and maps of them always encode.
-	text, _ := json.Marshal(details)
-	return agentapi.Result{ErrorCode: code, ErrorDetails: string(text)}
 }

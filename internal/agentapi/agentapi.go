@@ -4,7 +4,10 @@
 // that the agent stays small.
 package agentapi
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Audience is the audience of the token by which an agent proves which pod it
 // runs in.
@@ -98,6 +101,13 @@ type Result struct {
 
 // Complete says whether the attempt produced an output.
 func (r *Result) Complete() bool { return r.ErrorCode == "" && r.Output != "" }
+
+// Failure is a final result with a code and, as details, what a person needs to
+// act on it: strings, numbers, and maps and lists of them.
+func Failure(code string, details map[string]any) Result {
+	text, _ := json.Marshal(details) // such details always encode
+	return Result{ErrorCode: code, ErrorDetails: string(text)}
+}
 
 // Progress is the worker's report of how far it has come.
 type Progress struct {

@@ -53,8 +53,6 @@ const (
 	StartTimeout = "StartTimeout"
 	// Evicted: the node ended the worker to save itself.
 	Evicted = "Evicted"
-	// NodeLost: the worker's node went away.
-	NodeLost = "NodeLost"
 	// ResultLost: the worker ended, and what it delivered did not arrive.
 	ResultLost = "ResultLost"
 )

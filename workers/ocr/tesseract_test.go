@@ -12,12 +12,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// needTesseract skips a test where tesseract is not installed; the end-to-end
-// tests run it in the worker's image.
+// needTesseract fails a test where tesseract is not installed.
 func needTesseract(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("tesseract"); err != nil {
-		t.Skip("tesseract is not installed")
+		t.Fatal("tesseract is not installed; make unit installs it, or: apt-get install tesseract-ocr")
 	}
 }
 

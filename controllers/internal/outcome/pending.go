@@ -1,7 +1,6 @@
 package outcome
 
 import (
-	"encoding/json"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -88,7 +87,5 @@ func result(code, message string, details map[string]any) Decision {
 		details = map[string]any{}
 	}
 	details["message"] = message
-	// Strings and numbers always encode.
-	text, _ := json.Marshal(details)
-	return Decision{Result: &agentapi.Result{ErrorCode: code, ErrorDetails: string(text)}}
+	return Decision{Result: new(agentapi.Failure(code, details))}
 }

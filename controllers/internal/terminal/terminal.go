@@ -105,10 +105,12 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 		if p, err = w.read(ctx, p); err != nil {
 			return err
 		}
-		if tooLarge := r; !fits(p, r.Output) {
+		if !fits(p, r.Output) {
+			tooLarge := agentapi.Failure(errorcode.OutputTooLarge, map[string]any{
+				"bytes": len(r.Output), "message": "input and output together are more than the cluster can store",
+			})
+			tooLarge.Attempt, tooLarge.StartTime = r.Attempt, r.StartTime
 			r = tooLarge
-			r.Output, r.ErrorCode = "", errorcode.OutputTooLarge
-			r.ErrorDetails = fmt.Sprintf(`{"bytes":%d,"message":"input and output together are more than the cluster can store"}`, len(tooLarge.Output))
 		}
 	}
 	for {
