@@ -14,7 +14,7 @@ var deprecated = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 // deprecate adds the headers that say that a request came by the deprecated
 // alias (RFC 9745, RFC 8594), and says whether it did.
 func (s *Server) deprecate(h http.Header, r *http.Request) bool {
-	path, ok := strings.CutPrefix(r.URL.EscapedPath(), "/v4/")
+	path, ok := strings.CutPrefix(r.URL.EscapedPath(), deprecatedVersion+"/")
 	if !ok {
 		return false
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"sync/atomic"
 
 	"procman.dev/procman/internal/schema"
 	"procman.dev/procman/internal/strictjson"
@@ -19,26 +20,79 @@ const envelopeBytes = 1024
 
 const jsonType = "application/json"
 
-// readBody returns the body of a request whose input may have up to maxInput
-// bytes. A body that says to be longer is refused unread, any other as soon as
-// it turns out to be longer.
-func readBody(w http.ResponseWriter, r *http.Request, maxInput int) ([]byte, error) {
+// bodies is the memory that requests may take for bodies that are under way.
+type bodies struct {
+	left atomic.Int64
+}
+
+const (
+	// maxBodies is how much that is at most. What is made of a body on its way to
+	// the API server is several times its size.
+	maxBodies = 16 << 20
+	// firstRead is what a body gets at first; it is given more as it grows, so
+	// that clients who announce much and send little do not keep others out.
+	firstRead = 4 << 10
+)
+
+// newBodies returns bodies of maxBodies.
+func newBodies() *bodies {
+	b := &bodies{}
+	b.left.Store(maxBodies)
+	return b
+}
+
+// take takes n bytes, or says that there are none left.
+func (b *bodies) take(n int) bool {
+	if b.left.Add(-int64(n)) >= 0 {
+		return true
+	}
+	b.left.Add(int64(n))
+	return false
+}
+
+// read returns the body of a request whose input may have up to maxInput bytes,
+// and a function that gives its memory back. A body that says to be longer is
+// refused unread, any other as soon as it turns out to be longer; with too much
+// under way already, the client is told to try again.
+func (b *bodies) read(w http.ResponseWriter, r *http.Request, maxInput int) (_ []byte, release func(), err error) {
 	if !isJSON(r.Header) {
-		return nil, unsupportedMediaType.failure().with("Accept-Post", jsonType)
+		return nil, nil, unsupportedMediaType.failure().with("Accept-Post", jsonType)
 	}
 	limit := int64(maxInput) + envelopeBytes
 	if r.ContentLength > limit {
-		return nil, tooLarge("", maxInput)
+		return nil, nil, tooLarge("", maxInput)
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, tooLarge("", maxInput)
+	taken := 0
+	giveBack := func() { b.left.Add(int64(taken)) }
+	defer func() {
+		if err != nil {
+			giveBack()
+		}
+	}()
+	var data []byte
+	body := http.MaxBytesReader(w, r.Body, limit)
+	for {
+		if free := cap(data) - len(data); free == 0 {
+			grow := max(cap(data), firstRead)
+			if !b.take(grow) {
+				return nil, nil, tooManyRequests.failure().with("Retry-After", "1").with("Connection", "close")
+			}
+			taken += grow
+			data = append(make([]byte, 0, cap(data)+grow), data...)
+		}
+		n, err := body.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		if err == io.EOF {
+			return data, giveBack, nil
+		}
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return nil, nil, tooLarge("", maxInput)
+		}
+		if err != nil {
+			// The client broke off, was too slow, or sent chunks that are none.
+			return nil, nil, &failure{cause: invalidInput, details: schema.Details{In: "body"}, log: fmt.Errorf("read the body: %w", err)}
+		}
 	}
-	if err != nil {
-		// The client broke off, was too slow, or sent chunks that are none.
-		return nil, &failure{cause: invalidInput, details: schema.Details{In: "body"}, log: fmt.Errorf("read the body: %w", err)}
-	}
-	return data, nil
 }
 
 // isJSON says whether the header announces plain JSON; its charset parameter is

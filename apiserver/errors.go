@@ -25,9 +25,18 @@ var (
 	unsupportedMediaType = cause{http.StatusUnsupportedMediaType, errorcode.UnsupportedMediaType}
 	methodNotAllowed     = cause{http.StatusMethodNotAllowed, errorcode.MethodNotAllowed}
 	tooManyRequests      = cause{http.StatusTooManyRequests, errorcode.TooManyRequests}
+	idempotencyKeyReused = cause{http.StatusUnprocessableEntity, errorcode.IdempotencyKeyReused}
 	resourceNotFound     = cause{http.StatusNotFound, errorcode.ResourceNotFound}
 	resourceExpired      = cause{http.StatusGone, errorcode.ResourceExpired}
+	badRequest           = cause{http.StatusBadRequest, errorcode.BadRequest}
+	headersTooLarge      = cause{http.StatusRequestHeaderFieldsTooLarge, errorcode.HeadersTooLarge}
 	internalError        = cause{580, errorcode.InternalError}
+)
+
+// What ends a request without an answer to it.
+var (
+	errClientGone   = errors.New("the client is gone")
+	errUnverifiable = errors.New("the id keys could not be refreshed, so that an id that they do not prove may be one of ours")
 )
 
 // violations maps what a schema finds to the table.

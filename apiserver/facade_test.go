@@ -15,6 +15,7 @@ import (
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -26,7 +27,9 @@ import (
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/apiserver"
+	"procman.dev/procman/apiserver/keyring"
 	"procman.dev/procman/apiserver/processid"
+	"procman.dev/procman/test/contract"
 )
 
 const namespace = "work"
@@ -37,8 +40,8 @@ var epoch = time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
 type facade struct {
 	*testing.T
 	url      string
-	cache    client.Client // what the informer knows
-	live     client.Client // what the API server has
+	cache    *apiserver.Cache // what the informer knows
+	live     client.Client    // what the API server has
 	types    *apiserver.Types
 	ring     *processid.Ring
 	clock    *testingclock.FakeClock
@@ -71,7 +74,7 @@ func (l *lines) String() string {
 func newFacade(t *testing.T) *facade {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
+	if err := errors.Join(v1alpha1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
 	ring, err := processid.NewRing([]byte(strings.Repeat("k", processid.MinKeyBytes)))
@@ -83,7 +86,7 @@ func newFacade(t *testing.T) *facade {
 		onCreate: func(_ int32, create func() error) error { return create() },
 		onGet:    func() error { return nil },
 	}
-	f.cache = fake.NewClientBuilder().WithScheme(scheme).Build()
+	f.cache = apiserver.NewCache()
 	f.live = fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
 			obj.SetCreationTimestamp(metav1.NewTime(f.clock.Now().Truncate(time.Second)))
@@ -98,7 +101,7 @@ func newFacade(t *testing.T) *facade {
 		},
 	}).Build()
 	s, err := apiserver.New(apiserver.Options{
-		Namespace: namespace, Cache: f.cache, Live: f.live, Types: f.types, Ring: ring, Clock: f.clock, Metrics: f.metrics,
+		Namespace: namespace, Cache: f.cache, Live: f.live, Types: f.types, Ring: keyring.Fixed(ring), Clock: f.clock, Metrics: f.metrics,
 		Log:    funcr.NewJSON(f.log.add, funcr.Options{Verbosity: 1}),
 		Sunset: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC),
 	})
@@ -131,30 +134,50 @@ func (f *facade) register(name string, created int, change func(*v1alpha1.Proces
 	f.types.OnAdd(pt, false)
 }
 
-// process is a Process of type echo created at the epoch, known to the informer
-// and the API server alike unless it is given elsewhere.
-func (f *facade) process(name string, change func(*v1alpha1.Process), in ...client.Client) {
+// known is a Process of type echo created at the epoch that the informer knows.
+func (f *facade) known(name string, change func(*v1alpha1.Process)) *v1alpha1.Process {
+	p := echoProcess(name, change)
+	f.cache.OnAdd(p, false)
+	return p
+}
+
+// stored is such a Process that the API server has and the informer does not
+// know yet.
+func (f *facade) stored(name string, change func(*v1alpha1.Process)) *v1alpha1.Process {
 	f.Helper()
+	p := echoProcess(name, change)
+	if err := f.live.Create(f.Context(), p.DeepCopy()); err != nil {
+		f.Fatal(err)
+	}
+	return p
+}
+
+func echoProcess(name string, change func(*v1alpha1.Process)) *v1alpha1.Process {
 	p := &v1alpha1.Process{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, CreationTimestamp: metav1.NewTime(epoch)},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, UID: types.UID("uid-" + name), CreationTimestamp: metav1.NewTime(epoch)},
 		Spec:       v1alpha1.ProcessSpec{Type: "echo", LifetimeSeconds: 60, Input: `{"a": 1.0}`},
 	}
 	change(p)
-	if len(in) == 0 {
-		in = []client.Client{f.cache}
-	}
-	for _, c := range in {
-		if err := c.Create(f.Context(), p.DeepCopy()); err != nil {
-			f.Fatal(err)
-		}
-	}
+	return p
 }
+
+// unchanged is for processes that need no change.
+func unchanged(*v1alpha1.Process) {}
 
 type response struct {
 	status int
 	header http.Header
 	body   string
 }
+
+// checker knows openapi.yaml.
+var checker = sync.OnceValue(func() *contract.Checker {
+	c, err := contract.NewChecker(apiserver.Contract)
+	if err != nil {
+		panic(err)
+	}
+	return c
+})
 
 // do sends a request and checks what holds for every response.
 func (f *facade) do(method, path string, body io.Reader, header map[string]string) response {
@@ -181,6 +204,9 @@ func (f *facade) do(method, path string, body io.Reader, header map[string]strin
 	}
 	if got := res.Header.Get("Content-Type"); got != "application/json" {
 		f.Errorf("%s %s: Content-Type %q", method, path, got)
+	}
+	if err := checker().Check(req, res, data); err != nil && res.StatusCode != http.StatusOK || err != nil && method != http.MethodHead {
+		f.Errorf("%s %s: status %d is not as openapi.yaml says: %v\n%s", method, path, res.StatusCode, err, data)
 	}
 	if res.Header.Get("X-Request-Id") == "" || res.Header.Get("Cache-Control") != "private, no-cache" {
 		f.Errorf("%s %s: X-Request-Id or Cache-Control is wrong: %v", method, path, res.Header)

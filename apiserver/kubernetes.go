@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
@@ -19,16 +20,17 @@ import (
 // kubernetes is the facade's connection to a cluster: informers of Processes and
 // ProcessTypes in one namespace, and a client that reads and writes live.
 type kubernetes struct {
-	cluster cluster.Cluster
-	live    client.Client
-	types   *Types
-	synced  []toolscache.InformerSynced
+	cluster   cluster.Cluster
+	live      client.Client
+	types     *Types
+	processes *Cache
+	synced    []toolscache.InformerSynced
 }
 
 // connect prepares the informers; cluster.Start fills them.
 func connect(ctx context.Context, config *rest.Config, namespace string) (*kubernetes, error) {
 	scheme := runtime.NewScheme()
-	if err := errors.Join(corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(corev1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("build scheme: %w", err)
 	}
 	config = rest.CopyConfig(config)
@@ -48,20 +50,20 @@ func connect(ctx context.Context, config *rest.Config, namespace string) (*kuber
 	if err != nil {
 		return nil, fmt.Errorf("make a live client: %w", err)
 	}
-	k := &kubernetes{cluster: c, live: live, types: NewTypes()}
-	processes, err := c.GetCache().GetInformer(ctx, &v1alpha1.Process{}, cache.BlockUntilSynced(false))
-	if err != nil {
-		return nil, fmt.Errorf("watch processes: %w", err)
+	k := &kubernetes{cluster: c, live: live, types: NewTypes(), processes: NewCache()}
+	for kind, handler := range map[client.Object]toolscache.ResourceEventHandler{
+		&v1alpha1.Process{}: k.processes, &v1alpha1.ProcessType{}: k.types,
+	} {
+		informer, err := c.GetCache().GetInformer(ctx, kind, cache.BlockUntilSynced(false))
+		if err != nil {
+			return nil, fmt.Errorf("watch %T: %w", kind, err)
+		}
+		registration, err := informer.AddEventHandler(handler)
+		if err != nil {
+			return nil, fmt.Errorf("watch %T: %w", kind, err)
+		}
+		k.synced = append(k.synced, registration.HasSynced)
 	}
-	processTypes, err := c.GetCache().GetInformer(ctx, &v1alpha1.ProcessType{}, cache.BlockUntilSynced(false))
-	if err != nil {
-		return nil, fmt.Errorf("watch process types: %w", err)
-	}
-	registration, err := processTypes.AddEventHandler(k.types)
-	if err != nil {
-		return nil, fmt.Errorf("watch process types: %w", err)
-	}
-	k.synced = []toolscache.InformerSynced{processes.HasSynced, registration.HasSynced}
 	return k, nil
 }
 

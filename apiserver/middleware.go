@@ -39,6 +39,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.log.Info("request served", "requestID", x.id, "method", r.Method, "route", x.route, "alias", alias,
 			"status", x.status, "errorCode", x.errorCode, "seconds", elapsed.Seconds())
 	}()
+	if err := s.limiter.refuse(r, start); err != nil {
+		s.serve("", func(http.ResponseWriter, *http.Request) error { return err }).ServeHTTP(w, r)
+		return
+	}
 	if !plainPath(r.URL.EscapedPath()) {
 		s.serve("", notFound).ServeHTTP(w, r) // the mux would redirect
 		return
@@ -77,21 +81,11 @@ func guard(h handler, w http.ResponseWriter, r *http.Request) (err error) {
 // fail writes the response for an error, and logs what the client is not told.
 func (s *Server) fail(w *recorder, r *http.Request, err error) {
 	f := failureOf(err)
-	w.exchange.errorCode = f.errorCode
-	log := s.log.WithValues("requestID", w.exchange.id, "route", w.exchange.route)
-	switch {
-	case f.log == nil:
-	case r.Context().Err() != nil:
-		log.V(1).Info("client gone", "cause", f.log.Error())
-	case f.cause == internalError:
-		log.Error(f.log, "request failed")
-	default:
-		log.Info("request refused", "errorCode", f.errorCode, "cause", f.log.Error())
-	}
+	s.note(r, f)
 	if w.exchange.status != 0 {
 		panic(http.ErrAbortHandler) // half a response is out: break it off
 	}
-	for _, name := range []string{"Content-Location", "Retry-After"} {
+	for _, name := range []string{"Content-Location", "Retry-After", "ETag", "Preference-Applied"} {
 		w.Header().Del(name)
 	}
 	for name, value := range f.header {
@@ -100,6 +94,22 @@ func (s *Server) fail(w *recorder, r *http.Request, err error) {
 	_ = reply(w, f.status, errorBody(f)) // an error of writing is the client's going
 	if f.cause == internalError && r.Context().Err() != nil {
 		w.exchange.status = statusClientGone
+	}
+}
+
+// note logs what the client is not told of a failure.
+func (s *Server) note(r *http.Request, f *failure) {
+	x, _ := r.Context().Value(exchangeKey{}).(*exchange)
+	x.errorCode = f.errorCode
+	log := s.log.WithValues("requestID", x.id, "route", x.route)
+	switch {
+	case f.log == nil:
+	case r.Context().Err() != nil || errors.Is(f.log, errClientGone):
+		log.V(1).Info("client gone", "cause", f.log.Error())
+	case f.cause == internalError:
+		log.Error(f.log, "request failed")
+	default:
+		log.Info("request refused", "errorCode", f.errorCode, "cause", f.log.Error())
 	}
 }
 
@@ -114,6 +124,13 @@ func reply(w http.ResponseWriter, status int, body []byte) error {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
+	return nil
+}
+
+// replyWithoutBody writes a whole response that has no body.
+func replyWithoutBody(w http.ResponseWriter, status int) error {
+	w.Header().Set("Content-Type", jsonType) // clients of this API look at it whatever the status
+	w.WriteHeader(status)
 	return nil
 }
 

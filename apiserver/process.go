@@ -1,7 +1,9 @@
 package apiserver
 
 import (
+	"context"
 	"net/http"
+	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -16,47 +18,97 @@ const clockSkew = 2 * time.Second
 
 // getProcess serves GET and HEAD /v1/processes/{type}/{id}.
 func (s *Server) getProcess(w http.ResponseWriter, r *http.Request) error {
-	pt := s.types.lookup(r.PathValue("type"))
-	if pt == nil {
-		return resourceNotFound.failure()
-	}
-	p, err := s.find(r, pt.Name, r.PathValue("id"))
+	typeName, id, err := s.named(r)
 	if err != nil {
 		return err
 	}
-	if !p.Finished() {
-		w.Header().Set("Retry-After", "1")
+	if r.Method == http.MethodGet && acceptsEvents(r.Header) {
+		return s.streamProcess(w, r, typeName, id)
 	}
-	return reply(w, http.StatusOK, body(p, s.inputSound(p)))
+	p, err := s.find(r.Context(), typeName, id)
+	if err != nil {
+		return err
+	}
+	if wait, ok := preferredWait(r.Header); ok && r.ContentLength == 0 { // the going of a client that still sends is not noticed
+		if p, err = s.await(w, r, p, wait); err != nil {
+			return err
+		}
+		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
+	}
+	h := w.Header()
+	h.Set("Vary", "Accept, Prefer")
+	h.Set("ETag", etag(p))
+	if !p.Finished() {
+		h.Set("Retry-After", "1")
+	}
+	if unchanged(r.Header, h.Get("ETag")) {
+		return replyWithoutBody(w, http.StatusNotModified)
+	}
+	return reply(w, http.StatusOK, body(p, payloads{input: s.inputSound(p), output: true}))
+}
+
+// deleteProcess serves DELETE /v1/processes/{type}/{id}. The Job and its pod, to
+// which the kubelet sends SIGTERM, are garbage collected with the Process.
+func (s *Server) deleteProcess(w http.ResponseWriter, r *http.Request) error {
+	typeName, id, err := s.named(r)
+	if err != nil {
+		return err
+	}
+	p, err := s.find(r.Context(), typeName, id)
+	if err != nil {
+		return err
+	}
+	if err := s.keys.retire(r.Context(), p); err != nil {
+		return err
+	}
+	found, err := s.store.delete(r.Context(), p)
+	if err != nil {
+		return err
+	}
+	s.cache.deleted(p, s.clock.Now())
+	if !found {
+		return resourceNotFound.failure()
+	}
+	return replyWithoutBody(w, http.StatusNoContent)
+}
+
+// named returns the type and the id that a path names. The type is an object
+// name, the id a possible one.
+func (s *Server) named(r *http.Request) (typeName, id string, err error) {
+	pt, id := s.types.lookup(r.PathValue("type")), r.PathValue("id")
+	if pt == nil || len(validation.IsDNS1123Label(id)) > 0 {
+		return "", "", resourceNotFound.failure()
+	}
+	return pt.Name, id, nil
 }
 
 // find returns a live process of a type, or the failure that says why there is
 // none. Ids that were never given out cost the API server nothing.
-func (s *Server) find(r *http.Request, typeName, id string) (*v1alpha1.Process, error) {
-	if len(validation.IsDNS1123Label(id)) > 0 {
-		return nil, resourceNotFound.failure()
-	}
+func (s *Server) find(ctx context.Context, typeName, id string) (*v1alpha1.Process, error) {
 	now := s.clock.Now()
-	cached, err := s.store.cached(r.Context(), id)
-	if err != nil {
-		return nil, err
-	}
+	cached, gone := s.cache.get(id)
 	if cached != nil {
-		return served(s.witness.latest(cached), typeName, now)
+		return served(cached, typeName, now)
 	}
 	expiry, given := s.ring.Verify(typeName, id)
 	switch {
+	case !given && s.ring.Stale(now):
+		return nil, internal(errUnverifiable)
 	case !given:
 		return nil, resourceNotFound.failure()
 	case !now.Before(expiry):
 		return nil, resourceExpired.failure()
 	}
-	live, err := s.store.read(r.Context(), id) // created a moment ago, or deleted
+	var live *v1alpha1.Process
+	if !gone {
+		var err error
+		if live, err = s.store.read(ctx, id); err != nil { // created a moment ago, or deleted
+			return nil, err
+		}
+	}
 	switch {
-	case err != nil:
-		return nil, err
 	case live != nil:
-		s.witness.remember(live, now)
+		s.cache.saw(live, now)
 		return served(live, typeName, now)
 	case !now.Before(expiry.Add(-clockSkew)):
 		return nil, resourceExpired.failure()

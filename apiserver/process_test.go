@@ -7,8 +7,6 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"procman.dev/procman/api/v1alpha1"
 )
 
@@ -88,7 +86,7 @@ func TestGet(t *testing.T) {
 				id = f.ring.New("echo", epoch.Add(time.Minute))
 			}
 			if !tc.nowhere {
-				f.process(id, func(p *v1alpha1.Process) {
+				f.known(id, func(p *v1alpha1.Process) {
 					if tc.change != nil {
 						tc.change(p)
 					}
@@ -110,7 +108,7 @@ func TestGet(t *testing.T) {
 
 func TestHead(t *testing.T) {
 	f := newFacade(t)
-	f.process("mine", func(*v1alpha1.Process) {})
+	f.known("mine", unchanged)
 	got, whole := f.do("HEAD", "/v1/processes/echo/mine", nil, nil), f.get("/v1/processes/echo/mine")
 	f.want(got, 200, "")
 	if got.header.Get("Content-Length") != whole.header.Get("Content-Length") {
@@ -121,7 +119,7 @@ func TestHead(t *testing.T) {
 
 func TestTypeByAnyOfItsNames(t *testing.T) {
 	f := newFacade(t)
-	f.process("mine", func(p *v1alpha1.Process) { p.Spec.Type = "ocr" })
+	f.known("mine", func(p *v1alpha1.Process) { p.Spec.Type = "ocr" })
 	byName := f.get("/v1/processes/ocr/mine")
 	f.want(f.get("/v1/processes/ocrReaders/mine"), 200, byName.body)
 	f.want(f.get("/v1/processes/ocrreaders/mine"), 404, notFound)
@@ -176,20 +174,13 @@ func TestTerminalMeansTerminal(t *testing.T) {
 	f := newFacade(t)
 	id := f.ring.New("echo", epoch.Add(time.Minute))
 	done := func(p *v1alpha1.Process) { p.Status.State, p.Status.Output = v1alpha1.StateComplete, `{}` }
-	f.process(id, done, f.live)
+	stored := f.stored(id, done)
 	path := "/v1/processes/echo/" + id
 	first := f.get(path)
-	f.process(id, func(*v1alpha1.Process) {}, f.cache) // the informer catches up, half
+	f.known(id, unchanged) // the informer catches up, half
 	f.want(f.get(path), 200, first.body)
 
-	var p v1alpha1.Process // and then wholly
-	if err := f.cache.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: id}, &p); err != nil {
-		t.Fatal(err)
-	}
-	done(&p)
-	if err := f.cache.Update(t.Context(), &p); err != nil {
-		t.Fatal(err)
-	}
+	f.cache.OnUpdate(nil, stored) // and then wholly
 	f.want(f.get(path), 200, first.body)
 	f.clock.Step(time.Minute)
 	f.want(f.get(path), 410, expired)

@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -19,10 +20,15 @@ func (s *Server) createProcess(w http.ResponseWriter, r *http.Request) error {
 	if pt == nil {
 		return s.unknownType()
 	}
-	data, err := readBody(w, r, pt.MaxInputBytes())
+	key, err := idempotencyKey(r.Header)
 	if err != nil {
 		return err
 	}
+	data, release, err := s.bodies.read(w, r, pt.MaxInputBytes())
+	if err != nil {
+		return err
+	}
+	defer release()
 	inputSchema, err := pt.inputSchema()
 	if err != nil {
 		return internal(fmt.Errorf("compile input schema of process type %s: %w", pt.Name, err))
@@ -31,12 +37,20 @@ func (s *Server) createProcess(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	created, err := s.store.create(r.Context(), s.newProcess(pt, input))
+	created, err := s.create(r.Context(), key, s.newProcess(pt, input))
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Location", "/v1/processes/"+pt.Name+"/"+created.Name)
 	return reply(w, http.StatusOK, accepted(created))
+}
+
+// create makes a process durable, or returns the one that its key stands for.
+func (s *Server) create(ctx context.Context, key string, p *v1alpha1.Process) (*v1alpha1.Process, error) {
+	if key == "" {
+		return s.store.create(ctx, p)
+	}
+	return s.createKeyed(ctx, key, p)
 }
 
 // newProcess is the Process for an input that has been checked. The expiry in

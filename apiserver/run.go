@@ -26,6 +26,11 @@ type Config struct {
 	// Drain is how long requests are still taken, while /readyz says no, before
 	// the listener closes.
 	Drain time.Duration
+	// MaxConnections is how many connections are open at once; more wait to be
+	// accepted. There is no limit when it is 0.
+	MaxConnections int
+	// Limit is as in Options.
+	Limit Limit
 	// Sunset is as in Options.
 	Sunset time.Time
 }
@@ -39,11 +44,11 @@ const keyPatience = time.Minute
 // fails later.
 func Run(ctx context.Context, config *rest.Config, c Config, log logr.Logger) error {
 	ready := &readiness{}
-	health, err := listen(c.HealthBindAddress, probes(ready, ctrlmetrics.Registry), log)
+	health, err := listen(c.HealthBindAddress, 0, probes(ready, ctrlmetrics.Registry), log)
 	if err != nil {
 		return err
 	}
-	api, err := listen(c.BindAddress, nil, log)
+	api, err := listen(c.BindAddress, c.MaxConnections, nil, log)
 	if err != nil {
 		return errors.Join(err, health.close())
 	}
@@ -75,13 +80,16 @@ func Run(ctx context.Context, config *rest.Config, c Config, log logr.Logger) er
 	if err := kube.sync(starting); err != nil {
 		return err
 	}
-	api.http.Handler, err = New(Options{
-		Namespace: c.Namespace, Cache: kube.cluster.GetCache(), Live: kube.live, Types: kube.types, Ring: ring,
+	start(func() error { ring.Keep(parts, log.WithName("keys")); return nil })
+	facade, err := New(Options{
+		Namespace: c.Namespace, Cache: kube.processes, Live: kube.live, Types: kube.types, Ring: ring, Limit: c.Limit,
 		Log: log.WithName("http"), Metrics: ctrlmetrics.Registry, Sunset: c.Sunset,
 	})
 	if err != nil {
 		return err
 	}
+	api.http.Handler = facade
+	api.http.RegisterOnShutdown(facade.Drain)
 	start(api.serve)
 	ready.yes.Store(true)
 	log.Info("serving", "address", api.listener.Addr().String(), "namespace", c.Namespace)

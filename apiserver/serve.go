@@ -33,9 +33,10 @@ type server struct {
 	listener net.Listener
 }
 
-// listen opens a listener for a handler; serve answers on it.
-func listen(address string, handler http.Handler, logger logr.Logger) (*server, error) {
-	listener, err := net.Listen("tcp", address)
+// listen opens a listener for a handler, with a bound to its connections when
+// most is positive; serve answers on it.
+func listen(address string, most int, handler http.Handler, logger logr.Logger) (*server, error) {
+	inner, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
@@ -50,7 +51,7 @@ func listen(address string, handler http.Handler, logger logr.Logger) (*server, 
 			DisableGeneralOptionsHandler: true, // OPTIONS * is answered with JSON as well
 			ErrorLog:                     log.New(lines{logger}, "", 0),
 		},
-		listener: listener,
+		listener: newListener(inner, most),
 	}, nil
 }
 

@@ -33,7 +33,7 @@ func get(ctx context.Context, t *testing.T, s *server, path string) (int, string
 
 func start(t *testing.T, h http.Handler) (*server, <-chan error) {
 	t.Helper()
-	s, err := listen("127.0.0.1:0", h, logr.Discard())
+	s, err := listen("127.0.0.1:0", 0, h, logr.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestShutdownAnswersWhatIsUnderWay(t *testing.T) {
 
 func TestTakenAddress(t *testing.T) {
 	s, _ := start(t, nil)
-	if _, err := listen(s.listener.Addr().String(), nil, logr.Discard()); err == nil {
+	if _, err := listen(s.listener.Addr().String(), 0, nil, logr.Discard()); err == nil {
 		t.Error("listening twice is no error")
 	}
 }

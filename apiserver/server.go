@@ -9,14 +9,14 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/utils/clock"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"procman.dev/procman/apiserver/processid"
+	"procman.dev/procman/apiserver/keyring"
 )
 
 // Options are what a Server needs. All fields are required but those said to be
@@ -24,16 +24,18 @@ import (
 type Options struct {
 	// Namespace is where the Processes are.
 	Namespace string
-	// Cache reads Processes from an informer.
-	Cache client.Reader
-	// Live reads and creates Processes at the API server itself.
+	// Cache knows the Processes.
+	Cache *Cache
+	// Live reads and writes at the API server itself.
 	Live Live
 	// Types knows the process types.
 	Types *Types
 	// Ring signs and verifies ids.
-	Ring *processid.Ring
+	Ring *keyring.Ring
 	// Clock tells the time; the real one when nil.
-	Clock clock.PassiveClock
+	Clock clock.Clock
+	// Limit is what one client may ask; there is none when it is zero.
+	Limit Limit
 	// Log gets one line per request. It discards when zero.
 	Log logr.Logger
 	// Metrics is where the metrics are registered; nowhere when nil.
@@ -44,15 +46,21 @@ type Options struct {
 
 // Server is the facade's http.Handler.
 type Server struct {
-	store   store
+	store   *store
+	cache   *Cache
+	keys    keys
 	types   *Types
-	ring    *processid.Ring
-	witness witness
-	clock   clock.PassiveClock
+	ring    *keyring.Ring
+	bodies  *bodies
+	limiter *limiter
+	clock   clock.Clock
 	log     logr.Logger
 	metrics *metrics
 	sunset  time.Time
 	mux     *http.ServeMux
+
+	draining  chan struct{} // closed by Drain
+	drainOnce sync.Once
 }
 
 // New returns the facade. It returns an error when an option is missing or a
@@ -72,9 +80,11 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	s := &Server{
-		store: store{cache: o.Cache, live: o.Live, namespace: o.Namespace},
-		types: o.Types, ring: o.Ring, clock: o.Clock, log: o.Log, metrics: m, sunset: o.Sunset,
+		store: &store{live: o.Live, namespace: o.Namespace}, cache: o.Cache,
+		types: o.Types, ring: o.Ring, bodies: newBodies(), limiter: newLimiter(o.Limit),
+		clock: o.Clock, log: o.Log, metrics: m, sunset: o.Sunset, draining: make(chan struct{}),
 	}
+	s.keys = keys{store: s.store, clock: s.clock}
 	s.mux = s.routes()
 	return s, nil
 }
@@ -86,25 +96,22 @@ type handler func(w http.ResponseWriter, r *http.Request) error
 // methods are the handlers of one path; GET serves HEAD too.
 type methods map[string]handler
 
-// versions are the prefixes of the API. All serve the same routes; the second is
-// the deprecated alias of the first.
-var versions = []string{"/v1", "/v4"}
+// deprecatedVersion is the alias of /v1 for the routes that there were before it.
+const deprecatedVersion = "/v4"
 
 // routes lists every route. Each is served with and without a trailing slash.
 func (s *Server) routes() *http.ServeMux {
-	routes := []struct {
-		path    string
-		methods methods
-	}{
-		{"/processes/{type}", methods{http.MethodPost: s.createProcess}},
-		{"/processes/{type}/{id}", methods{http.MethodGet: s.getProcess}},
-	}
+	processes := methods{http.MethodPost: s.createProcess, http.MethodGet: s.listProcesses}
+	process := methods{http.MethodGet: s.getProcess, http.MethodDelete: s.deleteProcess}
 	mux := http.NewServeMux()
-	for _, version := range versions {
-		for _, route := range routes {
-			s.handle(mux, version+route.path, route.methods)
-		}
+	for _, version := range []string{"/v1", deprecatedVersion} {
+		s.handle(mux, version+"/processes/{type}", processes)
+		s.handle(mux, version+"/processes/{type}/{id}", process)
 	}
+	s.handle(mux, "/v1/processTypes", methods{http.MethodGet: s.getDocument(func(t *typeIndex) (document, error) { return t.processTypes() })})
+	s.handle(mux, "/openapi.json", methods{http.MethodGet: s.getDocument(func(t *typeIndex) (document, error) { return t.openAPI() })})
+	s.handle(mux, "/docs", methods{http.MethodGet: getDocs})
+	mux.Handle("GET /docs/{asset}", s.serve("/docs/{asset}", getDocs))
 	mux.Handle("/", s.serve("", notFound))
 	return mux
 }

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"procman.dev/procman/api/v1alpha1"
 )
 
 func TestRouter(t *testing.T) {
@@ -28,11 +26,14 @@ func TestRouter(t *testing.T) {
 		"dots":                 {"GET", "/v1/processes/../processes/ocr", 404, nothing, ""},
 		"escaped slash":        {"GET", "/v1/processes/ocr/a%2Fb", 404, nothing, ""},
 		"escaped dots":         {"GET", "/v1/processes/%2e%2e/a", 404, nothing, ""},
-		"GET a type":           {"GET", "/v1/processes/ocr", 405, wrong, "POST"},
-		"PUT a type, slash":    {"PUT", "/v1/processes/ocr/", 405, wrong, "POST"},
-		"POST a process":       {"POST", "/v1/processes/ocr/a", 405, wrong, "GET, HEAD"},
-		"OPTIONS of a process": {"OPTIONS", "/v4/processes/ocr/a/", 405, wrong, "GET, HEAD"},
-		"made-up method":       {"BREW", "/v1/processes/ocr", 405, wrong, "POST"},
+		"old name, new route":  {"GET", "/v4/processTypes", 404, nothing, ""},
+		"PUT a type, slash":    {"PUT", "/v1/processes/ocr/", 405, wrong, "GET, HEAD, POST"},
+		"POST a process":       {"POST", "/v1/processes/ocr/a", 405, wrong, "DELETE, GET, HEAD"},
+		"OPTIONS of a process": {"OPTIONS", "/v4/processes/ocr/a/", 405, wrong, "DELETE, GET, HEAD"},
+		"made-up method":       {"BREW", "/v1/processes/ocr", 405, wrong, "GET, HEAD, POST"},
+		"POST the types":       {"POST", "/v1/processTypes/", 405, wrong, "GET, HEAD"},
+		"POST the docs":        {"POST", "/docs", 405, wrong, "GET, HEAD"},
+		"no such asset":        {"GET", "/docs/index.html", 404, nothing, ""},
 	}
 	f := newFacade(t)
 	for name, tc := range tests {
@@ -48,9 +49,9 @@ func TestRouter(t *testing.T) {
 
 func TestAliasOfOldSaysSoOnEveryResponse(t *testing.T) {
 	f := newFacade(t)
-	f.process("mine", func(*v1alpha1.Process) {})
+	f.known("mine", unchanged)
 	for path, status := range map[string]int{
-		"/processes/echo/mine": 200, "/processes/echo/mine/": 200, "/processes/echo/none": 404, "/processes/echo": 405, "/nothing%20here": 404,
+		"/processes/echo/mine": 200, "/processes/echo/mine/": 200, "/processes/echo/none": 404, "/processes/echo/a/b": 404, "/nothing%20here": 404,
 	} {
 		old, current := f.get("/v4"+path), f.get("/v1"+path)
 		f.want(old, status, current.body)

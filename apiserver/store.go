@@ -10,6 +10,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"procman.dev/procman/api/v1alpha1"
@@ -18,9 +19,9 @@ import (
 const (
 	// callTimeout bounds one call to the API server.
 	callTimeout = 10 * time.Second
-	// createAttempts bounds how often a create is sent when its outcome is not
-	// known. With callTimeout it stays within the server's write timeout.
-	createAttempts = 3
+	// callAttempts bounds how often a write is sent when its outcome is not known.
+	// With callTimeout it stays within the server's write timeout.
+	callAttempts = 3
 	// retryPause is between two of them.
 	retryPause = 200 * time.Millisecond
 )
@@ -29,83 +30,95 @@ const (
 type Live interface {
 	client.Reader
 	Create(ctx context.Context, obj client.Object, opts ...client.CreateOption) error
+	Update(ctx context.Context, obj client.Object, opts ...client.UpdateOption) error
+	Delete(ctx context.Context, obj client.Object, opts ...client.DeleteOption) error
 }
 
-// store is where Processes are.
+// store is the API server, where Processes are.
 type store struct {
-	cache     client.Reader
 	live      Live
 	namespace string
 }
 
-// cached returns the Process called name as the informer knows it, nil when it
-// knows none.
-func (s *store) cached(ctx context.Context, name string) (*v1alpha1.Process, error) {
-	p, err := s.get(ctx, s.cache, name)
-	if err != nil {
-		return nil, fmt.Errorf("read process from the cache: %w", err)
-	}
-	return p, nil
-}
-
-// read asks the API server itself, nil when there is none.
+// read asks for the Process called name, nil when there is none.
 func (s *store) read(ctx context.Context, name string) (*v1alpha1.Process, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	p, err := s.get(ctx, s.live, name)
-	if err != nil {
-		return nil, fromKubernetes("read process", err)
-	}
-	return p, nil
-}
-
-func (s *store) get(ctx context.Context, from client.Reader, name string) (*v1alpha1.Process, error) {
 	var p v1alpha1.Process
-	err := from.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, &p)
-	if apierrors.IsNotFound(err) {
+	err := s.live.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, &p)
+	switch {
+	case apierrors.IsNotFound(err):
 		return nil, nil
+	case err != nil:
+		return nil, fromKubernetes("read process", err)
+	default:
+		return &p, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	return &p, nil
 }
 
 // create makes a Process durable and returns it as the API server has it.
 //
-// When an answer is lost, it asks again under the same name. A Process of that
-// name with that spec is then the one asked for: names hold 88 random bits.
+// A Process of that name, type and input that is there already is the one asked
+// for, made by a call whose answer was lost or for the same idempotency key:
+// names hold 88 random bits.
 func (s *store) create(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Process, error) {
+	var created *v1alpha1.Process
+	err := s.insist(ctx, func(ctx context.Context) error {
+		created = p.DeepCopy()
+		return s.live.Create(ctx, created)
+	})
+	switch {
+	case apierrors.IsAlreadyExists(err):
+		return s.adopt(ctx, p)
+	case err != nil:
+		return nil, fromKubernetes("create process", err)
+	default:
+		return created, nil
+	}
+}
+
+// delete deletes a Process, and with it what hangs on it. Found is false when it
+// was gone already.
+func (s *store) delete(ctx context.Context, p *v1alpha1.Process) (found bool, err error) {
+	calls := 0
+	err = s.insist(ctx, func(ctx context.Context) error {
+		calls++
+		// Another object that has taken the name is not ours to delete.
+		return s.live.Delete(ctx, p.DeepCopy(), client.Preconditions{UID: &p.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	})
+	switch {
+	case apierrors.IsNotFound(err) || apierrors.IsConflict(err):
+		return calls > 1, nil // it was there before the call whose answer was lost
+	case err != nil:
+		return false, fromKubernetes("delete process", err)
+	default:
+		return true, nil
+	}
+}
+
+// insist makes a call that may be made again, until its outcome is known or it
+// has been made callAttempts times.
+func (s *store) insist(ctx context.Context, call func(context.Context) error) error {
 	for attempt := 1; ; attempt++ {
-		created, err := s.createOnce(ctx, p)
-		if err == nil {
-			return created, nil
-		}
-		if apierrors.IsAlreadyExists(err) {
-			return s.adopt(ctx, p)
-		}
-		if !outcomeUnknown(err) || attempt == createAttempts {
-			return nil, fromKubernetes("create process", err)
+		err := once(ctx, call)
+		if err == nil || !outcomeUnknown(err) || attempt == callAttempts {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fromKubernetes("create process", errors.Join(ctx.Err(), err))
+			return errors.Join(ctx.Err(), err)
 		case <-time.After(retryPause):
 		}
 	}
 }
 
-func (s *store) createOnce(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Process, error) {
+func once(ctx context.Context, call func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	created := p.DeepCopy()
-	if err := s.live.Create(ctx, created); err != nil {
-		return nil, err
-	}
-	return created, nil
+	return call(ctx)
 }
 
-// adopt returns the Process that an earlier, unanswered create has left.
+// adopt returns the Process that another create of the same name has left.
 func (s *store) adopt(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Process, error) {
 	found, err := s.read(ctx, p.Name)
 	switch {
@@ -113,14 +126,14 @@ func (s *store) adopt(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Proce
 		return nil, err
 	case found == nil:
 		return nil, internal(errors.New("create process: its name is taken, and nobody has it"))
-	case found.Spec != p.Spec:
+	case found.Spec.Type != p.Spec.Type || found.Spec.Input != p.Spec.Input:
 		return nil, internal(errors.New("create process: its name is taken by another"))
 	default:
 		return found, nil
 	}
 }
 
-// outcomeUnknown says whether a create that ended with err may have happened, or
+// outcomeUnknown says whether a write that ended with err may have happened, or
 // may happen when sent again.
 func outcomeUnknown(err error) bool {
 	var status apierrors.APIStatus

@@ -31,6 +31,30 @@ var _ toolscache.ResourceEventHandler = (*Types)(nil)
 type typeIndex struct {
 	byAnyName map[string]*processType
 	names     []string // all of them, sorted
+	// What is said about the types, made when it is first asked for.
+	openAPI      func() (document, error)
+	processTypes func() (document, error)
+}
+
+// newTypeIndex is the index of some types.
+func newTypeIndex(byName map[string]*processType) *typeIndex {
+	types := slices.Collect(maps.Values(byName))
+	index := &typeIndex{byAnyName: maps.Clone(byName)}
+	slices.SortFunc(types, func(a, b *processType) int { // the oldest first
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+	for _, pt := range types {
+		for _, alias := range pt.Spec.Aliases {
+			if index.byAnyName[alias] == nil {
+				index.byAnyName[alias] = pt
+			}
+		}
+	}
+	index.names = slices.Sorted(maps.Keys(index.byAnyName))
+	slices.SortFunc(types, func(a, b *processType) int { return cmp.Compare(a.Name, b.Name) })
+	index.openAPI = sync.OnceValues(func() (document, error) { return newDocument(describe(Contract, types)) })
+	index.processTypes = sync.OnceValues(func() (document, error) { return newDocument(processTypes(types)) })
+	return index
 }
 
 // processType is a registered type with its input schema, which is compiled when
@@ -43,7 +67,7 @@ type processType struct {
 // NewTypes returns an empty registry.
 func NewTypes() *Types {
 	t := &Types{byName: map[string]*processType{}}
-	t.index.Store(&typeIndex{})
+	t.index.Store(newTypeIndex(nil))
 	return t
 }
 
@@ -76,7 +100,7 @@ func (t *Types) OnDelete(obj any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.byName, pt.Name)
-	t.rebuild()
+	t.index.Store(newTypeIndex(t.byName))
 }
 
 func (t *Types) set(pt *v1alpha1.ProcessType) {
@@ -89,7 +113,7 @@ func (t *Types) set(pt *v1alpha1.ProcessType) {
 		next.inputSchema = sync.OnceValues(func() (*schema.Schema, error) { return schema.Compile(pt.Spec.InputSchema) })
 	}
 	t.byName[pt.Name] = next
-	t.rebuild()
+	t.index.Store(newTypeIndex(t.byName))
 }
 
 // specVersion tells two forms of a type's spec apart.
@@ -99,23 +123,6 @@ type specVersion struct {
 }
 
 func version(pt *v1alpha1.ProcessType) specVersion { return specVersion{pt.UID, pt.Generation} }
-
-// rebuild makes the index anew from byName.
-func (t *Types) rebuild() {
-	oldestFirst := slices.SortedFunc(maps.Values(t.byName), func(a, b *processType) int {
-		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
-	})
-	index := &typeIndex{byAnyName: maps.Clone(t.byName)}
-	for _, pt := range oldestFirst {
-		for _, alias := range pt.Spec.Aliases {
-			if index.byAnyName[alias] == nil {
-				index.byAnyName[alias] = pt
-			}
-		}
-	}
-	index.names = slices.Sorted(maps.Keys(index.byAnyName))
-	t.index.Store(index)
-}
 
 // lifetimeSeconds is how long a process of the type lives.
 func (t *processType) lifetimeSeconds() int32 {

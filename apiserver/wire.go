@@ -2,8 +2,13 @@ package apiserver
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"procman.dev/procman/api/v1alpha1"
@@ -15,6 +20,12 @@ const timeFormat = "2006-01-02T15:04:05.000Z"
 
 func formatTime(t time.Time) string { return t.UTC().Format(timeFormat) }
 
+// payloads says which of a process's payloads are shown. The input is left out
+// where it is not known to be a JSON object, which only kubectl can bring about.
+type payloads struct {
+	input, output bool
+}
+
 // accepted is the body of the answer to a POST: the process as it was when it
 // was accepted.
 func accepted(p *v1alpha1.Process) []byte {
@@ -23,32 +34,57 @@ func accepted(p *v1alpha1.Process) []byte {
 	return w.end()
 }
 
-// body is the body of the answer to a GET. WithInput is false when the input is
-// not known to be a JSON object, which only kubectl can bring about; then it is
-// left out.
+// body is a process as GET shows it.
 //
 // Payloads are put in byte for byte: their numbers, the order of their keys and
 // even their white space are the client's and the worker's.
-func body(p *v1alpha1.Process, withInput bool) []byte {
+func body(p *v1alpha1.Process, show payloads) []byte {
 	w := wire{}
-	status := &p.Status
-	switch status.State {
+	w.process(p, stateOf(p), show.input)
+	w.progress(p.Status.PercentComplete)
+	switch stateOf(p) {
 	case v1alpha1.StateComplete:
-		w.process(p, status.State, withInput)
-		w.progress(status.PercentComplete)
-		w.raw("output", status.Output)
-	case v1alpha1.StateError:
-		w.process(p, status.State, withInput)
-		w.progress(status.PercentComplete)
-		w.text("errorCode", status.ErrorCode)
-		if status.ErrorDetails != "" {
-			w.raw("errorDetails", status.ErrorDetails)
+		if show.output {
+			w.raw("output", p.Status.Output)
 		}
-	default:
-		w.process(p, v1alpha1.StateProcessing, withInput)
-		w.progress(status.PercentComplete)
+	case v1alpha1.StateError:
+		w.text("errorCode", p.Status.ErrorCode)
+		if p.Status.ErrorDetails != "" {
+			w.raw("errorDetails", p.Status.ErrorDetails)
+		}
 	}
 	return w.end()
+}
+
+// stateOf is the state of p, which the API server's default gives to every
+// Process that says none.
+func stateOf(p *v1alpha1.Process) v1alpha1.State {
+	return cmp.Or(p.Status.State, v1alpha1.StateProcessing)
+}
+
+// etag is the strong validator of what GET shows of p. Its input and its expiry
+// never change, its output and its error come with the state and never change
+// after that: so which process it is, its state and its progress say it all.
+func etag(p *v1alpha1.Process) string {
+	h := fnv.New64a()
+	percent := int32(-1)
+	if p.Status.PercentComplete != nil {
+		percent = *p.Status.PercentComplete
+	}
+	_, _ = fmt.Fprintf(h, "%s %s %d", p.UID, stateOf(p), percent) // a hash takes everything
+	return fmt.Sprintf(`"%016x"`, h.Sum64())
+}
+
+// unchanged says whether the client has what an ETag stands for already
+// (RFC 9110, section 13.1.2).
+func unchanged(h http.Header, etag string) bool {
+	for tag := range strings.SplitSeq(strings.Join(h.Values("If-None-Match"), ","), ",") {
+		tag = strings.TrimSpace(tag)
+		if tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
+			return true
+		}
+	}
+	return false
 }
 
 // errorBody is the body of every answer that is an error.

@@ -13,3 +13,11 @@ const (
 // as it was when the Job was made: a later change of the type is for later
 // processes.
 const AnnotationStartTimeoutSeconds = "procman.dev/start-timeout-seconds"
+
+// LabelIdempotencyKey is on every Lease that stands for an Idempotency-Key of
+// the HTTP API. The holder of the Lease is the Process that the key stands for.
+const LabelIdempotencyKey = "procman.dev/idempotency-key"
+
+// AnnotationIdempotencyKey on a Process names the Lease of the key that it was
+// made with.
+const AnnotationIdempotencyKey = "procman.dev/idempotency-key"

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -17,7 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"procman.dev/procman/apiserver/keyring"
-	"procman.dev/procman/apiserver/processid"
 )
 
 var expiry = time.Unix(2e9, 0)
@@ -35,7 +36,7 @@ func builder(t *testing.T, objects ...client.Object) *fake.ClientBuilder {
 	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...)
 }
 
-func load(t *testing.T, secrets keyring.Secrets) *processid.Ring {
+func load(t *testing.T, secrets keyring.Secrets) *keyring.Ring {
 	t.Helper()
 	ring, err := keyring.Load(t.Context(), logr.Discard(), secrets, "system", time.Second)
 	if err != nil {
@@ -44,7 +45,7 @@ func load(t *testing.T, secrets keyring.Secrets) *processid.Ring {
 	return ring
 }
 
-func verifies(ring, other *processid.Ring) bool {
+func verifies(ring, other *keyring.Ring) bool {
 	_, ok := ring.Verify("echo", other.New("echo", expiry))
 	return ok
 }
@@ -65,7 +66,7 @@ func TestEmptySecretIsFilledOnce(t *testing.T) {
 }
 
 func TestTwoReplicasStartTogether(t *testing.T) {
-	var other *processid.Ring
+	var other *keyring.Ring
 	race := builder(t, secret(nil)).WithInterceptorFuncs(interceptor.Funcs{
 		Update: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.UpdateOption) error {
 			if other == nil { // the other replica is faster, between our read and our write
@@ -82,17 +83,96 @@ func TestTwoReplicasStartTogether(t *testing.T) {
 	}
 }
 
-func TestNewestKeySigns(t *testing.T) {
-	key := func(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
-	ring := load(t, builder(t, secret(map[string][]byte{"k2": key(2), "k10": key(10), "k1": key(1)})).Build())
-	newest := load(t, builder(t, secret(map[string][]byte{"k": key(10)})).Build())
-	oldest := load(t, builder(t, secret(map[string][]byte{"k": key(1)})).Build())
-	if !verifies(newest, ring) {
-		t.Error("k10 does not sign")
-	}
-	if !verifies(ring, oldest) {
-		t.Error("k1 does not verify")
-	}
+// A key is added while two replicas run, one of which cannot read the Secret for
+// a while, and a third starts. At no time does any of them deny an id that
+// another has given out, unless it says itself that it may be wrong.
+func TestRotation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		key := func(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
+		s := secret(map[string][]byte{"k9": key(9)})
+		secrets := builder(t, s).Build()
+		var cut atomic.Bool
+		unsteady := interceptor.NewClient(secrets, interceptor.Funcs{
+			Get: func(ctx context.Context, c client.WithWatch, name client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+				if cut.Load() {
+					return errors.New("refused")
+				}
+				return c.Get(ctx, name, obj, opts...)
+			},
+		})
+		var replicas []*keyring.Ring
+		start := func(from keyring.Secrets) {
+			ring := load(t, from)
+			replicas = append(replicas, ring)
+			go ring.Keep(t.Context(), logr.Discard())
+		}
+		agree := func() {
+			t.Helper()
+			for i, a := range replicas {
+				for j, b := range replicas {
+					if !verifies(a, b) && !a.Stale(time.Now()) {
+						t.Errorf("at %s, replica %d denies an id of replica %d", time.Now().Format(time.TimeOnly), i, j)
+					}
+				}
+			}
+		}
+		signedBy := func(b byte) bool {
+			only := load(t, builder(t, secret(map[string][]byte{"k": key(b)})).Build())
+			return verifies(only, replicas[0])
+		}
+		start(secrets)
+		time.Sleep(3 * time.Second) //nolint:forbidigo // the time is synctest's
+		start(unsteady)
+		agree()
+		for second := range 400 {
+			switch second {
+			case 100:
+				s.Data["k10"] = key(10) // comes after k9
+				if err := secrets.Update(t.Context(), s); err != nil {
+					t.Fatal(err)
+				}
+			case 99, 250:
+				cut.Store(true)
+			case 120:
+				start(secrets)
+			case 200, 350:
+				cut.Store(false)
+			}
+			time.Sleep(time.Second) //nolint:forbidigo // the time is synctest's
+			agree()
+			if second == 159 && signedBy(10) {
+				t.Error("the new key signs at once")
+			}
+		}
+		if !signedBy(10) || replicas[1].Stale(time.Now()) {
+			t.Error("the new key does not sign in the end")
+		}
+	})
+}
+
+// What cannot be used does not replace what can.
+func TestKeysStayWhenTheSecretIsSpoilt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := secret(nil)
+		secrets := builder(t, s).Build()
+		ring := load(t, secrets)
+		id := ring.New("echo", expiry)
+		go ring.Keep(t.Context(), logr.Discard())
+		for name, data := range map[string]map[string][]byte{"emptied": {}, "with a short key": {"k1": []byte("short")}} {
+			var now corev1.Secret
+			if err := secrets.Get(t.Context(), client.ObjectKeyFromObject(s), &now); err != nil {
+				t.Fatal(err)
+			}
+			now.Data = data
+			if err := secrets.Update(t.Context(), &now); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute) //nolint:forbidigo // the time is synctest's
+			if _, ok := ring.Verify("echo", id); !ok {
+				t.Errorf("%s: the ring has forgotten its key", name)
+			}
+		}
+	})
 }
 
 func TestLoadGivesUpAndSaysWhy(t *testing.T) {

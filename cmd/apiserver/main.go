@@ -30,6 +30,10 @@ func run(ctx context.Context) error {
 	flag.StringVar(&config.HealthBindAddress, "health-bind-address", ":8081", "where /livez, /readyz and /metrics are served")
 	drain := flag.Int("drain-seconds", 5, "how long requests are still taken after SIGTERM")
 	sunset := flag.String("v4-sunset", "", "when /v4 stops being served, as an RFC 3339 time; not announced by default")
+	flag.IntVar(&config.MaxConnections, "max-connections", 12000, "how many connections are open at once, 0 for any number; more wait to be accepted")
+	flag.Float64Var(&config.Limit.PerSecond, "client-requests-per-second", 0, "how many requests a client may make in the long run; 0 for any number")
+	flag.IntVar(&config.Limit.Burst, "client-burst", 100, "how many requests a client may make at once, where --client-requests-per-second limits them")
+	flag.StringVar(&config.Limit.AddressHeader, "client-address-header", "", "header in which a trusted proxy gives the client's address, such as X-Forwarded-For; its last address counts. By default, a client is who made the connection")
 	logging := zap.Options{}
 	logging.BindFlags(flag.CommandLine)
 	flag.Parse()
@@ -40,6 +44,9 @@ func run(ctx context.Context) error {
 	}
 	if *drain < 0 {
 		return fmt.Errorf("--drain-seconds is %d, expected 0 or more", *drain)
+	}
+	if config.MaxConnections < 0 || config.Limit.PerSecond < 0 || config.Limit.Burst < 1 {
+		return errors.New("--max-connections and --client-requests-per-second are to be 0 or more, --client-burst 1 or more")
 	}
 	config.Drain = time.Duration(*drain) * time.Second
 	if *sunset != "" {

@@ -14,9 +14,12 @@ const (
 	InputTooLarge        = "InputTooLarge"
 	UnsupportedMediaType = "UnsupportedMediaType"
 	MethodNotAllowed     = "MethodNotAllowed"
+	IdempotencyKeyReused = "IdempotencyKeyReused"
 	TooManyRequests      = "TooManyRequests"
 	ResourceNotFound     = "ResourceNotFound"
 	ResourceExpired      = "ResourceExpired"
+	BadRequest           = "BadRequest"
+	HeadersTooLarge      = "HeadersTooLarge"
 	InternalError        = "InternalError"
 )
 

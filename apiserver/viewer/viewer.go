@@ -1,0 +1,112 @@
+// Package viewer is a page that shows the OpenAPI description of its host and
+// lets its readers try it. All of it is embedded: a browser asks no other host.
+package viewer
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	swagger "github.com/swaggest/swgui/v5/static"
+)
+
+//go:embed index.html viewer.js viewer.css
+var own embed.FS
+
+// policy lets the page load what this host has, and nothing else. Swagger UI sets
+// styles of single elements and has small images in its style sheet.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// file is a file as it is sent.
+type file struct {
+	contentType string
+	etag        string
+	plain       []byte
+	zipped      []byte
+}
+
+// files are all there are; the page itself is called "".
+var files = load()
+
+// load reads the embedded files. That one is missing or broken shows at the first
+// start after a build, and so in every test.
+func load() map[string]*file {
+	loaded := map[string]*file{}
+	for name, source := range map[string]struct {
+		fs   fs.FS
+		name string
+	}{
+		"":                     {own, "index.html"},
+		"viewer.js":            {own, "viewer.js"},
+		"viewer.css":           {own, "viewer.css"},
+		"swagger-ui-bundle.js": {swagger.FS, "swagger-ui-bundle.js.gz"},
+		"swagger-ui.css":       {swagger.FS, "swagger-ui.css.gz"},
+		"favicon-32x32.png":    {swagger.FS, "favicon-32x32.png"},
+	} {
+		data, err := fs.ReadFile(source.fs, source.name)
+		if err != nil {
+			panic(err)
+		}
+		f := &file{contentType: contentTypes[path.Ext(strings.TrimSuffix(source.name, ".gz"))], plain: data}
+		if strings.HasSuffix(source.name, ".gz") {
+			f.zipped = data
+			if f.plain, err = unzip(data); err != nil {
+				panic(fmt.Errorf("unzip %s: %w", source.name, err))
+			}
+		}
+		sum := sha256.Sum256(f.plain)
+		f.etag = hex.EncodeToString(sum[:8])
+		loaded[name] = f
+	}
+	return loaded
+}
+
+var contentTypes = map[string]string{
+	".html": "text/html; charset=utf-8",
+	".js":   "text/javascript; charset=utf-8",
+	".css":  "text/css; charset=utf-8",
+	".png":  "image/png",
+}
+
+func unzip(data []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
+}
+
+// Serve answers a GET or HEAD of one of the page's files, or of the page itself
+// when name is "". It returns false, and has written nothing, when there is no
+// such file.
+func Serve(w http.ResponseWriter, r *http.Request, name string) bool {
+	f := files[name]
+	if f == nil {
+		return false
+	}
+	h := w.Header()
+	h.Set("Content-Type", f.contentType)
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-cache") // names stay the same from version to version: an ETag is asked for
+	h.Set("Vary", "Accept-Encoding")
+	data, etag := f.plain, f.etag
+	if f.zipped != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		h.Set("Content-Encoding", "gzip")
+		data, etag = f.zipped, f.etag+"-gzip"
+	}
+	h.Set("ETag", `"`+etag+`"`)
+	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(data))
+	return true
+}

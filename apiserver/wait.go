@@ -1,0 +1,169 @@
+package apiserver
+
+import (
+	"bytes"
+	"cmp"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"procman.dev/procman/api/v1alpha1"
+)
+
+const (
+	// maxWait is the longest wait that Prefer gets.
+	maxWait = 60 * time.Second
+	// heartbeat is how often a stream without news shows that it lives.
+	heartbeat = 15 * time.Second
+	// eventTimeout is how long a client may take for one event.
+	eventTimeout = 30 * time.Second
+)
+
+// preferredWait returns the wait that a client prefers (RFC 7240, section 4.3),
+// at most maxWait. What is no preference for a wait is ignored, as RFC 7240 says;
+// of several the first counts.
+func preferredWait(h http.Header) (time.Duration, bool) {
+	for preference := range strings.SplitSeq(strings.Join(h.Values("Prefer"), ","), ",") {
+		preference, _, _ = strings.Cut(preference, ";")
+		name, value, _ := strings.Cut(preference, "=")
+		if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+			continue
+		}
+		seconds, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 31)
+		if err != nil {
+			return 0, false
+		}
+		return min(time.Duration(seconds)*time.Second, maxWait), true
+	}
+	return 0, false
+}
+
+// acceptsEvents says whether a client asks for server-sent events.
+func acceptsEvents(h http.Header) bool {
+	for accepted := range strings.SplitSeq(strings.Join(h.Values("Accept"), ","), ",") {
+		media, params, err := mime.ParseMediaType(accepted)
+		if err != nil || media != eventsType {
+			continue
+		}
+		quality, err := strconv.ParseFloat(cmp.Or(params["q"], "1"), 32)
+		return err == nil && quality > 0
+	}
+	return false
+}
+
+// Drain answers all who wait, as things stand, and ends all streams. Who comes to
+// wait afterwards is answered at once.
+func (s *Server) Drain() { s.drainOnce.Do(func() { close(s.draining) }) }
+
+// await returns p as it is once it is finished, the wait is over, or the server
+// drains. It costs no call to the API server for a process that the cache knows.
+func (s *Server) await(w http.ResponseWriter, r *http.Request, p *v1alpha1.Process, wait time.Duration) (*v1alpha1.Process, error) {
+	if p.Finished() || wait == 0 {
+		return p, nil
+	}
+	noReadDeadline(w)
+	watch := s.cache.watch(p.Name)
+	defer watch.stop()
+	timer := s.clock.NewTimer(min(wait, p.ExpirationTime().Sub(s.clock.Now())))
+	defer timer.Stop()
+	for over := false; ; {
+		p, err := s.find(r.Context(), p.Spec.Type, p.Name)
+		if err != nil || p.Finished() || over {
+			return p, err
+		}
+		select {
+		case <-watch.changed:
+		case <-timer.C():
+			over = true
+		case <-s.draining:
+			over = true
+		case <-r.Context().Done():
+			return nil, internal(r.Context().Err())
+		}
+	}
+}
+
+const eventsType = "text/event-stream"
+
+// streamProcess serves a process as server-sent events: its body at once, at each
+// change, and last when it is finished. A process that expires or is deleted
+// meanwhile ends the stream with the error that GET would answer.
+func (s *Server) streamProcess(w http.ResponseWriter, r *http.Request, typeName, id string) error {
+	watch := s.cache.watch(id)
+	defer watch.stop()
+	p, err := s.find(r.Context(), typeName, id)
+	if err != nil {
+		return err
+	}
+	noReadDeadline(w)
+	h := w.Header()
+	h.Set("Content-Type", eventsType)
+	h.Set("Vary", "Accept, Prefer")
+	w.WriteHeader(http.StatusOK)
+	expiry := s.clock.NewTimer(p.ExpirationTime().Sub(s.clock.Now()))
+	defer expiry.Stop()
+	beat := s.clock.NewTimer(heartbeat)
+	defer beat.Stop()
+	for shown := ""; ; {
+		switch p, err := s.find(r.Context(), typeName, id); {
+		case err != nil:
+			f := failureOf(err)
+			s.note(r, f)
+			return sendEvent(w, errorBody(f))
+		case etag(p) != shown:
+			shown = etag(p)
+			if err := sendEvent(w, body(p, payloads{input: s.inputSound(p), output: true})); err != nil || p.Finished() {
+				return err
+			}
+		}
+		select {
+		case <-watch.changed:
+		case <-expiry.C():
+		case <-beat.C():
+			if err := send(w, []byte(":\n\n")); err != nil {
+				return err
+			}
+			beat.Reset(heartbeat)
+		case <-s.draining:
+			return nil
+		case <-r.Context().Done():
+			return nil
+		}
+	}
+}
+
+// sendEvent sends JSON as one event. Its line breaks, which JSON has between
+// tokens alone, become those of the event's lines.
+func sendEvent(w http.ResponseWriter, json []byte) error {
+	var event bytes.Buffer
+	event.Grow(len(json) + 16)
+	for line := range bytes.Lines(bytes.ReplaceAll(json, []byte("\r"), []byte("\n"))) {
+		event.WriteString("data: ")
+		event.Write(bytes.TrimSuffix(line, []byte("\n")))
+		event.WriteByte('\n')
+	}
+	event.WriteByte('\n')
+	return send(w, event.Bytes())
+}
+
+// send sends a part of a stream at once. The error is that of a client that has
+// gone, or is too slow; there is nobody to tell it to.
+func send(w http.ResponseWriter, part []byte) error {
+	rc := http.NewResponseController(w)
+	_ = rc.SetWriteDeadline(time.Now().Add(eventTimeout)) // not every test's writer has one
+	if _, err := w.Write(part); err != nil {
+		return errClientGone
+	}
+	if err := rc.Flush(); err != nil {
+		return errClientGone
+	}
+	return nil
+}
+
+// noReadDeadline keeps the server from taking a client that waits for one that
+// has gone: with a request read, a read that ends means the latter.
+func noReadDeadline(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // not every test's writer has one
+}

@@ -1,0 +1,131 @@
+// Package contract proves the HTTP contract: a black-box suite that runs against
+// any base URL, and the check of single responses against the OpenAPI
+// description that every test of the facade uses.
+package contract
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/pb33f/libopenapi"
+	validator "github.com/pb33f/libopenapi-validator"
+	"github.com/pb33f/libopenapi-validator/config"
+	validationerrors "github.com/pb33f/libopenapi-validator/errors"
+	"github.com/pb33f/libopenapi-validator/paths"
+	"github.com/pb33f/libopenapi-validator/schema_validation"
+	"github.com/pb33f/libopenapi/datamodel/high/base"
+	v3 "github.com/pb33f/libopenapi/datamodel/high/v3"
+)
+
+// Checker holds responses against an OpenAPI description.
+type Checker struct {
+	document  *v3.Document
+	validator validator.Validator
+	schemas   schema_validation.SchemaValidator
+	options   *config.ValidationOptions
+}
+
+// NewChecker reads a description, YAML or JSON. It returns an error when the
+// description itself is not sound OpenAPI 3.1.
+func NewChecker(description []byte) (*Checker, error) {
+	document, err := libopenapi.NewDocument(description)
+	if err != nil {
+		return nil, fmt.Errorf("read the description: %w", err)
+	}
+	model, err := document.BuildV3Model()
+	if err != nil {
+		return nil, fmt.Errorf("build the description's model: %w", err)
+	}
+	v, errs := validator.NewValidator(document)
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("make a validator: %w", err)
+	}
+	if ok, problems := v.ValidateDocument(); !ok {
+		return nil, fmt.Errorf("the description is not sound: %w", joined(problems))
+	}
+	return &Checker{
+		document: &model.Model, validator: v,
+		schemas: schema_validation.NewSchemaValidator(), options: config.NewValidationOptions(),
+	}, nil
+}
+
+// Check returns what is wrong with a response. Its body is given apart, read
+// whole. A path that is not described has to be answered by the NotFound of the
+// components, and a method that a path does not have by MethodNotAllowed with the
+// methods that it has.
+func (c *Checker) Check(request *http.Request, response *http.Response, body []byte) error {
+	request = request.Clone(request.Context())
+	if path := request.URL.Path; len(path) > 1 {
+		request.URL.Path = strings.TrimSuffix(path, "/")
+		request.URL.RawPath = strings.TrimSuffix(request.URL.RawPath, "/")
+	}
+	item := c.item(request)
+	if item == nil {
+		return c.component("NotFound", response, body)
+	}
+	operations := item.GetOperations()
+	if operations.GetOrZero(strings.ToLower(request.Method)) == nil {
+		if response.Header.Get("Allow") == "" {
+			return errors.New("a 405 without Allow")
+		}
+		return c.component("MethodNotAllowed", response, body)
+	}
+	checked := *response
+	checked.Body = io.NopCloser(bytes.NewReader(body))
+	if _, problems := c.validator.ValidateHttpResponse(request, &checked); len(problems) > 0 {
+		return joined(problems)
+	}
+	return nil
+}
+
+// item is the path item of a request, whatever its method; nil when there is none.
+func (c *Checker) item(request *http.Request) *v3.PathItem {
+	for _, segment := range strings.Split(strings.TrimPrefix(request.URL.EscapedPath(), "/"), "/") {
+		if segment == "" || strings.Contains(segment, "%2F") || segment == "." || segment == ".." {
+			return nil
+		}
+	}
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		asked := request.Clone(request.Context())
+		asked.Method = method
+		if item, problems, _ := paths.FindPath(asked, c.document, c.options); item != nil && len(problems) == 0 {
+			return item
+		}
+	}
+	return nil
+}
+
+// component holds a response against one of the components' responses.
+func (c *Checker) component(name string, response *http.Response, body []byte) error {
+	status := map[string]int{"NotFound": http.StatusNotFound, "MethodNotAllowed": http.StatusMethodNotAllowed}[name]
+	if response.StatusCode != status {
+		return fmt.Errorf("status %d, want %d (%s)", response.StatusCode, status, name)
+	}
+	if len(body) == 0 && response.Request != nil && response.Request.Method == http.MethodHead {
+		return nil
+	}
+	if got := response.Header.Get("Content-Type"); got != "application/json" {
+		return fmt.Errorf("Content-Type %q", got)
+	}
+	var s *base.Schema = c.document.Components.Responses.GetOrZero(name).Content.GetOrZero("application/json").Schema.Schema()
+	if ok, problems := c.schemas.ValidateSchemaBytes(s, body); !ok {
+		return fmt.Errorf("%s: %w", name, joined(problems))
+	}
+	return nil
+}
+
+func joined(problems []*validationerrors.ValidationError) error {
+	errs := make([]error, len(problems))
+	for i, p := range problems {
+		reasons := p.Message + ": " + p.Reason
+		for _, s := range p.SchemaValidationErrors {
+			reasons += "; " + s.FieldPath + ": " + s.Reason
+		}
+		errs[i] = errors.New(reasons)
+	}
+	return errors.Join(errs...)
+}
