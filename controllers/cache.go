@@ -2,6 +2,7 @@ package controllers
 
 import (
 	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -17,23 +18,30 @@ import (
 const cachedInputBytes = 16 << 10
 
 // CacheOptions are the operator's caches: one namespace, only the Jobs and pods
-// of Processes, and of each object only what a controller looks at.
+// of Processes and the Leases of idempotency keys, and of each object only what
+// a controller looks at.
 func CacheOptions(namespace string) cache.Options {
-	ours, err := labels.NewRequirement(v1alpha1.LabelProcess, selection.Exists, nil)
-	if err != nil {
-		panic(err) // a constant label and a constant operator
-	}
-	selector := labels.NewSelector().Add(*ours)
+	ofProcesses, ofKeys := labelled(v1alpha1.LabelProcess), labelled(v1alpha1.LabelIdempotencyKey)
 	return cache.Options{
 		DefaultNamespaces: map[string]cache.Config{namespace: {}},
 		ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.Process{}:     {Transform: leanProcess},
 			&v1alpha1.ProcessType{}: {Transform: withoutManagedFields},
-			&batchv1.Job{}:          {Label: selector, Transform: leanJob},
-			&corev1.Pod{}:           {Label: selector, Transform: leanPod},
+			&batchv1.Job{}:          {Label: ofProcesses, Transform: leanJob},
+			&corev1.Pod{}:           {Label: ofProcesses, Transform: leanPod},
+			&coordinationv1.Lease{}: {Label: ofKeys, Transform: withoutManagedFields},
 		},
 		ReaderFailOnMissingInformer: true,
 	}
+}
+
+// labelled selects what has a label.
+func labelled(label string) labels.Selector {
+	has, err := labels.NewRequirement(label, selection.Exists, nil)
+	if err != nil {
+		panic(err) // a constant label and a constant operator
+	}
+	return labels.NewSelector().Add(*has)
 }
 
 // leanProcess drops the payloads: the output always, the input once nobody

@@ -8,6 +8,7 @@ import (
 	"net"
 
 	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -44,7 +45,7 @@ type Options struct {
 func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	// The controllers would ask for these, but on the leader alone; the
 	// collector needs them on every replica.
-	for _, kind := range []client.Object{&v1alpha1.Process{}, &v1alpha1.ProcessType{}, &batchv1.Job{}, &corev1.Pod{}} {
+	for _, kind := range []client.Object{&v1alpha1.Process{}, &v1alpha1.ProcessType{}, &batchv1.Job{}, &corev1.Pod{}, &coordinationv1.Lease{}} {
 		if _, err := mgr.GetCache().GetInformer(ctx, kind, cache.BlockUntilSynced(false)); err != nil {
 			return fmt.Errorf("get informer of %T: %w", kind, err)
 		}
@@ -59,6 +60,10 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	expirations := &expiration.Reconciler{Client: c, Clock: o.Clock}
 	if err := expirations.Setup(mgr, o.Concurrency); err != nil {
 		return fmt.Errorf("set up expiration controller: %w", err)
+	}
+	leases := &expiration.LeaseReconciler{Client: c, Clock: o.Clock}
+	if err := leases.Setup(mgr, o.Concurrency); err != nil {
+		return fmt.Errorf("set up expiration of idempotency keys: %w", err)
 	}
 	processTypes := &processtype.Reconciler{Client: c, Clock: o.Clock}
 	if err := processTypes.Setup(mgr); err != nil {
