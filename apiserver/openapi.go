@@ -34,6 +34,8 @@ func describe(contract []byte, types []*processType) ([]byte, error) {
 	root := resolved(document.Content[0])
 	paths, schemas, tags := member(root, "paths"), member(member(root, "components"), "schemas"), member(root, "tags")
 	templates := *paths
+	general := tags.Content
+	tags.Content = nil // those of the types come first: they are what most readers look for
 	for _, pt := range types {
 		own := map[string]string{}
 		for _, name := range typeSchemas {
@@ -53,6 +55,7 @@ func describe(contract []byte, types []*processType) ([]byte, error) {
 		}
 		tags.Content = append(tags.Content, mapping("name", text(pt.Name), "description", text(pt.describe())))
 	}
+	tags.Content = append(tags.Content, general...)
 	var b bytes.Buffer
 	if err := writeJSON(&b, root); err != nil {
 		return nil, fmt.Errorf("write the description: %w", err)
@@ -99,7 +102,7 @@ func specialize(item *yaml.Node, typeName string) {
 	for i := 1; i < len(item.Content); i += 2 {
 		operation := item.Content[i]
 		if id := member(operation, "operationId"); id != nil {
-			id.Value += "." + typeName
+			id.Value += "_" + typeName
 			member(operation, "tags").Content[0].Value = typeName
 		}
 	}
