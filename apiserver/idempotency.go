@@ -109,7 +109,11 @@ func (k *keys) claim(ctx context.Context, key string, proposed *v1alpha1.Process
 		if held == nil {
 			continue // it has just expired
 		}
-		if k.clock.Now().Before(expiryOf(held)) {
+		lives, err := k.lives(ctx, held)
+		if err != nil {
+			return nil, err
+		}
+		if lives {
 			if held.Annotations[retiredAnnotation] != "" || held.Annotations[digestAnnotation] != lease.Annotations[digestAnnotation] {
 				return nil, errReused()
 			}
@@ -127,6 +131,18 @@ func (k *keys) claim(ctx context.Context, key string, proposed *v1alpha1.Process
 			return nil, fromKubernetes("take over lease of an idempotency key", err)
 		}
 	}
+}
+
+// lives says whether the process of a Lease has yet to expire. By our clock alone
+// it may seem to a moment too early: the process counts from its creation, by the
+// API server's clock.
+func (k *keys) lives(ctx context.Context, lease *coordinationv1.Lease) (bool, error) {
+	now := k.clock.Now()
+	if now.Before(expiryOf(lease)) {
+		return true, nil
+	}
+	p, err := k.store.read(ctx, *lease.Spec.HolderIdentity)
+	return p != nil && !p.Expired(now), err
 }
 
 // retired says whether the process that a key stood for has been deleted by its

@@ -1,0 +1,223 @@
+package contract
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"sync"
+	"testing"
+	"time"
+
+	"procman.dev/procman/apiserver"
+)
+
+// Target is a deployment to run the suite against. It has the process types of
+// processtypes.yaml.
+type Target struct {
+	// URL is the base of the API, without a slash at its end.
+	URL string
+	// Replicas are the base URLs of single replicas behind URL; URL alone when
+	// there are none.
+	Replicas []string
+}
+
+const (
+	typeName  = "contract"
+	aliasName = "contractSuite"
+	briefName = "contract-brief"
+	// patience is how long anything may take that is not bounded otherwise.
+	patience = 2 * time.Minute
+)
+
+// Run proves every row of section 1 of the contract against the target.
+func Run(t *testing.T, target Target) {
+	if len(target.Replicas) == 0 {
+		target.Replicas = []string{target.URL}
+	}
+	s := suite{Target: target, checker: sync.OnceValues(func() (*Checker, error) { return NewChecker(apiserver.Contract) })}
+	if a := s.get(t, "/v1/processTypes"); !bytes.Contains(a.body, []byte(`"name":"`+typeName+`"`)) || !bytes.Contains(a.body, []byte(`"name":"`+briefName+`"`)) {
+		t.Fatalf("%s has no process types %s and %s: kubectl apply -f test/contract/processtypes.yaml", target.URL, typeName, briefName)
+	}
+	for _, part := range []struct {
+		name string
+		run  func(*testing.T)
+	}{
+		{"Post", s.testPost}, {"Refusals", s.testRefusals}, {"MediaType", s.testMediaType}, {"TooLarge", s.testTooLarge},
+		{"Get", s.testGet}, {"WorkerErrors", s.testWorkerErrors}, {"NotFound", s.testNotFound}, {"Expiry", s.testExpiry},
+		{"Terminal", s.testTerminal}, {"ETag", s.testETag}, {"Wait", s.testWait}, {"Events", s.testEvents},
+		{"Delete", s.testDelete}, {"List", s.testList}, {"ProcessTypes", s.testProcessTypes}, {"Description", s.testDescription},
+		{"Router", s.testRouter}, {"Deprecated", s.testDeprecated}, {"RequestID", s.testRequestID}, {"NoHTTP", s.testNoHTTP},
+		{"Idempotency", s.testIdempotency}, {"IdempotencyConcurrent", s.testIdempotencyConcurrent}, {"VendorClient", s.testVendorClient},
+	} {
+		t.Run(part.name, func(t *testing.T) {
+			t.Parallel()
+			part.run(t)
+		})
+	}
+}
+
+type suite struct {
+	Target
+	checker func() (*Checker, error)
+}
+
+// answer is a response, read whole.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	process
+}
+
+// process is what a body may say.
+type process struct {
+	ProcessID          string          `json:"processId"`
+	State              string          `json:"state"`
+	ExpirationDateTime string          `json:"expirationDateTime"`
+	Input              json.RawMessage `json:"input"`
+	Output             json.RawMessage `json:"output"`
+	ErrorCode          string          `json:"errorCode"`
+	ErrorDetails       json.RawMessage `json:"errorDetails"`
+	PercentComplete    *int            `json:"percentComplete"`
+}
+
+// client neither follows redirects, which the API never gives, nor unzips.
+var client = &http.Client{
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	Transport:     &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64},
+}
+
+// send makes a request and holds its response against the description.
+func (s *suite) send(t *testing.T, request *http.Request) answer {
+	t.Helper()
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	a := answer{status: response.StatusCode, header: response.Header}
+	if a.body, err = io.ReadAll(response.Body); err != nil {
+		t.Fatalf("%s %s: %v", request.Method, request.URL, err)
+	}
+	checker, err := s.checker()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := checker.Check(request, response, a.body); err != nil {
+		t.Errorf("%s %s: status %d is not as openapi.yaml says: %v\n%s", request.Method, request.URL.Path, a.status, err, a.body)
+	}
+	if response.Header.Get("Content-Type") != "application/json" {
+		return a
+	}
+	if len(a.body) > 0 {
+		if err := json.Unmarshal(a.body, &a.process); err != nil {
+			t.Errorf("%s %s: the body is no JSON object: %v: %s", request.Method, request.URL.Path, err, a.body)
+		}
+	}
+	if a.header.Get("X-Request-Id") == "" || a.header.Get("Cache-Control") != "private, no-cache" {
+		t.Errorf("%s %s: X-Request-Id or Cache-Control is not as it should be: %v", request.Method, request.URL.Path, a.header)
+	}
+	return a
+}
+
+// header is a request's header, as pairs of name and value.
+type header [][2]string
+
+// do makes a request of a path on the target's URL.
+func (s *suite) do(t *testing.T, method, path string, body io.Reader, headers header) answer {
+	t.Helper()
+	return s.send(t, s.request(t, s.URL, method, path, body, headers))
+}
+
+func (s *suite) request(t *testing.T, base, method, path string, body io.Reader, headers header) *http.Request {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+	t.Cleanup(cancel)
+	request, err := http.NewRequestWithContext(ctx, method, base+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	for _, h := range headers {
+		request.Header.Set(h[0], h[1])
+	}
+	return request
+}
+
+func (s *suite) get(t *testing.T, path string) answer {
+	t.Helper()
+	return s.do(t, http.MethodGet, path, nil, nil)
+}
+
+// path is the path of a process.
+func path(id string) string { return "/v1/processes/" + typeName + "/" + id }
+
+func (s *suite) post(t *testing.T, body string, headers ...[2]string) answer {
+	t.Helper()
+	return s.do(t, http.MethodPost, "/v1/processes/"+typeName, bytes.NewReader([]byte(body)), headers)
+}
+
+// create starts a process and returns the answer, which has to be a 200.
+func (s *suite) create(t *testing.T, input string) answer {
+	t.Helper()
+	a := s.post(t, `{"input":`+input+`}`)
+	if a.status != http.StatusOK {
+		t.Fatalf("POST: status %d: %s", a.status, a.body)
+	}
+	return a
+}
+
+// finish waits until a process is terminal and returns what GET says then.
+func (s *suite) finish(t *testing.T, id string) answer {
+	t.Helper()
+	for start := time.Now(); time.Since(start) < patience; {
+		a := s.do(t, http.MethodGet, path(id), nil, header{{"Prefer", "wait=30"}})
+		if a.status != http.StatusOK {
+			t.Fatalf("GET: status %d: %s", a.status, a.body)
+		}
+		if a.State != "processing" {
+			return a
+		}
+	}
+	t.Fatalf("process %s is still processing after %s", id, patience)
+	return answer{}
+}
+
+// want holds a status and a whole body against what they have to be.
+func want(t *testing.T, got answer, status int, body string) {
+	t.Helper()
+	if got.status != status || string(got.body) != body {
+		t.Errorf("status %d: %s\nwant %d: %s", got.status, got.body, status, body)
+	}
+}
+
+// eventually looks until it is so, every tenth of a second.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for start := time.Now(); !holds(); <-tick.C {
+		if time.Since(start) > patience {
+			t.Fatalf("after %s it is still not so that %s", patience, what)
+		}
+	}
+}
+
+const (
+	notFound = `{"errorCode":"ResourceNotFound"}`
+	expired  = `{"errorCode":"ResourceExpired"}`
+)
+
+// uniqueKey is an Idempotency-Key that nobody has used.
+func uniqueKey(t *testing.T) string { return fmt.Sprintf("%s %d", t.Name(), time.Now().UnixNano()) }
+
+var (
+	idPattern   = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+	timePattern = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`)
+)
