@@ -10,7 +10,11 @@ CLUSTER ?= run
 # Where the facade answers on 127.0.0.1 after make run.
 PORT ?= 3000
 
+# A base URL for make contract.
+URL ?=
+
 export GOFLAGS := -buildvcs=false
+export URL
 
 ##@ The two commands
 
@@ -35,6 +39,10 @@ kubeconfig: bin/localcluster ## Print the path of the cluster's kubeconfig (make
 .PHONY: deploy
 deploy: bin/localcluster ## Build the images anew and bring them into the running cluster
 	@hack/deploy.sh $(CLUSTER)
+
+.PHONY: contract
+contract: ## Run the contract suite against URL=http://..., by default what make run started
+	@hack/contract.sh $(CLUSTER) $(PORT)
 
 ##@ Parts of make test
 

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -34,6 +35,8 @@ const (
 var (
 	// kube is an administrator's client of the cluster.
 	kube client.Client
+	// config leads to the cluster.
+	config *rest.Config
 	// baseURL is where the facade answers.
 	baseURL string
 )
@@ -51,7 +54,8 @@ func connect() error {
 	if path == "" {
 		return fmt.Errorf("KUBECONFIG is not set; make e2e sets it")
 	}
-	config, err := clientcmd.BuildConfigFromFlags("", path)
+	var err error
+	config, err = clientcmd.BuildConfigFromFlags("", path)
 	if err != nil {
 		return err
 	}
@@ -209,15 +213,21 @@ func registerEcho(t *testing.T, name string, change func(*v1alpha1.ProcessTypeSp
 			t.Error(err)
 		}
 	})
-	known := 0
-	eventually(t, 30*time.Second, "both replicas of the facade know type "+name, func() bool {
+	known(t, name)
+}
+
+// known waits until the facade knows a type.
+func known(t *testing.T, name string) {
+	t.Helper()
+	inARow := 0
+	eventually(t, 30*time.Second, "the facade knows type "+name, func() bool {
 		// An unknown type is told before a body that is no JSON.
 		if a := do(t, http.MethodPost, "/v1/processes/"+name, []byte("-")); bytes.Contains(a.body, []byte(`"at":"processType"`)) {
-			known = 0
+			inARow = 0
 		} else {
-			known++
+			inARow++
 		}
-		return known >= 10
+		return inARow >= 10
 	})
 }
 

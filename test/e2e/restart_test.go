@@ -30,11 +30,9 @@ func killAll(t *testing.T, name string) (replaced func()) {
 		t.Helper()
 		eventually(t, 2*time.Minute, name+" has new pods that are ready", func() bool {
 			ready := 0
-			for _, pod := range podsOf(t, name) {
-				for _, c := range pod.Status.Conditions {
-					if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue && !killed[pod.UID] {
-						ready++
-					}
+			for _, pod := range readyPods(t, name) {
+				if !killed[pod.UID] {
+					ready++
 				}
 			}
 			return ready == len(killed)
