@@ -31,6 +31,9 @@ type Config struct {
 	MaxConnections int
 	// Limit is as in Options.
 	Limit Limit
+	// Metrics is where metrics are registered and gathered; controller-runtime's
+	// registry when nil.
+	Metrics ctrlmetrics.RegistererGatherer
 	// Sunset is as in Options.
 	Sunset time.Time
 }
@@ -43,8 +46,11 @@ const keyPatience = time.Minute
 // kinds, or the id keys cannot be had within a minute; and when a part of it
 // fails later.
 func Run(ctx context.Context, config *rest.Config, c Config, log logr.Logger) error {
+	if c.Metrics == nil {
+		c.Metrics = ctrlmetrics.Registry
+	}
 	ready := &readiness{}
-	health, err := listen(c.HealthBindAddress, 0, probes(ready, ctrlmetrics.Registry), log)
+	health, err := listen(c.HealthBindAddress, 0, probes(ready, c.Metrics), log)
 	if err != nil {
 		return err
 	}
@@ -83,7 +89,7 @@ func Run(ctx context.Context, config *rest.Config, c Config, log logr.Logger) er
 	start(func() error { ring.Keep(parts, log.WithName("keys")); return nil })
 	facade, err := New(Options{
 		Namespace: c.Namespace, Cache: kube.processes, Live: kube.live, Types: kube.types, Ring: ring, Limit: c.Limit,
-		Log: log.WithName("http"), Metrics: ctrlmetrics.Registry, Sunset: c.Sunset,
+		Log: log.WithName("http"), Metrics: c.Metrics, Sunset: c.Sunset,
 	})
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -31,6 +32,8 @@ import (
 const namespace = "work"
 
 var (
+	// config leads to the API server.
+	config *rest.Config
 	// kube is an administrator's client.
 	kube client.Client
 	// collectorURL is where the operator under test serves agents.
@@ -64,7 +67,8 @@ func run(m *testing.M) (int, error) {
 		ErrorIfCRDPathMissing: true,
 		Scheme:                scheme,
 	}
-	config, err := environment.Start()
+	var err error
+	config, err = environment.Start()
 	if err != nil {
 		return 0, err
 	}

@@ -1,0 +1,173 @@
+package envtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/apiserver"
+	"procman.dev/procman/apiserver/keyring"
+	"procman.dev/procman/test/contract"
+)
+
+// TestContract runs the contract suite against three replicas of the facade.
+// There are no nodes: what the echo worker would do, a goroutine does.
+func TestContract(t *testing.T) {
+	t.Parallel()
+	create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: keyring.SecretName}})
+	file, err := os.ReadFile("../contract/processtypes.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(file), 4096); ; {
+		var pt v1alpha1.ProcessType
+		if err := decoder.Decode(&pt); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		pt.Namespace = namespace
+		create(t, &pt)
+	}
+	var replicas []string
+	for range 3 {
+		replicas = append(replicas, startFacade(t))
+	}
+	playEcho(t)
+	t.Run("suite", func(t *testing.T) { // ends when all its parts have
+		contract.Run(t, contract.Target{URL: replicas[0], Replicas: replicas})
+	})
+}
+
+// startFacade runs a replica of the facade for the time of the test and returns
+// its base URL once it is ready.
+func startFacade(t *testing.T) string {
+	t.Helper()
+	free := func() string {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = listener.Close() }()
+		return listener.Addr().String()
+	}
+	c := apiserver.Config{
+		Namespace: namespace, KeyNamespace: namespace, BindAddress: free(), HealthBindAddress: free(),
+		Metrics: prometheus.NewRegistry(), MaxConnections: 1000,
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- apiserver.Run(ctx, config, c, logr.Discard()) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("the facade ended: %v", err)
+		}
+	})
+	eventually(t, "the facade is ready", func(ctx context.Context) bool {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.HealthBindAddress+"/readyz", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return false
+		}
+		_ = response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
+	return "http://" + c.BindAddress
+}
+
+// playEcho does for every Process of the suite's types what the echo worker does,
+// for the time of the test.
+func playEcho(t *testing.T) {
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	var players sync.WaitGroup
+	players.Go(func() {
+		seen := map[string]bool{}
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			var all v1alpha1.ProcessList
+			if err := kube.List(ctx, &all, client.InNamespace(namespace)); err != nil && ctx.Err() == nil {
+				t.Errorf("list processes: %v", err)
+			}
+			for _, p := range all.Items {
+				if strings.HasPrefix(p.Spec.Type, "contract") && !seen[p.Name] {
+					seen[p.Name] = true
+					players.Go(func() { echo(ctx, t, &p) })
+				}
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+			}
+		}
+	})
+	t.Cleanup(func() { stop(); players.Wait() })
+}
+
+// echo plays the worker of one process, by the part of its script that the suite
+// uses.
+func echo(ctx context.Context, t *testing.T, p *v1alpha1.Process) {
+	var input struct {
+		Echo struct {
+			Seconds  float64
+			Progress []int32
+			Error    *struct {
+				ErrorCode    string
+				ErrorDetails json.RawMessage
+			}
+			NoOutput bool
+		}
+	}
+	if err := json.Unmarshal([]byte(p.Spec.Input), &input); err != nil {
+		t.Errorf("input of %s: %v", p.Name, err)
+	}
+	patch := func(change func(*v1alpha1.ProcessStatus)) {
+		before := client.MergeFrom(p.DeepCopy())
+		change(&p.Status)
+		if err := kube.Status().Patch(ctx, p, before); client.IgnoreNotFound(err) != nil && ctx.Err() == nil {
+			t.Errorf("patch status of %s: %v", p.Name, err)
+		}
+	}
+	script := input.Echo
+	step := time.Duration(script.Seconds * float64(time.Second) / float64(len(script.Progress)+1))
+	for i := range len(script.Progress) + 1 {
+		select {
+		case <-time.After(step):
+		case <-ctx.Done():
+			return
+		}
+		if i < len(script.Progress) {
+			patch(func(s *v1alpha1.ProcessStatus) { s.PercentComplete = &script.Progress[i] })
+		}
+	}
+	patch(func(s *v1alpha1.ProcessStatus) {
+		switch {
+		case script.Error != nil:
+			s.State, s.ErrorCode, s.ErrorDetails = v1alpha1.StateError, script.Error.ErrorCode, string(script.Error.ErrorDetails)
+		case script.NoOutput:
+			s.State, s.ErrorCode = v1alpha1.StateError, "OutputMissing"
+		default:
+			s.State, s.Output = v1alpha1.StateComplete, p.Spec.Input
+		}
+	})
+}
