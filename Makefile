@@ -23,8 +23,8 @@ run: ## Start a cluster, install, read the text of a page image, leave the servi
 	@hack/run.sh $(CLUSTER) $(PORT)
 
 .PHONY: test
-test: ## Check everything: generated files, lint, unit, envtest, end to end
-	@hack/test.sh generated lint unit e2e
+test: ## Check everything: generated files, lint, unit, envtest, fuzzing, end to end
+	@hack/test.sh generated lint unit fuzz e2e
 
 ##@ After make run
 
@@ -63,6 +63,10 @@ lint: ## Run golangci-lint, and kube-api-linter on the API types
 .PHONY: unit
 unit: ## Run unit tests and envtest (a real API server)
 	@hack/test.sh unit
+
+.PHONY: fuzz
+fuzz: ## Fuzz what clients send, FUZZ_SECONDS=10 for each target
+	@hack/test.sh fuzz
 
 .PHONY: e2e
 e2e: ## Run the end-to-end suite on a local cluster of its own

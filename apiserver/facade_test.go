@@ -38,7 +38,8 @@ var epoch = time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
 
 // facade is a running Server with all that it looks at.
 type facade struct {
-	*testing.T
+	testing.TB
+	server   *apiserver.Server
 	url      string
 	cache    *apiserver.Cache // what the informer knows
 	live     client.Client    // what the API server has
@@ -71,7 +72,7 @@ func (l *lines) String() string {
 	return l.text.String()
 }
 
-func newFacade(t *testing.T) *facade {
+func newFacade(t testing.TB) *facade {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	if err := errors.Join(v1alpha1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme)); err != nil {
@@ -82,7 +83,7 @@ func newFacade(t *testing.T) *facade {
 		t.Fatal(err)
 	}
 	f := &facade{
-		T: t, types: apiserver.NewTypes(), ring: ring, clock: testingclock.NewFakeClock(epoch.Add(250 * time.Millisecond)), metrics: prometheus.NewRegistry(),
+		TB: t, types: apiserver.NewTypes(), ring: ring, clock: testingclock.NewFakeClock(epoch.Add(250 * time.Millisecond)), metrics: prometheus.NewRegistry(),
 		onCreate: func(_ int32, create func() error) error { return create() },
 		onGet:    func() error { return nil },
 	}
@@ -108,6 +109,7 @@ func newFacade(t *testing.T) *facade {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.server = s
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	f.url = server.URL

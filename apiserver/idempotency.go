@@ -51,10 +51,10 @@ func idempotencyKey(h http.Header) (string, error) {
 func unquote(s string) (string, bool) {
 	var content strings.Builder
 	for i := 1; i < len(s); i++ {
-		switch {
-		case s[i] == '"':
+		switch s[i] {
+		case '"':
 			return content.String(), i == len(s)-1
-		case s[i] == '\\':
+		case '\\':
 			if i++; i == len(s) || s[i] != '"' && s[i] != '\\' {
 				return "", false
 			}

@@ -14,6 +14,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	alias    *prometheus.CounterVec
+	waiting  prometheus.Gauge
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -31,11 +32,15 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Name: "procman_http_deprecated_requests_total",
 			Help: "Requests that came by the deprecated alias /v4, by route and method.",
 		}, []string{"route", "method"}),
+		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "procman_http_waiting_requests",
+			Help: "Requests that wait for a process to change: Prefer: wait, and streams of events.",
+		}),
 	}
 	if registerer == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.duration, m.alias} {
+	for _, c := range []prometheus.Collector{m.requests, m.duration, m.alias, m.waiting} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
 		}

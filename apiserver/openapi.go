@@ -192,8 +192,9 @@ func writeJSON(b *bytes.Buffer, n *yaml.Node) error {
 			return err
 		}
 		return writeScalar(b, value)
+	default:
+		return fmt.Errorf("line %d: neither a mapping nor a list nor a scalar", n.Line)
 	}
-	return fmt.Errorf("line %d: neither a mapping nor a list nor a scalar", n.Line)
 }
 
 func writeScalar(b *bytes.Buffer, value any) error {

@@ -119,6 +119,7 @@ func TestEveryRequestIsLoggedAndCountedWithoutPayload(t *testing.T) {
 		"procman_http_request_duration_seconds POST /v4/processes/{type}",
 		"procman_http_requests_total GET none 404",
 		"procman_http_requests_total POST /v4/processes/{type} 200",
+		"procman_http_waiting_requests",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("metrics (-want +got):\n%s", diff)

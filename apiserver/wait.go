@@ -66,6 +66,8 @@ func (s *Server) await(w http.ResponseWriter, r *http.Request, p *v1alpha1.Proce
 	noReadDeadline(w)
 	watch := s.cache.watch(p.Name)
 	defer watch.stop()
+	s.metrics.waiting.Inc()
+	defer s.metrics.waiting.Dec()
 	timer := s.clock.NewTimer(min(wait, p.ExpirationTime().Sub(s.clock.Now())))
 	defer timer.Stop()
 	for over := false; ; {
@@ -97,6 +99,8 @@ func (s *Server) streamProcess(w http.ResponseWriter, r *http.Request, typeName,
 	if err != nil {
 		return err
 	}
+	s.metrics.waiting.Inc()
+	defer s.metrics.waiting.Dec()
 	noReadDeadline(w)
 	h := w.Header()
 	h.Set("Content-Type", eventsType)

@@ -52,6 +52,7 @@ func body(p *v1alpha1.Process, show payloads) []byte {
 		if p.Status.ErrorDetails != "" {
 			w.raw("errorDetails", p.Status.ErrorDetails)
 		}
+	case v1alpha1.StateProcessing: // has neither
 	}
 	return w.end()
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # test.sh STAGE...: the checks of make test, in the order given. Stages:
-# generated, lint, unit (with envtest), e2e. The last lines sum all tests up.
+# generated, lint, unit (with envtest), fuzz, e2e. The last lines sum all tests up.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p out
@@ -52,6 +52,17 @@ unit() {
     export KUBEBUILDER_ASSETS
     tests unit . ./...
     tests localcluster hack/localcluster ./...
+}
+
+# Every fuzz target, for a bounded time each: what a client sends must never
+# cause a panic or a 5xx.
+fuzz() {
+    say "fuzzing, ${FUZZ_SECONDS:=10} s for each target"
+    make bin/gotestsum
+    local target
+    for target in $(go test -list '^Fuzz' ./apiserver | grep '^Fuzz'); do
+        tests "fuzz-$target" . -run "^$target\$" -fuzz "^$target\$" -fuzztime "${FUZZ_SECONDS}s" ./apiserver
+    done
 }
 
 e2e() {

@@ -17,7 +17,6 @@ import (
 	validationerrors "github.com/pb33f/libopenapi-validator/errors"
 	"github.com/pb33f/libopenapi-validator/paths"
 	"github.com/pb33f/libopenapi-validator/schema_validation"
-	"github.com/pb33f/libopenapi/datamodel/high/base"
 	v3 "github.com/pb33f/libopenapi/datamodel/high/v3"
 )
 
@@ -84,7 +83,7 @@ func (c *Checker) Check(request *http.Request, response *http.Response, body []b
 
 // item is the path item of a request, whatever its method; nil when there is none.
 func (c *Checker) item(request *http.Request) *v3.PathItem {
-	for _, segment := range strings.Split(strings.TrimPrefix(request.URL.EscapedPath(), "/"), "/") {
+	for segment := range strings.SplitSeq(strings.TrimPrefix(request.URL.EscapedPath(), "/"), "/") {
 		if segment == "" || strings.Contains(segment, "%2F") || segment == "." || segment == ".." {
 			return nil
 		}
@@ -111,7 +110,7 @@ func (c *Checker) component(name string, response *http.Response, body []byte) e
 	if got := response.Header.Get("Content-Type"); got != "application/json" {
 		return fmt.Errorf("Content-Type %q", got)
 	}
-	var s *base.Schema = c.document.Components.Responses.GetOrZero(name).Content.GetOrZero("application/json").Schema.Schema()
+	s := c.document.Components.Responses.GetOrZero(name).Content.GetOrZero("application/json").Schema.Schema()
 	if ok, problems := c.schemas.ValidateSchemaBytes(s, body); !ok {
 		return fmt.Errorf("%s: %w", name, joined(problems))
 	}
@@ -121,11 +120,11 @@ func (c *Checker) component(name string, response *http.Response, body []byte) e
 func joined(problems []*validationerrors.ValidationError) error {
 	errs := make([]error, len(problems))
 	for i, p := range problems {
-		reasons := p.Message + ": " + p.Reason
+		reasons := []string{p.Message + ": " + p.Reason}
 		for _, s := range p.SchemaValidationErrors {
-			reasons += "; " + s.FieldPath + ": " + s.Reason
+			reasons = append(reasons, s.FieldPath+": "+s.Reason)
 		}
-		errs[i] = errors.New(reasons)
+		errs[i] = errors.New(strings.Join(reasons, "; "))
 	}
 	return errors.Join(errs...)
 }

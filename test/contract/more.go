@@ -37,9 +37,9 @@ type page struct {
 	Continue  string    `json:"continue"`
 }
 
-func (s *suite) list(t *testing.T, processType, query string) page {
+func (s *suite) list(t *testing.T, query string) page {
 	t.Helper()
-	a := s.get(t, "/v1/processes/"+processType+"?"+query)
+	a := s.get(t, "/v1/processes/"+typeName+"?"+query)
 	var p page
 	if err := json.Unmarshal(a.body, &p); err != nil || a.status != 200 {
 		t.Fatalf("list %s: status %d, %v: %s", query, a.status, err, a.body)
@@ -59,7 +59,7 @@ func (s *suite) testList(t *testing.T) {
 	running := s.create(t, `{"echo":{"seconds":60}}`).ProcessID
 	eventually(t, "all are listed", func() bool {
 		listed := map[string]bool{}
-		for _, p := range s.list(t, typeName, "limit=500").Processes {
+		for _, p := range s.list(t, "limit=500").Processes {
 			listed[p.ProcessID] = true
 		}
 		for id := range ids {
@@ -73,7 +73,7 @@ func (s *suite) testList(t *testing.T) {
 		found, last := map[string]int{}, ""
 		query := "limit=2"
 		for {
-			p := s.list(t, typeName, query)
+			p := s.list(t, query)
 			for _, item := range p.Processes {
 				found[item.ProcessID]++
 				if item.Input != nil || item.Output != nil {
@@ -100,7 +100,7 @@ func (s *suite) testList(t *testing.T) {
 	})
 	t.Run("by state", func(t *testing.T) {
 		for _, state := range []string{"processing", "complete", "error"} {
-			for _, item := range s.list(t, typeName, "limit=500&state="+state).Processes {
+			for _, item := range s.list(t, "limit=500&state="+state).Processes {
 				if item.State != state {
 					t.Errorf("state=%s lists %+v", state, item)
 				}
@@ -108,7 +108,7 @@ func (s *suite) testList(t *testing.T) {
 		}
 	})
 	t.Run("with payloads", func(t *testing.T) {
-		for _, item := range s.list(t, typeName, "limit=500&include=input,output").Processes {
+		for _, item := range s.list(t, "limit=500&include=input,output").Processes {
 			if ids[item.ProcessID] && (string(item.Output) != string(item.Input) || !strings.Contains(string(item.Input), "of the list")) {
 				t.Errorf("input %s, output %s", item.Input, item.Output)
 			}
@@ -122,12 +122,12 @@ func (s *suite) testList(t *testing.T) {
 		}
 	})
 	t.Run("a page's last process is deleted before the next page", func(t *testing.T) {
-		first := s.list(t, typeName, "limit=1")
+		first := s.list(t, "limit=1")
 		if first.Continue == "" {
 			t.Fatal("there is but one page")
 		}
 		want(t, s.do(t, http.MethodDelete, path(running), nil, nil), 204, "")
-		if next := s.list(t, typeName, "limit=1&continue="+first.Continue); len(next.Processes) != 1 || next.Processes[0].ProcessID == first.Processes[0].ProcessID {
+		if next := s.list(t, "limit=1&continue="+first.Continue); len(next.Processes) != 1 || next.Processes[0].ProcessID == first.Processes[0].ProcessID {
 			t.Errorf("the next page is %+v", next)
 		}
 	})
@@ -203,7 +203,7 @@ func (s *suite) testDescription(t *testing.T) {
 	if docs.status != 200 || !strings.HasPrefix(docs.header.Get("Content-Type"), "text/html") || !strings.Contains(docs.header.Get("Content-Security-Policy"), "default-src 'none'") {
 		t.Errorf("/docs: status %d, %v", docs.status, docs.header)
 	}
-	for _, quoted := range strings.Split(string(docs.body), `"`) {
+	for quoted := range strings.SplitSeq(string(docs.body), `"`) {
 		if strings.Contains(quoted, "://") {
 			t.Errorf("/docs asks another host: %s", quoted)
 		}
@@ -415,7 +415,7 @@ func (s *suite) testIdempotencyConcurrent(t *testing.T) {
 		s.finish(t, ids[0])
 		count := 0
 		for query := "limit=500&include=input"; ; {
-			p := s.list(t, typeName, query)
+			p := s.list(t, query)
 			for _, item := range p.Processes {
 				if strings.Contains(string(item.Input), key) {
 					count++

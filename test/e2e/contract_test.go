@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -62,7 +63,7 @@ func registerContractTypes(t *testing.T) {
 	for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(file), 4096); ; {
 		var pt v1alpha1.ProcessType
 		err := decoder.Decode(&pt)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -114,7 +115,12 @@ func forward(t *testing.T, pod corev1.Pod, port int) string {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- forwarder.ForwardPorts() }()
-	t.Cleanup(func() { close(stop); <-ended })
+	t.Cleanup(func() {
+		close(stop)
+		if err := <-ended; err != nil {
+			t.Errorf("forward to %s: %v", pod.Name, err)
+		}
+	})
 	select {
 	case <-ready:
 	case err := <-ended:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -37,7 +38,7 @@ func TestContract(t *testing.T) {
 	}
 	for decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(file), 4096); ; {
 		var pt v1alpha1.ProcessType
-		if err := decoder.Decode(&pt); err == io.EOF {
+		if err := decoder.Decode(&pt); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			t.Fatal(err)

@@ -1,0 +1,101 @@
+package apiserver
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// FuzzPrefer: a wait is between none and the longest, whatever is preferred.
+func FuzzPrefer(f *testing.F) {
+	for _, prefer := range []string{"wait=10", `wait="10"`, "respond-async, wait=5; x=y", "WAIT = 3", "wait=-1", "wait=99999999999999999999", "wait=", "wait", ",,=;", "x=\"wait=3\""} {
+		f.Add(prefer)
+	}
+	f.Fuzz(func(t *testing.T, prefer string) {
+		wait, ok := preferredWait(http.Header{"Prefer": {prefer}})
+		if wait < 0 || wait > maxWait || wait%time.Second != 0 || !ok && wait != 0 {
+			t.Errorf("%q is a wait of %s (%t)", prefer, wait, ok)
+		}
+	})
+}
+
+func TestPreferredWait(t *testing.T) {
+	for prefer, want := range map[string]time.Duration{
+		"wait=10": 10 * time.Second, `wait="10"`: 10 * time.Second, "Wait = 3": 3 * time.Second, "respond-async, wait=5": 5 * time.Second,
+		"wait=5; x=y": 5 * time.Second, "wait=1, wait=2": time.Second, "wait=61": maxWait, "wait=0": 0, "handling=lenient;wait=3": -1,
+		"wait=99999999999999999999": -1, "wait=-1": -1, "wait=1.5": -1, "wait": -1, "wait=": -1, "": -1, "await=3": -1,
+	} {
+		got, ok := preferredWait(http.Header{"Prefer": {prefer}})
+		if !ok {
+			got = -1
+		}
+		if got != want {
+			t.Errorf("%q is a wait of %s, want %s (-1ns for none)", prefer, got, want)
+		}
+	}
+}
+
+// FuzzIdempotencyKey: a key is what the header says, quoted or bare, or it is
+// refused; never is another read from it.
+func FuzzIdempotencyKey(f *testing.F) {
+	for _, key := range []string{"a", `"a"`, `"a b"`, `"a\"b\\"`, `"open`, `"a"b`, `""`, "", " ", "é", strings.Repeat("x", 255), strings.Repeat("x", 256), "\x00"} {
+		f.Add(key)
+	}
+	f.Fuzz(func(t *testing.T, sent string) {
+		key, err := idempotencyKey(http.Header{keyHeader: {sent}})
+		if err != nil {
+			if got := failureOf(err); got.cause != invalidInput || got.details.In != "header" {
+				t.Errorf("%q is refused as %v", sent, got)
+			}
+			return
+		}
+		if !keyPattern.MatchString(key) {
+			t.Errorf("%q is the key %q", sent, key)
+		}
+		quoted := `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(key) + `"`
+		if again, err := idempotencyKey(http.Header{keyHeader: {quoted}}); err != nil || again != key {
+			t.Errorf("%q is the key %q, but %q is %q (%v)", sent, key, quoted, again, err)
+		}
+		if trimmed := strings.TrimSpace(sent); trimmed != key && trimmed != quoted && !strings.Contains(sent, `\`) && trimmed != `"`+key+`"` {
+			t.Errorf("%q is the key %q", sent, key)
+		}
+	})
+}
+
+func TestUnchanged(t *testing.T) {
+	for sent, want := range map[string]bool{
+		`"a"`: true, `W/"a"`: true, `"b", "a"`: true, "*": true, ` "a" `: true, `"b"`: false, "a": false, "": false, `"a`: false,
+	} {
+		if got := unchanged(http.Header{"If-None-Match": {sent}}, `"a"`); got != want {
+			t.Errorf("If-None-Match: %s is %t, want %t", sent, got, want)
+		}
+	}
+}
+
+func TestAcceptsEvents(t *testing.T) {
+	for accept, want := range map[string]bool{
+		"text/event-stream": true, "Text/Event-Stream": true, "application/json, text/event-stream;q=0.5": true,
+		"": false, "*/*": false, "text/*": false, "application/json": false, "text/event-stream;q=0": false, "text/event-stream;q=0.000": false, "text/event-stream;q=x": false,
+	} {
+		if got := acceptsEvents(http.Header{"Accept": {accept}}); got != want {
+			t.Errorf("Accept: %s is %t, want %t", accept, got, want)
+		}
+	}
+}
+
+// What net/http says by itself is told from what handlers write.
+func TestStatusOfPlainAnswer(t *testing.T) {
+	for answer, want := range map[string]int{
+		"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request": 400,
+		"HTTP/1.1 417 Expectation Failed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n":                               417,
+		"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{}":                       0,
+		"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n":                                                                    0,
+		"data: HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n":          0,
+		"": 0, "HTTP/1.1 ": 0,
+	} {
+		if got, ok := statusOfPlainAnswer([]byte(answer)); got != want || ok != (want != 0) {
+			t.Errorf("%q is %d (%t), want %d", answer, got, ok, want)
+		}
+	}
+}
