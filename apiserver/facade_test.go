@@ -137,10 +137,8 @@ func (f *facade) register(name string, created int, change func(*v1alpha1.Proces
 }
 
 // known is a Process of type echo created at the epoch that the informer knows.
-func (f *facade) known(name string, change func(*v1alpha1.Process)) *v1alpha1.Process {
-	p := echoProcess(name, change)
-	f.cache.OnAdd(p, false)
-	return p
+func (f *facade) known(name string, change func(*v1alpha1.Process)) {
+	f.cache.OnAdd(echoProcess(name, change), false)
 }
 
 // stored is such a Process that the API server has and the informer does not
