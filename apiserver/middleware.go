@@ -19,6 +19,8 @@ type exchange struct {
 	route     string // a path of the table of routes; "" when none matched
 	status    int    // 0 until the header is written
 	errorCode string
+	parked    bool   // the request is served on after net/http has been told that it is
+	done      func() // logs and counts it
 }
 
 type exchangeKey struct{}
@@ -33,11 +35,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "private, no-cache")
 	h.Set("X-Content-Type-Options", "nosniff")
 	alias := s.deprecate(h, r)
-	defer func() {
+	x.done = func() {
 		elapsed := s.clock.Since(start)
 		s.metrics.observe(r.Method, x, elapsed, alias)
 		s.log.Info("request served", "requestID", x.id, "method", r.Method, "route", x.route, "alias", alias,
 			"status", x.status, "errorCode", x.errorCode, "seconds", elapsed.Seconds())
+	}
+	defer func() {
+		if !x.parked {
+			x.done()
+		}
 	}()
 	if err := s.limiter.refuse(r, start); err != nil {
 		s.serve("", func(http.ResponseWriter, *http.Request) error { return err }).ServeHTTP(w, r)

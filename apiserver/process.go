@@ -22,19 +22,37 @@ func (s *Server) getProcess(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if r.Method == http.MethodGet && acceptsEvents(r.Header) {
-		return s.streamProcess(w, r, typeName, id)
-	}
 	p, err := s.find(r.Context(), typeName, id)
 	if err != nil {
 		return err
 	}
-	if wait, ok := preferredWait(r.Header); ok && r.ContentLength == 0 { // the going of a client that still sends is not noticed
-		if p, err = s.await(w, r, p, wait); err != nil {
+	if r.Method == http.MethodGet && acceptsEvents(r.Header) {
+		return s.park(w, r, func(w http.ResponseWriter, r *http.Request) error { return s.streamProcess(w, r, typeName, id) })
+	}
+	wait, ok := preferredWait(r.Header)
+	switch {
+	case !ok || r.ContentLength != 0: // the going of a client that still sends is not noticed
+		return s.showProcess(w, r, p)
+	case p.Finished() || wait == 0:
+		preferenceApplied(w, wait)
+		return s.showProcess(w, r, p)
+	}
+	return s.park(w, r, func(w http.ResponseWriter, r *http.Request) error {
+		p, err := s.await(w, r, p, wait)
+		if err != nil {
 			return err
 		}
-		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
-	}
+		preferenceApplied(w, wait)
+		return s.showProcess(w, r, p)
+	})
+}
+
+func preferenceApplied(w http.ResponseWriter, wait time.Duration) {
+	w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
+}
+
+// showProcess answers with p as it is.
+func (s *Server) showProcess(w http.ResponseWriter, r *http.Request, p *v1alpha1.Process) error {
 	h := w.Header()
 	h.Set("Vary", "Accept, Prefer")
 	h.Set("ETag", etag(p))

@@ -111,7 +111,9 @@ func Run(ctx context.Context, config *rest.Config, c Config, log logr.Logger) er
 	case <-parts.Done():
 	case <-time.After(c.Drain): // until load balancers have seen /readyz
 	}
-	return api.shutdown()
+	err = api.shutdown()
+	facade.Wait()
+	return err
 }
 
 // both returns a context that ends with either of two, for its cause.

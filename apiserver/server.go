@@ -61,6 +61,7 @@ type Server struct {
 
 	draining  chan struct{} // closed by Drain
 	drainOnce sync.Once
+	parked    sync.WaitGroup // the requests that park serves
 }
 
 // New returns the facade. It returns an error when an option is missing or a

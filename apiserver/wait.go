@@ -57,12 +57,22 @@ func acceptsEvents(h http.Header) bool {
 // wait afterwards is answered at once.
 func (s *Server) Drain() { s.drainOnce.Do(func() { close(s.draining) }) }
 
+// Wait returns when all who waited are answered, after Drain and when the server
+// has no other requests.
+func (s *Server) Wait() { s.parked.Wait() }
+
+func (s *Server) isDraining() bool {
+	select {
+	case <-s.draining:
+		return true
+	default:
+		return false
+	}
+}
+
 // await returns p as it is once it is finished, the wait is over, or the server
 // drains. It costs no call to the API server for a process that the cache knows.
 func (s *Server) await(w http.ResponseWriter, r *http.Request, p *v1alpha1.Process, wait time.Duration) (*v1alpha1.Process, error) {
-	if p.Finished() || wait == 0 {
-		return p, nil
-	}
 	noReadDeadline(w)
 	watch := s.cache.watch(p.Name)
 	defer watch.stop()

@@ -1,0 +1,353 @@
+package apiserver
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/apiserver/keyring"
+	"procman.dev/procman/apiserver/processid"
+)
+
+// noCluster is an API server that nobody is to ask.
+type noCluster struct {
+	client.Reader
+	Live
+}
+
+var errAsked = errors.New("the API server was asked")
+
+func (noCluster) Get(context.Context, client.ObjectKey, client.Object, ...client.GetOption) error {
+	return errAsked
+}
+func (noCluster) List(context.Context, client.ObjectList, ...client.ListOption) error {
+	return errAsked
+}
+
+// serveAlone runs a facade, with all the limits of a real one and a process
+// called "mine" in its cache, until it reads a line from stdin; then it shuts
+// down. It prints the addresses of the API and of the probes.
+func serveAlone(t *testing.T) {
+	ring, err := processid.NewRing(make([]byte, processid.MinKeyBytes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	types, cache := NewTypes(), NewCache()
+	types.OnAdd(&v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Name: "echo"}}, false)
+	cache.OnAdd(&v1alpha1.Process{
+		ObjectMeta: metav1.ObjectMeta{Name: "mine", CreationTimestamp: metav1.Now()},
+		Spec:       v1alpha1.ProcessSpec{Type: "echo", LifetimeSeconds: 600, Input: `{}`},
+	}, false)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector())
+	s, err := New(Options{Namespace: "work", Cache: cache, Live: noCluster{}, Types: types, Ring: keyring.Fixed(ring), Metrics: registry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	api, ended := start(t, s)
+	api.http.RegisterOnShutdown(s.Drain)
+	ready := &readiness{}
+	health, _ := start(t, probes(ready, registry))
+	fmt.Printf("serving %s %s\n", api.listener.Addr(), health.listener.Addr())
+	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(api.shutdown(), <-ended)
+	s.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// alone is a facade in a process of its own.
+type alone struct {
+	command     *exec.Cmd
+	stop        io.Writer
+	api, health string
+}
+
+func startAlone(t *testing.T) *alone {
+	t.Helper()
+	a := &alone{command: exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")}
+	a.command.Env = append(os.Environ(), "PROCMAN_SERVE_ALONE=yes", "GOMEMLIMIT=220MiB") // as config/apiserver has it
+	var err error
+	if a.stop, err = a.command.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := a.command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = a.command.Process.Kill(); _ = a.command.Wait() })
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if n, _ := fmt.Sscanf(lines.Text(), "serving %s %s", &a.api, &a.health); n == 2 {
+			go func() { _, _ = io.Copy(io.Discard, out) }()
+			return a
+		}
+	}
+	t.Fatal("the facade does not serve")
+	return nil
+}
+
+// metric is the value of one of the facade's metrics.
+func (a *alone) metric(t *testing.T, name string) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+a.health+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			n, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return int(n)
+		}
+	}
+	t.Fatalf("there is no metric %s", name)
+	return 0
+}
+
+// becomes waits until a metric has a value, or less.
+func (a *alone) becomes(t *testing.T, name string, holds func(int) bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for start := time.Now(); !holds(a.metric(t, name)); <-tick.C {
+		if time.Since(start) > time.Minute {
+			t.Fatalf("metric %s stays at %d", name, a.metric(t, name))
+		}
+	}
+}
+
+// peakMiB is the most memory that the facade has had.
+func (a *alone) peakMiB(t *testing.T) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.command.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		var kib int
+		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kib); n == 1 {
+			return kib >> 10
+		}
+	}
+	t.Fatal("there is no VmHWM")
+	return 0
+}
+
+// open opens so many connections and sends a text on each.
+func (a *alone) open(t *testing.T, n int, text string) []net.Conn {
+	t.Helper()
+	conns := make([]net.Conn, n)
+	for i := range conns {
+		c, err := net.Dial("tcp", a.api)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		if _, err := io.WriteString(c, text); err != nil {
+			t.Fatal(err)
+		}
+		conns[i] = c
+	}
+	return conns
+}
+
+// Ten thousand wait on one replica, half by Prefer and half for events: in
+// 256 MiB, without a call to the API server. Who leaves is forgotten at once, and
+// a shutdown answers the others.
+func TestManyWaiters(t *testing.T) {
+	if os.Getenv("PROCMAN_SERVE_ALONE") != "" {
+		serveAlone(t)
+		return
+	}
+	a := startAlone(t)
+	idle := a.metric(t, "go_goroutines")
+	const half = 5000
+	get := func(header string) string {
+		return "GET /v1/processes/echo/mine HTTP/1.1\r\nHost: a\r\nUser-Agent: a client of the usual kind/1.0\r\nX-Request-Id: 0123456789abcdef\r\n" + header + "\r\n\r\n"
+	}
+	waiting := a.open(t, half, get("Prefer: wait=60"))
+	streaming := a.open(t, half, get("Accept: text/event-stream"))
+	a.becomes(t, "procman_http_waiting_requests", func(n int) bool { return n == 2*half })
+	if peak := a.peakMiB(t); peak > 256 {
+		t.Errorf("%d waiters take %d MiB, want 256 at most", 2*half, peak)
+	} else {
+		t.Logf("%d waiters take %d MiB", 2*half, peak)
+	}
+	for i := range half / 2 {
+		_, _ = waiting[i].Close(), streaming[i].Close()
+	}
+	a.becomes(t, "procman_http_waiting_requests", func(n int) bool { return n == half })
+	a.becomes(t, "go_goroutines", func(n int) bool { return n <= idle+2*half+10 }) // a waiter has two
+	if _, err := io.WriteString(a.stop, "stop\n"); err != nil {
+		t.Fatal(err)
+	}
+	const body = `"state":"processing"`
+	for i := half / 2; i < half; i++ {
+		response, err := http.ReadResponse(bufio.NewReader(waiting[i]), nil)
+		if err != nil {
+			t.Fatalf("a waiter is not answered: %v", err)
+		}
+		data, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if err != nil || response.StatusCode != http.StatusOK || !bytes.Contains(data, []byte(body)) {
+			t.Fatalf("a waiter is answered with status %d, %v: %s", response.StatusCode, err, data)
+		}
+		if data, err := io.ReadAll(streaming[i]); err != nil || !bytes.Contains(data, []byte(body)) {
+			t.Fatalf("a stream ends with %v: %s", err, data)
+		}
+	}
+	if err := a.command.Wait(); err != nil {
+		t.Errorf("the facade ends with %v", err)
+	}
+}
+
+// A thousand clients send the slowest of requests, half of them headers and half
+// a body that they say is large; all others are served as ever.
+func TestSlowClientsDoNotStarveOthers(t *testing.T) {
+	if os.Getenv("PROCMAN_SERVE_ALONE") != "" {
+		serveAlone(t)
+		return
+	}
+	a := startAlone(t)
+	a.open(t, 500, "GET /v1/processes/echo/mine HTTP/1.1\r\nHost: a\r\nX-Slow")
+	a.open(t, 500, "POST /v1/processes/echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 500000\r\n\r\n{\"input\":{\"a\":\"")
+	var clients sync.WaitGroup
+	for range 16 {
+		clients.Go(func() {
+			for range 50 {
+				for _, ask := range []struct {
+					method, path, body string
+					status             int
+				}{
+					{http.MethodGet, "/v1/processes/echo/mine", "", 200},
+					{http.MethodPost, "/v1/processes/echo", `{"input":{"filler":"` + strings.Repeat("x", 100<<10) + `"},"more":1}`, 480},
+				} {
+					ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+					request, err := http.NewRequestWithContext(ctx, ask.method, "http://"+a.api+ask.path, strings.NewReader(ask.body))
+					if err != nil {
+						t.Error(err)
+					}
+					request.Header.Set("Content-Type", "application/json")
+					response, err := http.DefaultClient.Do(request)
+					if err != nil {
+						t.Errorf("%s: %v", ask.method, err)
+						cancel()
+						return
+					}
+					_, _ = io.Copy(io.Discard, response.Body)
+					_ = response.Body.Close()
+					cancel()
+					if response.StatusCode != ask.status {
+						t.Errorf("%s: status %d, want %d", ask.method, response.StatusCode, ask.status)
+					}
+				}
+			}
+		})
+	}
+	clients.Wait()
+	if peak := a.peakMiB(t); peak > 256 {
+		t.Errorf("it took %d MiB, want 256 at most", peak)
+	}
+}
+
+// Bodies that are under way have so much memory and no more; who comes when it is
+// taken is told to come again, and it is there again when they are done.
+func TestBodiesUnderWayAreBounded(t *testing.T) {
+	b := newBodies()
+	hold := func() func() {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(strings.Repeat(" ", 500<<10)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		_, release, err := b.read(nil, r, 512<<10)
+		if err != nil {
+			if got := failureOf(err); got.cause != tooManyRequests || got.header["Retry-After"] != "1" {
+				t.Errorf("refused with %v", got)
+			}
+			return nil
+		}
+		return release
+	}
+	for range 2 {
+		var held []func()
+		for {
+			release := hold()
+			if release == nil {
+				break
+			}
+			held = append(held, release)
+		}
+		if len(held) != 32 { // of 512 KiB each
+			t.Errorf("%d bodies are under way at once, want 32", len(held))
+		}
+		for _, release := range held {
+			release()
+		}
+	}
+	if left := b.left.Load(); left != maxBodies {
+		t.Errorf("%d bytes are left, want %d", left, maxBodies)
+	}
+}
+
+// Connections over the bound wait until another ends.
+func TestConnectionsAreBounded(t *testing.T) {
+	s, err := listen("127.0.0.1:0", 2, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _ = reply(w, 200, []byte(`{}`)) }), logr.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = s.serve() }()
+	t.Cleanup(func() { _ = s.close() })
+	a := &alone{api: s.listener.Addr().String()}
+	conns := a.open(t, 3, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	answered := func(c net.Conn, within time.Duration) bool {
+		if err := c.SetReadDeadline(time.Now().Add(within)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := http.ReadResponse(bufio.NewReader(c), nil) //nolint:bodyclose // the connection is closed
+		return err == nil
+	}
+	if !answered(conns[0], time.Minute) || !answered(conns[1], time.Minute) {
+		t.Error("the first two are not answered")
+	}
+	if answered(conns[2], 100*time.Millisecond) {
+		t.Error("the third is answered at once")
+	}
+	_ = conns[0].Close()
+	if !answered(conns[2], time.Minute) {
+		t.Error("the third is never answered")
+	}
+}
