@@ -20,22 +20,6 @@ func FuzzPrefer(f *testing.F) {
 	})
 }
 
-func TestPreferredWait(t *testing.T) {
-	for prefer, want := range map[string]time.Duration{
-		"wait=10": 10 * time.Second, `wait="10"`: 10 * time.Second, "Wait = 3": 3 * time.Second, "respond-async, wait=5": 5 * time.Second,
-		"wait=5; x=y": 5 * time.Second, "wait=1, wait=2": time.Second, "wait=61": maxWait, "wait=0": 0, "handling=lenient;wait=3": -1,
-		"wait=99999999999999999999": -1, "wait=-1": -1, "wait=1.5": -1, "wait": -1, "wait=": -1, "": -1, "await=3": -1,
-	} {
-		got, ok := preferredWait(http.Header{"Prefer": {prefer}})
-		if !ok {
-			got = -1
-		}
-		if got != want {
-			t.Errorf("%q is a wait of %s, want %s (-1ns for none)", prefer, got, want)
-		}
-	}
-}
-
 // FuzzIdempotencyKey: a key is what the header says, quoted or bare, or it is
 // refused; never is another read from it.
 func FuzzIdempotencyKey(f *testing.F) {

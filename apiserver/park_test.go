@@ -1,46 +1,28 @@
-package apiserver
+package apiserver_test
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/apiserver/keyring"
-	"procman.dev/procman/apiserver/processid"
 )
 
-// lot is a facade behind a real server, with a process called "mine" that has yet
-// to finish, and one connection to it.
+// lot is a facade with a process called "mine", and one connection to it.
 type lot struct {
-	*testing.T
-	facade *Server
-	server *server
+	*facade
 	conn   net.Conn
 	reader *bufio.Reader
 }
 
 func newLot(t *testing.T) *lot {
-	ring, err := processid.NewRing(make([]byte, processid.MinKeyBytes))
-	if err != nil {
-		t.Fatal(err)
-	}
-	types := NewTypes()
-	types.OnAdd(&v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Name: "echo"}}, false)
-	f, err := New(Options{Namespace: "work", Cache: NewCache(), Live: noCluster{}, Types: types, Ring: keyring.Fixed(ring)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := &lot{T: t, facade: f}
-	l.becomes(v1alpha1.StateProcessing)
-	l.server, _ = start(t, f)
-	if l.conn, err = net.Dial("tcp", l.server.listener.Addr().String()); err != nil {
+	l := &lot{facade: newFacade(t)}
+	l.known("mine", unchanged)
+	var err error
+	if l.conn, err = net.Dial("tcp", strings.TrimPrefix(l.url, "http://")); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.conn.Close() })
@@ -51,17 +33,9 @@ func newLot(t *testing.T) *lot {
 	return l
 }
 
-// becomes gives the process a state.
-func (l *lot) becomes(state v1alpha1.State) {
-	l.facade.cache.OnAdd(&v1alpha1.Process{
-		ObjectMeta: metav1.ObjectMeta{Name: "mine", CreationTimestamp: metav1.Now()},
-		Spec:       v1alpha1.ProcessSpec{Type: "echo", LifetimeSeconds: 600, Input: `{}`},
-		Status:     v1alpha1.ProcessStatus{State: state, Output: `{}`},
-	}, false)
-}
-
-// ask sends requests for the process, one after the other at once.
-func (l *lot) ask(requests ...string) {
+// send sends requests for the process, one after the other at once. Each is a
+// method and header lines.
+func (l *lot) send(requests ...string) {
 	l.Helper()
 	text := ""
 	for _, r := range requests {
@@ -73,42 +47,33 @@ func (l *lot) ask(requests ...string) {
 	}
 }
 
-// watched waits until so many wait for the process.
-func (l *lot) watched(n int) {
+// answer reads a response to a request with a method, and holds it against
+// openapi.yaml.
+func (l *lot) answer(method string) (got *http.Response, body string) {
 	l.Helper()
-	for start := time.Now(); ; {
-		l.facade.cache.mu.RLock()
-		got := len(l.facade.cache.watches["mine"])
-		l.facade.cache.mu.RUnlock()
-		if got == n {
-			return
-		}
-		if time.Since(start) > time.Minute {
-			l.Fatalf("%d wait, want %d", got, n)
-		}
-		<-time.After(time.Millisecond)
-	}
-}
-
-// answer reads a response to a request with a method.
-func (l *lot) answer(method string) (response *http.Response, body string) {
-	l.Helper()
-	response, err := http.ReadResponse(l.reader, &http.Request{Method: method})
+	request, err := http.NewRequestWithContext(l.Context(), method, l.url+"/v1/processes/echo/mine", nil)
 	if err != nil {
 		l.Fatal(err)
 	}
-	data, err := io.ReadAll(response.Body)
+	got, err = http.ReadResponse(l.reader, request)
 	if err != nil {
 		l.Fatal(err)
 	}
-	_ = response.Body.Close()
-	return response, string(data)
+	data, err := io.ReadAll(got.Body)
+	if err != nil {
+		l.Fatal(err)
+	}
+	_ = got.Body.Close()
+	if err := checker().Check(request, got, data); err != nil && method != http.MethodHead {
+		l.Errorf("status %d is not as openapi.yaml says: %v\n%s", got.StatusCode, err, data)
+	}
+	return got, string(data)
 }
 
 // ended says whether the server closes the connection.
 func (l *lot) ended() bool {
 	_, err := l.reader.ReadByte()
-	return err == io.EOF
+	return errors.Is(err, io.EOF)
 }
 
 const wait = "GET Prefer: wait=30\r\n"
@@ -117,17 +82,17 @@ const wait = "GET Prefer: wait=30\r\n"
 func TestConnectionGoesOnAfterWait(t *testing.T) {
 	l := newLot(t)
 	for range 3 {
-		l.becomes(v1alpha1.StateProcessing)
-		l.ask(wait)
-		l.watched(1)
-		l.becomes(v1alpha1.StateComplete)
+		l.known("mine", unchanged)
+		l.send(wait)
+		l.timers(1)
+		l.known("mine", finished)
 		response, body := l.answer("GET")
 		if response.StatusCode != 200 || response.Close || !strings.Contains(body, `"complete"`) ||
 			response.Header.Get("Preference-Applied") != "wait=30" || response.Header.Get("ETag") == "" || response.Header.Get("Date") == "" {
 			t.Fatalf("status %d, %v: %s", response.StatusCode, response.Header, body)
 		}
-		l.watched(0)
-		l.ask("GET ")
+		l.timers(0)
+		l.send("GET ")
 		if response, body := l.answer("GET"); response.StatusCode != 200 || !strings.Contains(body, `"complete"`) {
 			t.Fatalf("after the wait: status %d: %s", response.StatusCode, body)
 		}
@@ -139,9 +104,9 @@ func TestConnectionGoesOnAfterWait(t *testing.T) {
 func TestRequestsSentWhileWaiting(t *testing.T) {
 	t.Run("with the wait", func(t *testing.T) {
 		l := newLot(t)
-		l.ask(wait, "HEAD ", wait, "PUT ")
-		l.watched(1)
-		l.becomes(v1alpha1.StateComplete)
+		l.send(wait, "HEAD ", wait, "PUT ")
+		l.timers(1)
+		l.known("mine", finished)
 		for _, want := range []struct {
 			method string
 			status int
@@ -153,10 +118,10 @@ func TestRequestsSentWhileWaiting(t *testing.T) {
 	})
 	t.Run("after it", func(t *testing.T) {
 		l := newLot(t)
-		l.ask(wait)
-		l.watched(1)
-		l.ask("GET ", "HEAD ")
-		l.becomes(v1alpha1.StateComplete)
+		l.send(wait)
+		l.timers(1)
+		l.send("GET ", "HEAD ")
+		l.known("mine", finished)
 		for _, method := range []string{"GET", "GET", "HEAD"} {
 			if response, _ := l.answer(method); response.StatusCode != 200 {
 				t.Errorf("%s: status %d", method, response.StatusCode)
@@ -169,38 +134,40 @@ func TestRequestsSentWhileWaiting(t *testing.T) {
 func TestFormOfAnswerAfterWait(t *testing.T) {
 	t.Run("HEAD", func(t *testing.T) {
 		l := newLot(t)
-		l.ask("HEAD Prefer: wait=30\r\n")
-		l.watched(1)
-		l.becomes(v1alpha1.StateComplete)
+		l.send("HEAD Prefer: wait=30\r\n")
+		l.timers(1)
+		l.known("mine", finished)
 		response, _ := l.answer("HEAD")
-		l.ask("GET ")
+		l.send("GET ")
 		if _, body := l.answer("GET"); response.ContentLength != int64(len(body)) {
 			t.Errorf("HEAD says %d bytes, GET has %d", response.ContentLength, len(body))
 		}
 	})
 	t.Run("not modified", func(t *testing.T) {
 		l := newLot(t)
-		l.ask("GET ")
+		l.send("GET ")
 		first, _ := l.answer("GET")
-		l.ask("GET Prefer: wait=1\r\nIf-None-Match: " + first.Header.Get("ETag") + "\r\n")
+		l.send("GET Prefer: wait=1\r\nIf-None-Match: " + first.Header.Get("ETag") + "\r\n")
+		l.timers(1)
+		l.clock.Step(time.Second)
 		if response, body := l.answer("GET"); response.StatusCode != 304 || body != "" || response.Close {
 			t.Errorf("status %d, close %t: %s", response.StatusCode, response.Close, body)
 		}
 	})
 	t.Run("a client that wants no more", func(t *testing.T) {
 		l := newLot(t)
-		l.ask("GET Connection: close\r\nPrefer: wait=30\r\n")
-		l.watched(1)
-		l.becomes(v1alpha1.StateComplete)
+		l.send("GET Connection: close\r\nPrefer: wait=30\r\n")
+		l.timers(1)
+		l.known("mine", finished)
 		if response, _ := l.answer("GET"); !response.Close || !l.ended() {
 			t.Error("the connection stays open")
 		}
 	})
 	t.Run("deleted meanwhile", func(t *testing.T) {
 		l := newLot(t)
-		l.ask(wait)
-		l.watched(1)
-		l.facade.cache.OnDelete(l.facade.cache.byName["mine"])
+		l.send(wait)
+		l.timers(1)
+		l.gone("mine")
 		if response, body := l.answer("GET"); response.StatusCode != 404 || body != `{"errorCode":"ResourceNotFound"}` || response.Header.Get("ETag") != "" {
 			t.Errorf("status %d, %v: %s", response.StatusCode, response.Header, body)
 		}
@@ -211,20 +178,20 @@ func TestFormOfAnswerAfterWait(t *testing.T) {
 // ends their connections.
 func TestWaitersLeaveAndAreDrained(t *testing.T) {
 	l := newLot(t)
-	l.ask(wait)
-	l.watched(1)
+	l.send(wait)
+	l.timers(1)
 	_ = l.conn.Close()
-	l.watched(0)
-	l.facade.Wait()
+	l.timers(0)
+	l.server.Wait()
 
-	for _, request := range []string{wait, "GET Accept: text/event-stream\r\n"} {
+	for request, timers := range map[string]int{wait: 1, "GET Accept: text/event-stream\r\n": 2} {
 		l := newLot(t)
-		l.ask(request)
-		l.watched(1)
-		l.facade.Drain()
+		l.send(request)
+		l.timers(timers)
+		l.server.Drain()
 		if response, body := l.answer("GET"); response.StatusCode != 200 || !strings.Contains(body, `"processing"`) || !l.ended() {
 			t.Errorf("status %d: %s", response.StatusCode, body)
 		}
-		l.facade.Wait()
+		l.server.Wait()
 	}
 }
