@@ -61,11 +61,12 @@ func leanProcess(o any) (any, error) {
 	return o, nil
 }
 
-// leanJob keeps what outcome looks at: metadata, the bound of attempts, status.
+// leanJob keeps what outcome looks at: metadata, the bound of attempts, whether
+// it is suspended, status.
 func leanJob(o any) (any, error) {
 	if job, ok := o.(*batchv1.Job); ok {
 		job.ManagedFields = nil
-		job.Spec = batchv1.JobSpec{BackoffLimit: job.Spec.BackoffLimit}
+		job.Spec = batchv1.JobSpec{BackoffLimit: job.Spec.BackoffLimit, Suspend: job.Spec.Suspend}
 	}
 	return o, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/prometheus/client_golang/prometheus"
 	batchv1 "k8s.io/api/batch/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -19,6 +20,7 @@ import (
 	"procman.dev/procman/controllers/collector"
 	"procman.dev/procman/controllers/expiration"
 	"procman.dev/procman/controllers/internal/jobspec"
+	"procman.dev/procman/controllers/internal/queue"
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/controllers/process"
 	"procman.dev/procman/controllers/processtype"
@@ -39,6 +41,8 @@ type Options struct {
 	CollectorListener net.Listener
 	// Clock is the real one, but for tests.
 	Clock clock.PassiveClock
+	// Metrics is where the operator's own metrics are registered.
+	Metrics prometheus.Registerer
 }
 
 // Setup registers everything with a manager that was made with CacheOptions.
@@ -53,9 +57,16 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	c, live := mgr.GetClient(), mgr.GetAPIReader()
 	writer := &terminal.Writer{Client: c, Live: live, Clock: o.Clock}
 
-	processes := &process.Reconciler{Client: c, Live: live, Clock: o.Clock, Writer: writer, Job: o.Job}
+	turns := queue.New(o.Clock)
+	if err := o.Metrics.Register(turns); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	processes := &process.Reconciler{Client: c, Live: live, Clock: o.Clock, Writer: writer, Job: o.Job, Queue: turns}
 	if err := processes.Setup(mgr, o.Concurrency); err != nil {
 		return fmt.Errorf("set up process controller: %w", err)
+	}
+	if err := mgr.Add(&process.Positions{Client: c, Queue: turns, Namespace: o.Namespace}); err != nil {
+		return fmt.Errorf("add positions: %w", err)
 	}
 	expirations := &expiration.Reconciler{Client: c, Clock: o.Clock}
 	if err := expirations.Setup(mgr, o.Concurrency); err != nil {

@@ -21,3 +21,12 @@ const LabelIdempotencyKey = "procman.dev/idempotency-key"
 // AnnotationIdempotencyKey on a Process names the Lease of the key that it was
 // made with.
 const AnnotationIdempotencyKey = "procman.dev/idempotency-key"
+
+// The labels by which Kueue (https://kueue.sigs.k8s.io) manages a Job. On a
+// ProcessType they are handed on to its Jobs.
+const (
+	// LabelKueueQueue names the LocalQueue that decides when a Job runs.
+	LabelKueueQueue = "kueue.x-k8s.io/queue-name"
+	// LabelKueuePriority names the WorkloadPriorityClass.
+	LabelKueuePriority = "kueue.x-k8s.io/priority-class"
+)

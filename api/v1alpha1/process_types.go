@@ -97,6 +97,14 @@ type ProcessStatus struct {
 	// +optional
 	ErrorDetails string `json:"errorDetails,omitempty"`
 
+	// queuePosition is the process's place in line, from 1, while it waits because
+	// maxConcurrent of its type are under way. Brought up to date every few
+	// seconds: exact for the first 20 in line, within a tenth for those behind.
+	// Absent when it does not wait, or has only just begun to.
+	// +kubebuilder:validation:Minimum=1
+	// +optional
+	QueuePosition int32 `json:"queuePosition,omitempty"`
+
 	// percentComplete is the worker's own last report of its progress, 0 to
 	// 100. Absent when the worker reports none.
 	// +kubebuilder:validation:Minimum=0
@@ -154,6 +162,7 @@ type ProcessStatus struct {
 // +kubebuilder:selectablefield:JSONPath=`.status.state`
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
+// +kubebuilder:printcolumn:name="Queue",type=integer,JSONPath=`.status.queuePosition`
 // +kubebuilder:printcolumn:name="Error",type=string,JSONPath=`.status.errorCode`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Expires",type=string,format=date-time,JSONPath=`.status.expirationTime`

@@ -154,6 +154,14 @@ type ProcessTypeSpec struct {
 	// +optional
 	Attempts int32 `json:"attempts,omitempty"`
 
+	// maxConcurrent is how many processes of the type are under way at most, from
+	// 1 to 10000; those beyond it wait their turn, the oldest first. Any number
+	// when absent. A change holds at once, and ends nothing that runs.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10000
+	// +optional
+	MaxConcurrent int32 `json:"maxConcurrent,omitempty"`
+
 	// limits bound the sizes of input and output.
 	// +optional
 	Limits Limits `json:"limits,omitempty,omitzero"`

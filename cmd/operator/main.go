@@ -17,6 +17,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	metricsregistry "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"procman.dev/procman/api/v1alpha1"
@@ -93,6 +94,7 @@ func run(ctx context.Context) error {
 	}
 	err = controllers.Setup(ctx, mgr, controllers.Options{
 		Namespace: *namespace, Job: job, Concurrency: *concurrency, CollectorListener: listener, Clock: clock.RealClock{},
+		Metrics: metricsregistry.Registry,
 	})
 	if err != nil {
 		return err

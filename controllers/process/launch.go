@@ -46,6 +46,9 @@ func (r *Reconciler) launch(ctx context.Context, p *v1alpha1.Process) (reconcile
 	if refusal != nil {
 		return reconcile.Result{}, r.finish(ctx, p, *refusal, "")
 	}
+	if !r.Queue.Admits(p.Name, p.UID) {
+		return reconcile.Result{}, nil // the queue asks again when it is its turn
+	}
 	return reconcile.Result{}, r.createJob(ctx, p, processType)
 }
 

@@ -23,6 +23,7 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/jobspec"
 	"procman.dev/procman/controllers/internal/outcome"
+	"procman.dev/procman/controllers/internal/queue"
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/internal/agentapi"
 )
@@ -35,6 +36,8 @@ type Reconciler struct {
 	Clock  clock.PassiveClock
 	Writer *terminal.Writer
 	Job    jobspec.Config
+	// Queue says whose turn it is; Setup has it told of what there is.
+	Queue *queue.Queue
 }
 
 // Setup registers the controller. concurrency is how many Processes are worked
@@ -46,8 +49,10 @@ func (r *Reconciler) Setup(mgr manager.Manager, concurrency int) error {
 	})
 	return builder.ControllerManagedBy(mgr).
 		Named("process").
-		For(&v1alpha1.Process{}).
-		Owns(&batchv1.Job{}).
+		Watches(&v1alpha1.Process{}, r.processEvents()).
+		Watches(&v1alpha1.ProcessType{}, r.typeEvents()).
+		Watches(&batchv1.Job{}, r.jobEvents()).
+		Watches(&batchv1.Job{}, handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.Process{}, handler.OnlyControllerOwner())).
 		Watches(&corev1.Pod{}, toProcess).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: concurrency,
@@ -100,7 +105,7 @@ func (r *Reconciler) observe(ctx context.Context, p *v1alpha1.Process, job *batc
 const settleTime = 30 * time.Second
 
 // settle ends what still runs for a Process in error: a retry, a pod that waits
-// for its image.
+// for its image. A complete one may have a suspended Job, which would run again.
 func (r *Reconciler) settle(ctx context.Context, p *v1alpha1.Process, job *batchv1.Job, err error) (reconcile.Result, error) {
 	if apierrors.IsNotFound(err) {
 		return reconcile.Result{}, nil
@@ -108,7 +113,7 @@ func (r *Reconciler) settle(ctx context.Context, p *v1alpha1.Process, job *batch
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("get job: %w", err)
 	}
-	if p.Status.State != v1alpha1.StateError || !metav1.IsControlledBy(job, p) || job.DeletionTimestamp != nil || ended(job) {
+	if (p.Status.State != v1alpha1.StateError && !outcome.Suspended(job)) || !metav1.IsControlledBy(job, p) || job.DeletionTimestamp != nil || ended(job) {
 		return reconcile.Result{}, nil
 	}
 	if wait := p.Status.CompletionTime.Add(settleTime).Sub(r.Clock.Now()); wait > 0 {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -36,6 +37,8 @@ var (
 	config *rest.Config
 	// kube is an administrator's client.
 	kube client.Client
+	// registry has the metrics of the operator under test.
+	registry = prometheus.NewRegistry()
 	// collectorURL is where the operator under test serves agents.
 	collectorURL string
 )
@@ -102,6 +105,7 @@ func run(m *testing.M) (int, error) {
 	}
 	err = controllers.Setup(ctx, mgr, controllers.Options{
 		Namespace: namespace, Concurrency: 4, CollectorListener: listener, Clock: clock.RealClock{},
+		Metrics: registry,
 		Job: controllers.JobConfig{
 			AgentImage: "agent:1", AgentDelivery: v1alpha1.AgentEmbedded, CollectorURL: collectorURL,
 			ServiceAccount: "procman-worker", GraceSeconds: 25,

@@ -39,7 +39,7 @@ type Config struct {
 // is one Job at most, and is owned by it, so that it goes with it.
 func Build(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) *batchv1.Job {
 	labels := map[string]string{v1alpha1.LabelProcess: p.Name, v1alpha1.LabelType: t.Name}
-	return &batchv1.Job{
+	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:      p.Name,
 			Namespace: p.Namespace,
@@ -60,6 +60,8 @@ func Build(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) *batchv1.Job 
 			},
 		},
 	}
+	throughKueue(job, t)
+	return job
 }
 
 // failurePolicy makes the Job end at once when the agent says so, and keeps

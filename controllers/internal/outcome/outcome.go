@@ -128,7 +128,14 @@ func withoutPod(job *batchv1.Job, now time.Time) Decision {
 }
 
 // startBound is a decision that holds from since + the type's start timeout on.
+// The time that the Job was suspended does not count.
 func startBound(job *batchv1.Job, since, now time.Time, late func() Decision) Decision {
+	if Suspended(job) {
+		return Decision{}
+	}
+	if resumed := job.Status.StartTime; resumed != nil && resumed.After(since) {
+		since = resumed.Time
+	}
 	seconds, err := strconv.Atoi(job.Annotations[v1alpha1.AnnotationStartTimeoutSeconds])
 	if err != nil {
 		return Decision{} // not of our making; the lifetime still bounds it

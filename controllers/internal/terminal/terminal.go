@@ -119,7 +119,7 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 		}
 		patch, err := json.Marshal(map[string]any{
 			"metadata": map[string]any{"resourceVersion": p.ResourceVersion, "uid": p.UID},
-			"status":   Status(p, r, jobName, w.Clock.Now()),
+			"status":   inLineNoMore{ProcessStatus: Status(p, r, jobName, w.Clock.Now())},
 		})
 		if err != nil {
 			return fmt.Errorf("encode status patch: %w", err)
@@ -138,6 +138,13 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 			return err
 		}
 	}
+}
+
+// inLineNoMore is a status that, as a patch, takes the position away; what a
+// patch does not name stays.
+type inLineNoMore struct {
+	v1alpha1.ProcessStatus
+	QueuePosition *int32 `json:"queuePosition"`
 }
 
 // read reads the Process past the cache; one of the same name but another UID
