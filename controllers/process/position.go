@@ -50,6 +50,10 @@ func (s *Positions) Start(ctx context.Context) error {
 			}
 		case <-again:
 		}
+		select {
+		case <-s.Queue.Changed(): // what has changed until now is about to be shown
+		default:
+		}
 		again = nil
 		sound := s.show(ctx, s.Queue.Outdated())
 		if wait := showInterval - time.Since(shown); wait > 0 {

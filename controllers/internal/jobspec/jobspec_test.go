@@ -2,6 +2,7 @@ package jobspec
 
 import (
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,6 +63,35 @@ func TestBuild(t *testing.T) {
 			}
 			if diff := cmp.Diff(string(want), string(got)); diff != "" {
 				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestThroughKueue(t *testing.T) {
+	for name, test := range map[string]struct {
+		labels    map[string]string
+		want      map[string]string
+		suspended bool
+	}{
+		"no labels":      {nil, nil, false},
+		"other labels":   {map[string]string{"team": "a"}, nil, false},
+		"priority alone": {map[string]string{"kueue.x-k8s.io/priority-class": "low"}, map[string]string{"kueue.x-k8s.io/priority-class": "low"}, false},
+		"a queue":        {map[string]string{"kueue.x-k8s.io/queue-name": "q", "team": "a"}, map[string]string{"kueue.x-k8s.io/queue-name": "q"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{Name: "p"}}
+			job := Build(p, &v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Name: "t", Labels: test.labels}}, Config{})
+			want := map[string]string{v1alpha1.LabelProcess: "p", v1alpha1.LabelType: "t"}
+			if diff := cmp.Diff(want, job.Spec.Template.Labels); diff != "" {
+				t.Errorf("of the pod: %s", diff)
+			}
+			maps.Copy(want, test.want)
+			if diff := cmp.Diff(want, job.Labels); diff != "" {
+				t.Error(diff)
+			}
+			if got := job.Spec.Suspend != nil && *job.Spec.Suspend; got != test.suspended {
+				t.Errorf("suspended: %t, want %t", got, test.suspended)
 			}
 		})
 	}

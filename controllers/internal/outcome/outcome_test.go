@@ -44,6 +44,12 @@ func ended(kind batchv1.JobConditionType, seconds int) jobOption {
 	}
 }
 
+func suspended(j *batchv1.Job) { j.Spec.Suspend = new(true) }
+
+func resumed(seconds int) jobOption {
+	return func(j *batchv1.Job) { j.Status.StartTime = new(at(seconds)) }
+}
+
 func failures(n int32) jobOption { return func(j *batchv1.Job) { j.Status.Failed = n } }
 
 type podOption func(*corev1.Pod)
@@ -108,6 +114,8 @@ func strangers(p *corev1.Pod) { p.OwnerReferences = nil }
 
 func TestDecide(t *testing.T) {
 	crash := agentapi.Receipt{Result: agentapi.Result{Attempt: 1, ErrorCode: "WorkerFailed", ErrorDetails: `{"exitCode":1}`, Retry: true}}
+	interrupted := crash
+	interrupted.Interrupted = true
 	for name, test := range map[string]struct {
 		job     *batchv1.Job
 		pods    []corev1.Pod
@@ -149,7 +157,15 @@ func TestDecide(t *testing.T) {
 		"Job complete, nothing delivered": {
 			job: aJob(ended(batchv1.JobComplete, 14)), pods: []corev1.Pod{aPod(2, runs)}, now: 24, code: "ResultLost", attempt: 1,
 		},
-		"a suspended Job": {job: aJob(ended(batchv1.JobSuspended, 1), failures(1)), now: 600},
+		"a suspended Job":                    {job: aJob(ended(batchv1.JobSuspended, 1), failures(1)), now: 600},
+		"suspended from the start":           {job: aJob(suspended), now: 600},
+		"not resumed by the Job controller":  {job: aJob(ended(batchv1.JobSuspended, 1)), now: 600},
+		"resumed":                            {job: aJob(resumed(500)), now: 501, recheck: 560},
+		"resumed, no pod in time":            {job: aJob(resumed(500)), now: 560, code: "StartTimeout"},
+		"preempted while it started":         {job: aJob(suspended), pods: []corev1.Pod{aPod(2, unschedulable)}, now: 62},
+		"resumed before its old pod is gone": {job: aJob(resumed(61)), pods: []corev1.Pod{aPod(2)}, now: 62, recheck: 121},
+		"preempted while it ran":             {job: aJob(suspended), pods: []corev1.Pod{aPod(2, receipt(interrupted))}, now: 62},
+		"preempted a moment too late":        {job: aJob(suspended), pods: []corev1.Pod{aPod(2, receipt(agentapi.Receipt{Result: agentapi.Result{Attempt: 1, Output: "{}"}}))}, now: 62, code: "complete", attempt: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := Decide(test.job, test.pods, at(test.now).Time)

@@ -1,0 +1,215 @@
+package envtest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/internal/agentapi"
+)
+
+// underWay waits until those of a type's Processes that are not finished have
+// Jobs or positions as told: "running", or a place in line.
+func underWay(t *testing.T, typeName string, want map[string]string) {
+	t.Helper()
+	got := map[string]string{}
+	var processes v1alpha1.ProcessList
+	eventually(t, fmt.Sprintf("the processes of type %s are %v", typeName, want), func(ctx context.Context) bool {
+		if err := kube.List(ctx, &processes, client.InNamespace(namespace), client.MatchingFields{"spec.type": typeName, "status.state": "processing"}); err != nil {
+			t.Fatal(err)
+		}
+		clear(got)
+		for _, p := range processes.Items {
+			state := fmt.Sprint(p.Status.QueuePosition)
+			if kube.Get(ctx, client.ObjectKeyFromObject(&p), &batchv1.Job{}) == nil {
+				state = strings.TrimSuffix("running, shown as "+state, ", shown as 0")
+			}
+			got[p.Name] = state
+		}
+		return cmp.Equal(want, got)
+	})
+}
+
+// gauge is what the operator's metric says of a type.
+func gauge(t *testing.T, name, typeName string) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			if family.GetName() == name && metric.GetLabel()[0].GetValue() == typeName {
+				return metric.GetGauge().GetValue()
+			}
+		}
+	}
+	t.Fatalf("there is no %s of type %s", name, typeName)
+	return 0
+}
+
+func TestMaxConcurrent(t *testing.T) {
+	t.Parallel()
+	pt := newType("bounded")
+	pt.Spec.MaxConcurrent = 2
+	create(t, pt)
+	var all []*v1alpha1.Process
+	for i := range 6 {
+		p := newProcess(fmt.Sprint("bounded-", i))
+		p.Spec.Type = pt.Name
+		all = append(all, create(t, p))
+	}
+	slices.SortFunc(all[2:], func(a, b *v1alpha1.Process) int { // as the line is
+		if c := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	n := func(i int) string { return all[i].Name }
+	underWay(t, pt.Name, map[string]string{n(0): "running", n(1): "running", n(2): "1", n(3): "2", n(4): "3", n(5): "4"})
+	if queued, running := gauge(t, "procman_processes_queued", pt.Name), gauge(t, "procman_processes_running", pt.Name); queued != 4 || running != 2 {
+		t.Errorf("the metrics say that %g are queued and %g run", queued, running)
+	}
+
+	output := corev1.ContainerStateTerminated{Message: string(agentapi.Receipt{Result: agentapi.Result{Attempt: 1, Output: `{}`}}.Encode())}
+	endPod(t, addPod(t, launched(t, all[0]), n(0)+"-1"), output)
+	finished(t, n(0))
+	underWay(t, pt.Name, map[string]string{n(1): "running", n(2): "running", n(3): "1", n(4): "2", n(5): "3"})
+
+	if err := kube.Delete(t.Context(), all[1]); err != nil {
+		t.Fatal(err)
+	}
+	underWay(t, pt.Name, map[string]string{n(2): "running", n(3): "running", n(4): "1", n(5): "2"})
+
+	endPod(t, addPod(t, launched(t, all[3]), n(3)+"-1"), output)
+	finished(t, n(3))
+	before := pt.DeepCopy()
+	pt.Spec.MaxConcurrent = 3
+	if err := kube.Patch(t.Context(), pt, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
+	underWay(t, pt.Name, map[string]string{n(2): "running", n(4): "running", n(5): "running"})
+}
+
+func TestThoseInLineLearnThatTheirTypeIsGone(t *testing.T) {
+	t.Parallel()
+	pt := newType("going")
+	pt.Spec.MaxConcurrent = 1
+	create(t, pt)
+	for i := range 3 {
+		p := newProcess(fmt.Sprint("going-", i))
+		p.Spec.Type = pt.Name
+		create(t, p)
+	}
+	underWay(t, pt.Name, map[string]string{"going-0": "running", "going-1": "1", "going-2": "2"})
+	if err := kube.Delete(t.Context(), pt); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"going-1", "going-2"} {
+		if s := finished(t, name).Status; s.ErrorCode != "InvalidInput" || s.QueuePosition != 0 {
+			t.Errorf("the status is %+v", s)
+		}
+	}
+}
+
+// suspend is what Kueue and the Job controller do to let a Job wait, or run
+// (again).
+func suspend(t *testing.T, job *batchv1.Job, suspended bool) {
+	t.Helper()
+	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(job), job); err != nil {
+		t.Fatal(err)
+	}
+	job.Spec.Suspend = new(suspended)
+	if err := kube.Update(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	condition := batchv1.JobCondition{Type: batchv1.JobSuspended, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()}
+	if !suspended {
+		condition.Status = corev1.ConditionFalse
+		job.Status.StartTime = new(metav1.Now())
+	} else {
+		job.Status.StartTime = nil
+	}
+	job.Status.Conditions = []batchv1.JobCondition{condition}
+	if err := kube.Status().Update(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSuspendedJobIsWaitedForAndAPreemptedOneRunsAgain(t *testing.T) {
+	t.Parallel()
+	through := newType("through-kueue")
+	through.Labels = map[string]string{"kueue.x-k8s.io/queue-name": "team", "kueue.x-k8s.io/priority-class": "low"}
+	through.Spec.StartTimeoutSeconds = 1
+	create(t, through)
+	past := newType("past-kueue")
+	past.Spec.StartTimeoutSeconds = 1
+	create(t, past)
+
+	p := newProcess("through-kueue")
+	p.Spec.Type = through.Name
+	create(t, p)
+	job := launched(t, p)
+	if job.Spec.Suspend == nil || !*job.Spec.Suspend || job.Labels["kueue.x-k8s.io/queue-name"] != "team" || job.Labels["kueue.x-k8s.io/priority-class"] != "low" {
+		t.Errorf("the Job is %+v", job)
+	}
+	if job.Spec.Template.Labels["kueue.x-k8s.io/queue-name"] != "" {
+		t.Errorf("its pod is Kueue's too: %v", job.Spec.Template.Labels)
+	}
+	suspend(t, job, true) // the Job controller has seen it
+	// As long as it takes another to run out of the same start timeout.
+	timedOut := func(name string) {
+		t.Helper()
+		other := newProcess(name)
+		other.Spec.Type = past.Name
+		create(t, other)
+		if s := finished(t, name).Status; s.ErrorCode != "StartTimeout" {
+			t.Fatalf("the status is %+v", s)
+		}
+		if err := kube.Get(t.Context(), client.ObjectKeyFromObject(p), p); err != nil || p.Finished() {
+			t.Fatalf("the status of the one whose Job is suspended is %+v, %v", p.Status, err)
+		}
+	}
+	timedOut("past-kueue-1")
+
+	suspend(t, job, false)
+	first := addPod(t, job, p.Name+"-1")
+	suspend(t, job, true)
+	crash := agentapi.Receipt{Result: agentapi.Result{Attempt: 1, ErrorCode: "WorkerFailed", Retry: true, Interrupted: true}}
+	endPod(t, first, corev1.ContainerStateTerminated{ExitCode: 143, Message: string(crash.Encode())})
+	if err := kube.Delete(t.Context(), first, client.GracePeriodSeconds(0)); err != nil {
+		t.Fatal(err)
+	}
+	timedOut("past-kueue-2")
+
+	suspend(t, job, false)
+	endPod(t, addPod(t, job, p.Name+"-2"), corev1.ContainerStateTerminated{Message: string(agentapi.Receipt{Result: agentapi.Result{Attempt: 1, Output: `{"again":true}`}}.Encode())})
+	if s := finished(t, p.Name).Status; s.State != v1alpha1.StateComplete || s.Output != `{"again":true}` {
+		t.Errorf("the status is %+v", s)
+	}
+}
+
+func TestResumedJobHasItsStartTimeout(t *testing.T) {
+	t.Parallel()
+	pt := newType("resumed")
+	pt.Labels = map[string]string{"kueue.x-k8s.io/queue-name": "team"}
+	pt.Spec.StartTimeoutSeconds = 1
+	create(t, pt)
+	p := newProcess("resumed")
+	p.Spec.Type = pt.Name
+	create(t, p)
+	job := launched(t, p)
+	suspend(t, job, false)
+	if s := finished(t, p.Name).Status; s.ErrorCode != "StartTimeout" || s.CompletionTime.Sub(job.Status.StartTime.Time) < 1 {
+		t.Errorf("the status is %+v", s)
+	}
+}
