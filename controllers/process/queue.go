@@ -29,7 +29,9 @@ func (r *Reconciler) processEvents() handler.EventHandler {
 		},
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, todo requests) {
 			r.take(ctx, e.ObjectNew, todo)
-			itself.Update(ctx, e, todo)
+			if !onlyMovedUp(e.ObjectOld, e.ObjectNew) {
+				itself.Update(ctx, e, todo)
+			}
 		},
 		DeleteFunc: func(_ context.Context, e event.DeleteEvent, todo requests) {
 			wake(todo, e.Object, r.Queue.Forget(e.Object.GetName(), e.Object.GetUID()))
@@ -48,6 +50,15 @@ func (r *Reconciler) take(ctx context.Context, o client.Object, todo requests) {
 		Name: p.Name, UID: p.UID, Type: p.Spec.Type, Created: p.CreationTimestamp.Time,
 		Position: p.Status.QueuePosition, Launched: !over && r.launched(ctx, p), Over: over,
 	}))
+}
+
+// onlyMovedUp says whether an update is the place in line that we have written:
+// nothing to act on.
+func onlyMovedUp(before, after client.Object) bool {
+	was, ok := before.(*v1alpha1.Process)
+	is, ok2 := after.(*v1alpha1.Process)
+	return ok && ok2 && was.UID == is.UID && was.Status.QueuePosition != is.Status.QueuePosition &&
+		!is.Finished() && is.DeletionTimestamp == nil
 }
 
 // launched says whether the Process has a Job, as far as the cache knows; one

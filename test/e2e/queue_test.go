@@ -85,8 +85,8 @@ func TestMaxConcurrentRises(t *testing.T) {
 		return last == 1 && underWay(t, "few-at-a-time") == 3
 	})
 	for _, id := range ids {
-		if a := do(t, "DELETE", "/v1/processes/few-at-a-time/"+id, nil); a.status != 204 {
-			t.Errorf("DELETE: status %d: %s", a.status, a.body)
+		if err := kube.Delete(t.Context(), process(t, id)); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -12,7 +12,7 @@ var (
 func newWaits() *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "procman_queue_wait_seconds",
-		Help:    "How long after its creation a Process's turn came; whole seconds, as creation times are.",
+		Help:    "How long after its creation a Process's turn came, exact to a second.",
 		Buckets: []float64{1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 3600, 14400, 86400},
 	}, []string{"type"})
 }

@@ -275,7 +275,7 @@ procman_processes_running{type="t"} 1
 `)
 	q.Forget("a", "uid-a")
 	if err := testutil.CollectAndCompare(q.waits, strings.NewReader(`
-# HELP procman_queue_wait_seconds How long after its creation a Process's turn came; whole seconds, as creation times are.
+# HELP procman_queue_wait_seconds How long after its creation a Process's turn came, exact to a second.
 # TYPE procman_queue_wait_seconds histogram
 procman_queue_wait_seconds_bucket{type="t",le="1"} 1
 procman_queue_wait_seconds_bucket{type="t",le="2"} 1
