@@ -1,11 +1,16 @@
 package terminal
 
 import (
+	"context"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/internal/agentapi"
@@ -65,5 +70,24 @@ func TestStatus(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestCommitTakesThePositionAway(t *testing.T) {
+	var patch []byte
+	c := interceptor.NewClient(nil, interceptor.Funcs{
+		SubResourcePatch: func(_ context.Context, _ client.Client, _ string, o client.Object, p client.Patch, _ ...client.SubResourcePatchOption) (err error) {
+			patch, err = p.Data(o)
+			return err
+		},
+	})
+	w := &Writer{Client: c, Clock: clocktesting.NewFakePassiveClock(time.Unix(0, 0))}
+	p := &v1alpha1.Process{Status: v1alpha1.ProcessStatus{State: v1alpha1.StateProcessing, QueuePosition: 3}}
+	if err := w.Commit(t.Context(), p, agentapi.Result{Output: "{}"}, "job"); err != nil {
+		t.Fatal(err)
+	}
+	// A merge patch takes away what it says is null, and nothing else.
+	if !strings.Contains(string(patch), `"queuePosition":null`) || !strings.Contains(string(patch), `"state":"complete"`) {
+		t.Errorf("the patch is %s", patch)
 	}
 }
