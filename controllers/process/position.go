@@ -26,7 +26,7 @@ const (
 
 // Positions shows those who wait their place in line, in status.queuePosition.
 // It is the only writer of that field but for the terminal status, and runs on
-// the leader alone (docs/adr/0009).
+// the leader alone (docs/adr/0013).
 type Positions struct {
 	Client client.Client
 	Queue  *queue.Queue
