@@ -9,9 +9,13 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
+	"os/signal"
 	"slices"
 	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"procman.dev/procman/internal/agentapi"
@@ -23,6 +27,8 @@ import (
 // worker's own code.
 func Run(ctx context.Context, c Config) int {
 	collector := newCollector(&c)
+	// A log that nobody reads any more must not end the agent.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
 	input, err := collector.fetchInput(ctx)
 	if errors.Is(err, errNotWanted) {
@@ -44,8 +50,13 @@ func Run(ctx context.Context, c Config) int {
 	e := supervise(ctx, &c, workerEnviron(&c, input.attempt, deadline), deadline)
 	stopProgress()
 
-	e.output = readFile(c.outputFile(), c.OutputLimit)
-	e.errorFile = readFile(c.errorFile(), agentapi.MaxErrorDetailsBytes)
+	// A file that is set already is the one that the worker was stopped for.
+	if e.output == nil {
+		e.output = readFile(c.outputFile(), c.OutputLimit)
+	}
+	if e.errorFile == nil {
+		e.errorFile = readFile(c.errorFile(), agentapi.MaxErrorDetailsBytes)
+	}
 	result := judge(e, bounds{timeout: c.Timeout, outputLimit: c.OutputLimit})
 	result.Attempt, result.StartTime = input.attempt, started.UTC()
 
@@ -93,34 +104,24 @@ func prepare(c *Config, input []byte) error {
 // workerEnviron is the worker's environment: the container's own, and the
 // names of the contract. PROCESS_ID and PROCESS_TYPE are the container's.
 func workerEnviron(c *Config, attempt int32, deadline time.Time) []string {
-	return append(slices.Clip(c.Environ),
-		agentapi.EnvInputFile+"="+c.inputFile(),
-		agentapi.EnvOutputFile+"="+c.outputFile(),
-		agentapi.EnvErrorFile+"="+c.errorFile(),
-		agentapi.EnvProgressFile+"="+c.progressFile(),
-		agentapi.EnvAttempt+"="+strconv.Itoa(int(attempt)),
-		agentapi.EnvDeadline+"="+deadline.UTC().Format(time.RFC3339),
-	)
-}
-
-// readFile reads a file of at most limit bytes; a larger one only has its size
-// told. nil when there is none.
-func readFile(name string, limit int64) *file {
-	info, err := os.Stat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	ours := map[string]string{
+		agentapi.EnvInputFile:    c.inputFile(),
+		agentapi.EnvOutputFile:   c.outputFile(),
+		agentapi.EnvErrorFile:    c.errorFile(),
+		agentapi.EnvProgressFile: c.progressFile(),
+		agentapi.EnvAttempt:      strconv.Itoa(int(attempt)),
+		agentapi.EnvDeadline:     deadline.UTC().Format(time.RFC3339),
 	}
-	if err != nil {
-		return &file{err: err}
+	// Of a name that is there twice most programs see the first.
+	environ := slices.DeleteFunc(slices.Clone(c.Environ), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		_, taken := ours[name]
+		return taken
+	})
+	for _, name := range slices.Sorted(maps.Keys(ours)) {
+		environ = append(environ, name+"="+ours[name])
 	}
-	if !info.Mode().IsRegular() {
-		return &file{err: fmt.Errorf("%s is no regular file", name)}
-	}
-	f := &file{size: info.Size()}
-	if f.size <= limit {
-		f.content, f.err = os.ReadFile(name)
-	}
-	return f
+	return environ
 }
 
 // leave writes the receipt. Where that fails the delivery still stands.

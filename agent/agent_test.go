@@ -23,6 +23,9 @@ import (
 // in a process of its own: this test's binary, told so by an environment
 // variable.
 func TestMain(m *testing.M) {
+	if os.Getenv("WORKER_UNDER_TEST") != "" {
+		loner()
+	}
 	if settings := os.Getenv("AGENT_UNDER_TEST"); settings != "" {
 		var c Config
 		if err := json.Unmarshal([]byte(settings), &c); err != nil {
@@ -39,6 +42,7 @@ type fake struct {
 	mu        sync.Mutex
 	refuse    int // how many requests are answered 503 first
 	notWanted bool
+	onRequest func(path string) // called first
 	result    *agentapi.Result
 	progress  []int32
 }
@@ -47,6 +51,9 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	body, _ := io.ReadAll(r.Body)
+	if f.onRequest != nil {
+		f.onRequest(r.URL.Path)
+	}
 	switch {
 	case r.Header.Get("Authorization") != "Bearer secret":
 		w.WriteHeader(http.StatusUnauthorized)
@@ -77,8 +84,14 @@ type run struct {
 	receipt func(t *testing.T) agentapi.Receipt
 }
 
-// start starts an agent on a shell script.
+// startAgent starts an agent on a shell script.
 func startAgent(t *testing.T, f *fake, script string, change func(*Config)) *run {
+	t.Helper()
+	return startAgentWith(t, f, script, change, nil)
+}
+
+// startAgentWith does so with a command that is changed, too.
+func startAgentWith(t *testing.T, f *fake, script string, change func(*Config), changeCmd func(*exec.Cmd)) *run {
 	t.Helper()
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
@@ -98,7 +111,7 @@ func startAgent(t *testing.T, f *fake, script string, change func(*Config)) *run
 		t.Fatal(err)
 	}
 	r.cmd = exec.Command(os.Args[0])
-	r.cmd.Env = append(os.Environ(), "AGENT_UNDER_TEST="+string(settings))
+	r.cmd.Env = append(os.Environ(), "AGENT_UNDER_TEST="+string(settings), "TEST_BINARY="+os.Args[0])
 	r.cmd.Stderr = &r.stderr
 	r.receipt = func(t *testing.T) agentapi.Receipt {
 		t.Helper()
@@ -111,6 +124,9 @@ func startAgent(t *testing.T, f *fake, script string, change func(*Config)) *run
 			t.Fatal(err)
 		}
 		return receipt
+	}
+	if changeCmd != nil {
+		changeCmd(r.cmd)
 	}
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -146,7 +162,12 @@ func TestRun(t *testing.T) {
 		"collector away for a while": {script: `echo {} >"$PROCESS_OUTPUT_FILE"`, refuse: 4, want: agentapi.Result{Output: "{}\n"}},
 		"refusal":                    {script: `echo '{"errorCode":"No"}' >"$PROCESS_ERROR_FILE"; exit 5`, exit: agentapi.ExitFinal, want: agentapi.Result{ErrorCode: "No"}},
 		"crash":                      {script: `echo first >&2; echo last >&2; exit 5`, exit: 5, want: agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}, in: `first\nlast`},
+		"exit code of the agent's":   {script: `exit 113`, exit: 1, want: agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}, in: `"exitCode":113`},
 		"signal":                     {script: `kill -9 $$`, exit: 137, want: agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}, in: "SIGKILL"},
+		"signal, with last words": {
+			script: `echo my last words >&2; kill -SEGV $$`, exit: 139,
+			want: agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}, in: `"signal":"SIGSEGV","stderr":"my last words"`,
+		},
 		"deadline": {
 			script: `sleep 60`, change: func(c *Config) { c.Timeout = 300 * time.Millisecond },
 			exit: agentapi.ExitFinal, want: agentapi.Result{ErrorCode: "DeadlineExceeded"},
@@ -162,9 +183,9 @@ func TestRun(t *testing.T) {
 		"a child left running": {
 			script: `(sleep 60; echo late >&2) & echo {} >"$PROCESS_OUTPUT_FILE"`, want: agentapi.Result{Output: "{}\n"},
 		},
-		"output too large": {
-			script: `head -c 2000 /dev/zero >"$PROCESS_OUTPUT_FILE"`, exit: agentapi.ExitFinal,
-			want: agentapi.Result{ErrorCode: "OutputTooLarge"}, in: `"bytes":2000`,
+		"deadline, deaf and out of its group": {
+			script: `WORKER_UNDER_TEST=1 exec "$TEST_BINARY"`, change: func(c *Config) { c.Timeout, c.Grace = 300*time.Millisecond, 300*time.Millisecond },
+			exit: agentapi.ExitFinal, want: agentapi.Result{ErrorCode: "DeadlineExceeded"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -196,15 +217,7 @@ func TestSIGTERMReachesTheWorkerAndTheResultIsDelivered(t *testing.T) {
 	t.Parallel()
 	ready := filepath.Join(t.TempDir(), "ready")
 	r := startAgent(t, &fake{}, `trap 'echo "{\"told\":true}" >"$PROCESS_OUTPUT_FILE"; exit 0' TERM; touch `+ready+`; while :; do sleep 0.05; done`, nil)
-	for deadline := time.Now().Add(10 * time.Second); ; {
-		if _, err := os.Stat(ready); err == nil {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the worker does not start")
-		}
-		<-time.After(10 * time.Millisecond)
-	}
+	appears(t, ready)
 	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

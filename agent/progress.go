@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -50,11 +49,11 @@ func (c *collector) reportProgress(ctx context.Context, name string) (stop func(
 // readProgress reads a number from 0 to 100, rounded down. What is not one is
 // no report: the worker may be in the middle of writing it.
 func readProgress(name string) (int32, bool) {
-	text, err := os.ReadFile(name)
-	if err != nil || len(text) > 64 {
+	f := readFile(name, 64)
+	if f == nil || f.err != nil || f.content == nil {
 		return 0, false
 	}
-	percent, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
+	percent, err := strconv.ParseFloat(strings.TrimSpace(string(f.content)), 64)
 	if err != nil || !(percent >= 0 && percent <= 100) {
 		return 0, false
 	}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"io"
 	"strings"
 	"sync"
 )
@@ -39,4 +40,13 @@ func (t *tail) String() string {
 		}
 	}
 	return strings.TrimRight(strings.ToValidUTF8(text, "\uFFFD"), "\n")
+}
+
+// unfailing is a writer beside which others go on when it fails.
+type unfailing struct{ io.Writer }
+
+// Write never fails.
+func (u unfailing) Write(p []byte) (int, error) {
+	_, _ = u.Writer.Write(p)
+	return len(p), nil
 }

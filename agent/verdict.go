@@ -3,7 +3,6 @@ package agent
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"syscall"
 	"time"
 
@@ -31,14 +30,6 @@ type ending struct {
 	stderr string
 }
 
-// file is a file a worker left: its size in bytes and, when that was within
-// bounds, its content.
-type file struct {
-	size    int64
-	content []byte
-	err     error
-}
-
 // bounds are the limits a verdict quotes.
 type bounds struct {
 	timeout     time.Duration
@@ -47,11 +38,17 @@ type bounds struct {
 
 // judge says what an ending means: the table of CONTRACT.md, section 2, "it
 // ends with". The worker's own word comes first, then what the kernel and the
-// clock say, then the exit code.
+// clock say, then the exit code. An output over the limit decides however the
+// worker ended: it was stopped for it, or its disk was full.
 func judge(e ending, b bounds) agentapi.Result {
 	switch {
 	case e.errorFile != nil:
 		return judgeErrorFile(e.errorFile)
+	case e.output != nil && e.output.size > b.outputLimit:
+		return agentapi.Failure(errorcode.OutputTooLarge, map[string]any{
+			"in": inOutput, "bytes": e.output.size, "maxBytes": b.outputLimit,
+			"message": "the output is larger than limits.outputBytes of the type",
+		})
 	case e.oomKills > 0:
 		return agentapi.Failure(errorcode.OutOfMemory, map[string]any{
 			"message": "the worker reached the memory limit of its type; raise spec.template.resources.limits.memory or send a smaller input",
@@ -66,7 +63,7 @@ func judge(e ending, b bounds) agentapi.Result {
 			"message": "the worker's command could not be started: " + e.startErr.Error(),
 		})
 	case e.signal == 0 && e.exitCode == 0:
-		return judgeOutput(e.output, b)
+		return judgeOutput(e.output)
 	}
 	details := map[string]any{}
 	if e.signal != 0 {
@@ -82,20 +79,23 @@ func judge(e ending, b bounds) agentapi.Result {
 	return r
 }
 
-func judgeOutput(f *file, b bounds) agentapi.Result {
+// What errorDetails call the two files that a worker answers with.
+const (
+	inOutput = "output"
+	inError  = "error"
+)
+
+func judgeOutput(f *file) agentapi.Result {
 	if f == nil {
 		return agentapi.Failure(errorcode.OutputMissing, map[string]any{
 			"message": "the worker exited with 0 but left nothing in the file that PROCESS_OUTPUT_FILE names",
 		})
 	}
 	if f.err != nil {
-		return agentapi.Failure(errorcode.OutputInvalid, map[string]any{"message": "the output cannot be read: " + f.err.Error()})
-	}
-	if f.size > b.outputLimit {
-		return agentapi.Failure(errorcode.OutputTooLarge, map[string]any{"bytes": f.size, "maxBytes": b.outputLimit})
+		return agentapi.Failure(errorcode.OutputInvalid, map[string]any{"in": inOutput, "message": "the output cannot be read: " + f.err.Error()})
 	}
 	if err := strictjson.CheckObject(f.content); err != nil {
-		return agentapi.Failure(errorcode.OutputInvalid, notJSON(err))
+		return agentapi.Failure(errorcode.OutputInvalid, notJSON(inOutput, err))
 	}
 	return agentapi.Result{Output: string(f.content)}
 }
@@ -103,46 +103,51 @@ func judgeOutput(f *file, b bounds) agentapi.Result {
 // judgeErrorFile reads {"errorCode": "...", "errorDetails": {...}}. Both keys
 // keep to the contract, or the whole is OutputInvalid.
 func judgeErrorFile(f *file) agentapi.Result {
-	invalid := func(why string) agentapi.Result {
-		return agentapi.Failure(errorcode.OutputInvalid, map[string]any{"message": "the error file " + why})
+	invalid := func(details map[string]any, why string) agentapi.Result {
+		details["in"], details["message"] = inError, "the error file "+why
+		return agentapi.Failure(errorcode.OutputInvalid, details)
 	}
 	if f.err != nil {
-		return invalid("cannot be read: " + f.err.Error())
+		return invalid(map[string]any{}, "cannot be read: "+f.err.Error())
 	}
 	if f.size > agentapi.MaxErrorDetailsBytes {
-		return invalid(fmt.Sprintf("has %d bytes, at most %d are kept", f.size, agentapi.MaxErrorDetailsBytes))
+		return invalid(map[string]any{"bytes": f.size, "maxBytes": agentapi.MaxErrorDetailsBytes}, "is too large")
 	}
 	if err := strictjson.CheckObject(f.content); err != nil {
-		return agentapi.Failure(errorcode.OutputInvalid, notJSON(err))
+		return agentapi.Failure(errorcode.OutputInvalid, notJSON(inError, err))
 	}
 	var declared struct {
 		ErrorCode    any             `json:"errorCode"`
 		ErrorDetails json.RawMessage `json:"errorDetails"`
 	}
 	if err := json.Unmarshal(f.content, &declared); err != nil {
-		return invalid("is not a JSON object: " + err.Error())
+		return invalid(map[string]any{}, "is not a JSON object: "+err.Error())
 	}
 	code, ok := declared.ErrorCode.(string)
 	if !ok || !errorcode.Valid(code) {
-		return invalid("has no errorCode of the form [A-Za-z][A-Za-z0-9]{0,62}")
+		return invalid(map[string]any{
+			"at": strictjson.Key(inError, "errorCode"), "expected": map[string]any{"type": "string", "pattern": errorcode.Pattern},
+		}, "has no errorCode that is one word")
 	}
 	details := string(declared.ErrorDetails)
 	if details == "null" {
 		details = ""
 	}
 	if details != "" && details[0] != '{' {
-		return invalid("has errorDetails that are not an object")
+		return invalid(map[string]any{
+			"at": strictjson.Key(inError, "errorDetails"), "expected": map[string]any{"type": "object"},
+		}, "has errorDetails that are not an object")
 	}
 	return agentapi.Result{ErrorCode: code, ErrorDetails: details}
 }
 
 // notJSON tells a worker's author where the worker's JSON went wrong.
-func notJSON(err error) map[string]any {
-	details := map[string]any{"expected": map[string]any{"type": "object"}, "message": err.Error()}
+func notJSON(in string, err error) map[string]any {
+	details := map[string]any{"in": in, "at": strictjson.Within(in, err), "message": err.Error()}
 	if at, ok := errors.AsType[*strictjson.Error](err); ok {
 		details["offset"] = at.Offset
-		if at.At != "" {
-			details["at"] = at.At
+		if at.At == "" {
+			details["expected"] = map[string]any{"type": "object"}
 		}
 	}
 	return details

@@ -14,8 +14,12 @@ import (
 
 func content(text string) *file { return &file{size: int64(len(text)), content: []byte(text)} }
 
+func nested(depth int) string {
+	return strings.Repeat(`{"a":`, depth-1) + `{}` + strings.Repeat(`}`, depth-1)
+}
+
 func TestJudge(t *testing.T) {
-	b := bounds{timeout: 90 * time.Second, outputLimit: 20}
+	b := bounds{timeout: 90 * time.Second, outputLimit: 400}
 	for name, test := range map[string]struct {
 		ending ending
 		code   string // "" is complete
@@ -24,10 +28,16 @@ func TestJudge(t *testing.T) {
 	}{
 		"exit 0 with an output":             {ending{output: content(`{"a": 1.0}`)}, "", false, ""},
 		"exit 0 without an output":          {ending{}, "OutputMissing", false, "PROCESS_OUTPUT_FILE"},
-		"exit 0, output no JSON":            {ending{output: content(`{"a":`)}, "OutputInvalid", false, `"expected":{"type":"object"}`},
-		"exit 0, output no object":          {ending{output: content(`[]`)}, "OutputInvalid", false, ""},
-		"exit 0, keys twice":                {ending{output: content(`{"a":1,"a":2}`)}, "OutputInvalid", false, `"at":"a"`},
-		"exit 0, output over the limit":     {ending{output: &file{size: 21}}, "OutputTooLarge", false, `"bytes":21`},
+		"exit 0, output no JSON":            {ending{output: content(`{"a":`)}, "OutputInvalid", false, `"at":"output.a","in":"output"`},
+		"exit 0, output no object":          {ending{output: content(`[]`)}, "OutputInvalid", false, `{"at":"output","expected":{"type":"object"},"in":"output"`},
+		"exit 0, keys twice":                {ending{output: content(`{"a":1,"a":2}`)}, "OutputInvalid", false, `"at":"output.a"`},
+		"exit 0, invalid UTF-8":             {ending{output: content("{\"a\":[1,\"\xff\"]}")}, "OutputInvalid", false, `"at":"output.a[1]"`},
+		"exit 0, NUL":                       {ending{output: content(`{"a":"\u0000"}`)}, "OutputInvalid", false, `"at":"output.a"`},
+		"exit 0, nested as deep as may be":  {ending{output: content(nested(64))}, "", false, ""},
+		"exit 0, nested deeper":             {ending{output: content(nested(65))}, "OutputInvalid", false, "deeper than 64"},
+		"exit 0, output over the limit":     {ending{output: &file{size: 401}}, "OutputTooLarge", false, `"bytes":401`},
+		"over the limit, memory, deadline":  {ending{output: &file{size: 401}, oomKills: 1, timedOut: true}, "OutputTooLarge", false, `"maxBytes":400`},
+		"over the limit, told to stop":      {ending{output: &file{size: 401}, interrupted: true, signal: syscall.SIGKILL}, "OutputTooLarge", false, ""},
 		"exit 0, output cannot be read":     {ending{output: &file{err: errors.New("no")}}, "OutputInvalid", false, "no"},
 		"exit code":                         {ending{exitCode: 3, stderr: "oops", output: content(`{}`)}, "WorkerFailed", true, `"exitCode":3,"stderr":"oops"`},
 		"signal":                            {ending{signal: syscall.SIGSEGV}, "WorkerFailed", true, `"signal":"SIGSEGV"`},
@@ -39,12 +49,12 @@ func TestJudge(t *testing.T) {
 		"error file":                        {ending{errorFile: content(`{"errorCode":"No","errorDetails":{"a": 1.0}}`)}, "No", false, `{"a": 1.0}`},
 		"error file, whatever the exit":     {ending{exitCode: 9, errorFile: content(`{"errorCode":"No"}`)}, "No", false, ""},
 		"error file before memory":          {ending{oomKills: 1, errorFile: content(`{"errorCode":"No"}`)}, "No", false, ""},
-		"error file without a code":         {ending{errorFile: content(`{}`)}, "OutputInvalid", false, "errorCode"},
+		"error file without a code":         {ending{errorFile: content(`{}`)}, "OutputInvalid", false, `{"at":"error.errorCode","expected":{"pattern":`},
 		"error file with a code of 2 words": {ending{errorFile: content(`{"errorCode":"a b"}`)}, "OutputInvalid", false, ""},
-		"error file, details no object":     {ending{errorFile: content(`{"errorCode":"No","errorDetails":1}`)}, "OutputInvalid", false, ""},
+		"error file, details no object":     {ending{errorFile: content(`{"errorCode":"No","errorDetails":1}`)}, "OutputInvalid", false, `{"at":"error.errorDetails","expected":{"type":"object"}`},
 		"error file, details null":          {ending{errorFile: content(`{"errorCode":"No","errorDetails":null}`)}, "No", false, ""},
-		"error file no JSON":                {ending{errorFile: content(`No`)}, "OutputInvalid", false, ""},
-		"error file too large":              {ending{errorFile: &file{size: 1 << 20}}, "OutputInvalid", false, ""},
+		"error file no JSON":                {ending{errorFile: content(`No`)}, "OutputInvalid", false, `"in":"error"`},
+		"error file too large":              {ending{errorFile: &file{size: 1 << 20}}, "OutputInvalid", false, `"bytes":1048576,"in":"error","maxBytes":65536`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := judge(test.ending, b)

@@ -7,6 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -20,7 +23,8 @@ var forwarded = []os.Signal{
 
 // supervise runs the command until it ends and says how it did. It forwards
 // signals, stops the command at the deadline or when ctx ends (SIGTERM, then
-// SIGKILL after the grace period), reaps orphans as PID 1 has to, and ends
+// SIGKILL after the grace period), kills it at once when it writes more than it
+// may (more time would change nothing), reaps orphans as PID 1 has to, and ends
 // whatever the command leaves running.
 func supervise(ctx context.Context, c *Config, environ []string, deadline time.Time) ending {
 	// Never given back: the result has to be delivered even while the pod is
@@ -33,23 +37,25 @@ func supervise(ctx context.Context, c *Config, environ []string, deadline time.T
 	oomBefore := oomKills()
 
 	stderr := &tail{}
-	pid, copied, err := start(c.Command, environ, io.MultiWriter(os.Stderr, stderr))
+	pid, copied, err := start(c.Command, environ, io.MultiWriter(stderr, unfailing{os.Stderr}))
 	if err != nil {
 		return ending{startErr: err}
 	}
-	exited := make(chan unix.WaitStatus, 1)
-	go reap(pid, exited)
+	exited, childless := make(chan unix.WaitStatus, 1), make(chan struct{})
+	go reap(pid, exited, childless)
 
 	var e ending
 	var kill <-chan time.Time
 	stop := func(sig syscall.Signal) {
-		_ = syscall.Kill(-pid, sig)
+		tell(pid, sig)
 		if kill == nil {
 			kill = time.After(c.Grace)
 		}
 	}
 	timeout := time.NewTimer(time.Until(deadline))
 	defer timeout.Stop()
+	watch := time.NewTicker(watchInterval)
+	defer watch.Stop()
 	done := ctx.Done()
 	for running := true; running; {
 		select {
@@ -74,11 +80,16 @@ func supervise(ctx context.Context, c *Config, environ []string, deadline time.T
 			done = nil
 			e.interrupted = true
 			stop(syscall.SIGTERM)
+		case <-watch.C:
+			if e.output, e.errorFile = oversized(c); e.output != nil || e.errorFile != nil {
+				tell(pid, syscall.SIGKILL)
+				watch.Stop()
+			}
 		case <-kill:
-			_ = syscall.Kill(-pid, syscall.SIGKILL)
+			tell(pid, syscall.SIGKILL)
 		}
 	}
-	endDescendants(pid)
+	endDescendants(pid, childless)
 	// With all writers gone the copy ends by itself; the bound is for a
 	// descendant that could not be killed.
 	select {
@@ -107,8 +118,10 @@ func start(command, environ []string, w io.Writer) (pid int, copied <-chan struc
 		return 0, nil, err
 	}
 	defer func() { _ = stdin.Close() }()
-	// A core dump of a worker would hold a client's input.
-	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
+	// A core dump of a worker would hold a client's input. One byte, not none: that
+	// is less than any file of a dump needs, and the one limit at which the kernel
+	// (fs/coredump.c) does not hand it to a program of the node's either.
+	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: 1, Max: 1})
 
 	process, err := os.StartProcess(path, command, &os.ProcAttr{
 		Env:   environ,
@@ -128,14 +141,24 @@ func start(command, environ []string, w io.Writer) (pid int, copied <-chan struc
 	return process.Pid, done, nil
 }
 
-// reap waits for every child until none is left, and passes on how pid ended.
-func reap(pid int, exited chan<- unix.WaitStatus) {
+// tell sends a signal to the worker's process group, and to the worker itself
+// should it have left that.
+func tell(pid int, sig syscall.Signal) {
+	if syscall.Kill(-pid, sig) != nil || sig == syscall.SIGKILL {
+		_ = syscall.Kill(pid, sig)
+	}
+}
+
+// reap waits for every child until none is left, passes on how pid ended, and
+// closes childless in the end.
+func reap(pid int, exited chan<- unix.WaitStatus, childless chan<- struct{}) {
 	for {
 		var status unix.WaitStatus
 		child, err := unix.Wait4(-1, &status, 0, nil)
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case err != nil:
+			close(childless)
 			return
 		case child == pid:
 			exited <- status
@@ -143,14 +166,54 @@ func reap(pid int, exited chan<- unix.WaitStatus) {
 	}
 }
 
-// endDescendants kills what the worker left running: as PID 1 everything else
-// in the container, otherwise its process group.
-func endDescendants(pid int) {
-	if os.Getpid() == 1 {
-		_ = syscall.Kill(-1, syscall.SIGKILL)
-		return
+// Bounds of the ending of what the worker left behind.
+const (
+	endTimeout  = time.Second
+	endInterval = 5 * time.Millisecond
+)
+
+// endDescendants kills what the worker left running, and waits until it is
+// gone or endTimeout is over. As PID 1 that is everything else in the container.
+// Otherwise it is the worker's process group and then, again and again, all that
+// is the agent's child: whoever left the group comes to the agent once its own
+// parent is gone.
+func endDescendants(pid int, childless <-chan struct{}) {
+	late := time.After(endTimeout)
+	for {
+		if os.Getpid() == 1 {
+			_ = syscall.Kill(-1, syscall.SIGKILL)
+		} else {
+			_ = syscall.Kill(-pid, syscall.SIGKILL)
+			for _, child := range children() {
+				_ = syscall.Kill(child, syscall.SIGKILL)
+			}
+		}
+		select {
+		case <-childless:
+			return
+		case <-late:
+			return
+		case <-time.After(endInterval):
+		}
 	}
-	_ = syscall.Kill(-pid, syscall.SIGKILL)
+}
+
+// children are the agent's own, as far as /proc tells.
+func children() []int {
+	lists, _ := filepath.Glob("/proc/self/task/*/children") // the pattern is well-formed
+	var pids []int
+	for _, list := range lists {
+		text, err := os.ReadFile(list)
+		if err != nil {
+			continue // a thread that has ended
+		}
+		for _, field := range strings.Fields(string(text)) {
+			if pid, err := strconv.Atoi(field); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
 }
 
 // signalName is the name of a signal as people write it, such as SIGKILL.

@@ -75,7 +75,8 @@ const ExitFinal = 113
 // deliver the result.
 const DeliveryTimeout = 10 * time.Minute
 
-// MaxErrorDetailsBytes bounds a Result's ErrorDetails.
+// MaxErrorDetailsBytes bounds a Result's ErrorDetails, and the file in which a
+// worker declares them.
 const MaxErrorDetailsBytes = 64 << 10
 
 // Result is what became of one attempt.

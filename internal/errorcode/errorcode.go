@@ -60,7 +60,10 @@ const (
 	ResultLost = "ResultLost"
 )
 
-var pattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{0,62}$`)
+// Pattern is what every errorCode looks like, as a regular expression.
+const Pattern = `^[A-Za-z][A-Za-z0-9]{0,62}$`
+
+var pattern = regexp.MustCompile(Pattern)
 
 // Valid says whether s may be an errorCode: one word of at most 63 letters and
 // digits that starts with a letter (CONTRACT.md, section 2).

@@ -72,7 +72,7 @@ func read(root string, raw []byte) (value, *Violation) {
 		return value{}, invalid(root, expectation{Type: "object"})
 	}
 	if err := strictjson.CheckObject(raw); err != nil {
-		return value{}, &Violation{Code: errorcode.InvalidInput, Details: Details{At: within(root, err)}}
+		return value{}, &Violation{Code: errorcode.InvalidInput, Details: Details{At: strictjson.Within(root, err)}}
 	}
 	doc, err := decode(raw)
 	if err != nil {

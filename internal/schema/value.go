@@ -2,15 +2,12 @@ package schema
 
 import (
 	"bytes"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
-
-	"procman.dev/procman/internal/strictjson"
 )
 
 // The kinds of JSON values, as jsontext names them.
@@ -162,17 +159,4 @@ func property(s *structural.Structural, key string) *structural.Structural {
 		return s.AdditionalProperties.Structural
 	}
 	return nil
-}
-
-// within is the place of an error of strictjson, seen from root.
-func within(root string, err error) string {
-	e, ok := errors.AsType[*strictjson.Error](err)
-	switch {
-	case !ok || e.At == "":
-		return root
-	case strings.HasPrefix(e.At, "["):
-		return root + e.At
-	default:
-		return root + "." + e.At
-	}
 }

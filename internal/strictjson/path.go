@@ -1,7 +1,9 @@
 package strictjson
 
 import (
+	"errors"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -32,6 +34,21 @@ func Key(path, key string) string {
 // Index returns the path of element i, from 0, of the array at path: path[i].
 func Index(path string, i int) string {
 	return path + "[" + strconv.Itoa(i) + "]"
+}
+
+// Within returns the place that an error of this package is about, as seen from
+// root, the path of the whole: root.pages[1].dpi. It is root itself for an error
+// about the whole, and for one that is not of this package.
+func Within(root string, err error) string {
+	e, ok := errors.AsType[*Error](err)
+	switch {
+	case !ok || e.At == "":
+		return root
+	case strings.HasPrefix(e.At, "["):
+		return root + e.At
+	default:
+		return root + "." + e.At
+	}
 }
 
 func plain(key string) bool {
