@@ -43,6 +43,7 @@ type fake struct {
 	refuse    int // how many requests are answered 503 first
 	notWanted bool
 	onRequest func(path string) // called first
+	loseReply bool              // the first result is kept, and answered 503
 	result    *agentapi.Result
 	progress  []int32
 }
@@ -65,7 +66,12 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == agentapi.InputPath:
 		w.Header().Set(agentapi.HeaderAttempt, "2")
 		_, _ = io.WriteString(w, `{"n": 1.0}`)
+	case r.URL.Path == agentapi.ResultPath && f.result != nil:
+		w.WriteHeader(http.StatusConflict)
 	case r.URL.Path == agentapi.ResultPath:
+		if f.loseReply {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
 		f.result = &agentapi.Result{}
 		_ = json.Unmarshal(body, f.result)
 	case r.URL.Path == agentapi.ProgressPath:
@@ -235,6 +241,14 @@ func TestWhatIsNotWantedIsNotRun(t *testing.T) {
 	}
 	if _, err := os.Stat(mark); err == nil {
 		t.Error("the worker was run")
+	}
+}
+
+func TestADeliveryWhoseReplyWasLostIsOne(t *testing.T) {
+	t.Parallel()
+	r := startAgent(t, &fake{loseReply: true}, `echo {} >"$PROCESS_OUTPUT_FILE"`, nil)
+	if exit := r.end(t); exit != 0 || r.fake.result == nil || !r.receipt(t).Delivered {
+		t.Errorf("exit %d, result %+v, receipt %+v", exit, r.fake.result, r.receipt(t))
 	}
 }
 

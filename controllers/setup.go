@@ -81,7 +81,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 		return fmt.Errorf("set up process type controller: %w", err)
 	}
 	handler := collector.New(collector.Options{
-		Client: c, Live: live, Clock: o.Clock,
+		Client: c, Live: live, Clock: o.Clock, Writer: writer,
 		Namespace: o.Namespace, ServiceAccount: o.Job.ServiceAccount,
 	})
 	// A manager.Server without OnlyServeWhenLeader runs on every replica.

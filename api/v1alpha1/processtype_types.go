@@ -115,8 +115,9 @@ type ProcessTypeSpec struct {
 	// +optional
 	InputSchema *apiextensionsv1.JSON `json:"inputSchema,omitempty"`
 
-	// outputSchema is the schema of the output, likewise, for those who read
-	// it. When absent, the output may be any JSON object.
+	// outputSchema is the schema of the output, likewise. An output that is not
+	// as it says, or has a property it does not name, ends the process in error
+	// OutputInvalid. When absent, the output may be any JSON object.
 	// +kubebuilder:validation:Type=object
 	// +optional
 	OutputSchema *apiextensionsv1.JSON `json:"outputSchema,omitempty"`

@@ -23,8 +23,6 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/internal/agentapi"
-	"procman.dev/procman/internal/errorcode"
-	"procman.dev/procman/internal/strictjson"
 )
 
 // maxResultBytes bounds the body of a result: the largest output, escaped as a
@@ -37,6 +35,8 @@ type Options struct {
 	Client client.Client
 	Live   client.Reader
 	Clock  clock.PassiveClock
+	// Writer commits what is delivered.
+	Writer *terminal.Writer
 	// Namespace is where Processes, Jobs and pods live.
 	Namespace string
 	// ServiceAccount, in that namespace, is the workers' own.
@@ -49,7 +49,7 @@ type Collector struct {
 	assignments   assignments
 	client        client.Client
 	live          client.Reader
-	writer        terminal.Writer
+	writer        *terminal.Writer
 	mux           *http.ServeMux
 }
 
@@ -64,7 +64,7 @@ func New(o Options) *Collector {
 		assignments: assignments{cached: o.Client, live: o.Live, namespace: o.Namespace},
 		client:      o.Client,
 		live:        o.Live,
-		writer:      terminal.Writer{Client: o.Client, Live: o.Live, Clock: o.Clock},
+		writer:      o.Writer,
 		mux:         http.NewServeMux(),
 	}
 	c.mux.HandleFunc("GET "+agentapi.InputPath, c.assigned(c.input))
@@ -135,32 +135,14 @@ func (c *Collector) result(ctx context.Context, a *assignment, w http.ResponseWr
 	if err := decode(w, r, maxResultBytes, &result); err != nil {
 		return err
 	}
-	if err := check(&result); err != nil {
-		return err
+	if err := result.Check(); err != nil {
+		return fmt.Errorf("%w: %w", errBadRequest, err)
 	}
 	result.Attempt = a.attempt
 	if result.Retry && (result.Interrupted || !a.last) {
 		return nil
 	}
 	return c.writer.Commit(ctx, a.process, result, a.job.Name)
-}
-
-// check says whether a result is one: whoever holds a worker's token may have
-// made it up.
-func check(r *agentapi.Result) error {
-	switch {
-	case r.Complete():
-		if err := strictjson.CheckObject([]byte(r.Output)); err != nil {
-			return fmt.Errorf("%w: output: %w", errBadRequest, err)
-		}
-	case !errorcode.Valid(r.ErrorCode):
-		return fmt.Errorf("%w: neither output nor errorCode", errBadRequest)
-	case r.ErrorDetails != "":
-		if err := strictjson.CheckObject([]byte(r.ErrorDetails)); err != nil || len(r.ErrorDetails) > agentapi.MaxErrorDetailsBytes {
-			return fmt.Errorf("%w: errorDetails", errBadRequest)
-		}
-	}
-	return nil
 }
 
 // progress shows how far the worker says it is.

@@ -6,7 +6,12 @@ package agentapi
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
+
+	"procman.dev/procman/internal/errorcode"
+	"procman.dev/procman/internal/strictjson"
 )
 
 // Audience is the audience of the token by which an agent proves which pod it
@@ -102,6 +107,28 @@ type Result struct {
 
 // Complete says whether the attempt produced an output.
 func (r *Result) Complete() bool { return r.ErrorCode == "" && r.Output != "" }
+
+// Check says whether this is a result: an output that is a strict JSON object, or
+// else an errorCode that is one word, with details that are such an object. What
+// bears a worker's token or stands in its termination message need not be the
+// agent's.
+func (r *Result) Check() error {
+	switch {
+	case r.Complete():
+		if err := strictjson.CheckObject([]byte(r.Output)); err != nil {
+			return fmt.Errorf("output: %w", err)
+		}
+	case !errorcode.Valid(r.ErrorCode):
+		return errors.New("neither an output nor an errorCode")
+	case len(r.ErrorDetails) > MaxErrorDetailsBytes:
+		return fmt.Errorf("errorDetails: %d bytes, at most %d", len(r.ErrorDetails), MaxErrorDetailsBytes)
+	case r.ErrorDetails != "":
+		if err := strictjson.CheckObject([]byte(r.ErrorDetails)); err != nil {
+			return fmt.Errorf("errorDetails: %w", err)
+		}
+	}
+	return nil
+}
 
 // Failure is a final result with a code and, as details, what a person needs to
 // act on it: strings, numbers, and maps and lists of them.

@@ -38,14 +38,18 @@ func (r Receipt) Encode() []byte {
 }
 
 // DecodeReceipt reads a termination message. An error means that the message
-// is no receipt: the agent was killed before it could leave one.
+// is no receipt: the agent was killed before it could leave one, or the worker
+// wrote something of its own.
 func DecodeReceipt(message string) (Receipt, error) {
 	var r Receipt
 	if err := json.Unmarshal([]byte(message), &r); err != nil {
 		return Receipt{}, fmt.Errorf("decode receipt: %w", err)
 	}
-	if r.ErrorCode == "" && r.Output == "" && !r.Truncated {
-		return Receipt{}, fmt.Errorf("decode receipt: it holds no result")
+	if r.Truncated && r.ErrorCode == "" && r.Output == "" {
+		return r, nil
+	}
+	if err := r.Check(); err != nil {
+		return Receipt{}, fmt.Errorf("decode receipt: %w", err)
 	}
 	return r, nil
 }

@@ -145,6 +145,30 @@ func TestCollectorRefusesWhoIsNotAWorker(t *testing.T) {
 	}
 }
 
+func TestATokenSpeaksForItsOwnProcessAlone(t *testing.T) {
+	t.Parallel()
+	victim, _ := workerOf(t, "victim", `{"private":true}`)
+	own, pod := workerOf(t, "forger-of-results", `{"own":true}`)
+	bearer := token(t, "procman-worker", agentapi.Audience, pod)
+	// There is nothing in a request by which to name another's process.
+	for _, path := range []string{agentapi.InputPath, agentapi.InputPath + "?process=victim"} {
+		if _, got := ask(t, http.MethodGet, path, bearer, nil); got != `{"own":true}` {
+			t.Errorf("GET %s gives %s", path, got)
+		}
+	}
+	forged := map[string]any{"output": `{"forged":true}`, "process": "victim", "processId": "victim", "jobName": "victim", "attempt": 7}
+	if response, got := ask(t, http.MethodPut, agentapi.ResultPath, bearer, forged); response.StatusCode != http.StatusOK {
+		t.Fatalf("PUT result: %s: %s", response.Status, got)
+	}
+	if s := finished(t, own.Name).Status; s.Output != `{"forged":true}` || *s.Attempts != 1 || s.JobName != own.Name {
+		t.Errorf("its own status is %+v", s)
+	}
+	after := &v1alpha1.Process{}
+	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(victim), after); err != nil || after.Finished() {
+		t.Errorf("a forged result counted: %+v, %v", after.Status, err)
+	}
+}
+
 func TestCollectorChecksWhatItIsSent(t *testing.T) {
 	t.Parallel()
 	p, pod := workerOf(t, "nonsense", `{}`)

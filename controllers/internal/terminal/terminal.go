@@ -50,7 +50,7 @@ func Status(p *v1alpha1.Process, r agentapi.Result, jobName string, now time.Tim
 	}
 	if !r.Complete() {
 		s.State, s.Output = v1alpha1.StateError, ""
-		s.ErrorCode, s.ErrorDetails = r.ErrorCode, withAttempts(r)
+		s.ErrorCode, s.ErrorDetails = r.ErrorCode, bounded(withAttempts(r))
 		finished.Reason, finished.Message = r.ErrorCode, message(r.ErrorDetails)
 	}
 	if !r.StartTime.IsZero() {
@@ -76,6 +76,24 @@ func withAttempts(r agentapi.Result) string {
 	return string(text)
 }
 
+// bounded leaves out what is expected, as long as the schema that says it, from
+// details that are longer than a status takes.
+func bounded(details string) string {
+	if len(details) <= agentapi.MaxErrorDetailsBytes {
+		return details
+	}
+	members := map[string]json.RawMessage{}
+	if json.Unmarshal([]byte(details), &members) != nil {
+		return ""
+	}
+	delete(members, "expected")
+	text, err := json.Marshal(members)
+	if err != nil || len(text) > agentapi.MaxErrorDetailsBytes {
+		return ""
+	}
+	return string(text)
+}
+
 // message is the details' own message, where they have one; the condition's is
 // for people.
 func message(details string) string {
@@ -94,12 +112,24 @@ type Writer struct {
 	// Live reads past the cache.
 	Live  client.Reader
 	Clock clock.PassiveClock
+
+	outputs outputSchemas
 }
 
 // Commit gives the Process its terminal status, in one write, unless it has one
-// already. p is a Process as some cache had it. Returns a NotFound error when
-// the Process, by its UID, is gone.
+// already. Both ways of a result lead through here, so here its output is held
+// against the type's outputSchema. p is a Process as some cache had it. Returns a
+// NotFound error when the Process, by its UID, is gone.
 func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Result, jobName string) error {
+	if r.Complete() {
+		outputSchema, err := w.outputs.of(ctx, w.Client, p)
+		if err != nil {
+			return err
+		}
+		if outputSchema != nil {
+			r = CheckOutput(outputSchema, r)
+		}
+	}
 	if len(r.Output) > sureBytes {
 		var err error
 		if p, err = w.read(ctx, p); err != nil {

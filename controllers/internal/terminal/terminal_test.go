@@ -62,6 +62,13 @@ func TestStatus(t *testing.T) {
 				s.Conditions = finished("Unschedulable", "no node")
 			},
 		},
+		"details longer than a status takes": {
+			agentapi.Result{ErrorCode: "InvalidInput", ErrorDetails: `{"in":"body","at":"input.a","expected":{"enum":["` + strings.Repeat("x", 70_000) + `"]}}`},
+			func(s *v1alpha1.ProcessStatus) {
+				s.State, s.ErrorCode, s.ErrorDetails = "error", "InvalidInput", `{"at":"input.a","in":"body"}`
+				s.Conditions = finished("InvalidInput", "the process ended in error; see status.errorDetails")
+			},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := base
