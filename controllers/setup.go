@@ -18,6 +18,7 @@ import (
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/collector"
+	"procman.dev/procman/controllers/delivery"
 	"procman.dev/procman/controllers/expiration"
 	"procman.dev/procman/controllers/internal/jobspec"
 	"procman.dev/procman/controllers/internal/queue"
@@ -25,6 +26,10 @@ import (
 	"procman.dev/procman/controllers/process"
 	"procman.dev/procman/controllers/processtype"
 )
+
+// DeliveryAuto, as the Job's AgentDelivery, lets the operator find out which one
+// the cluster takes.
+const DeliveryAuto = delivery.Auto
 
 // JobConfig is what the operator adds to every worker's Job.
 type JobConfig = jobspec.Config
@@ -61,7 +66,11 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	if err := o.Metrics.Register(turns); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
-	processes := &process.Reconciler{Client: c, Live: live, Clock: o.Clock, Writer: writer, Job: o.Job, Queue: turns}
+	deliver, err := agentDelivery(mgr, o)
+	if err != nil {
+		return err
+	}
+	processes := &process.Reconciler{Client: c, Live: live, Clock: o.Clock, Writer: writer, Job: o.Job, Queue: turns, Delivery: deliver}
 	if err := processes.Setup(mgr, o.Concurrency); err != nil {
 		return fmt.Errorf("set up process controller: %w", err)
 	}
@@ -91,4 +100,17 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 		return fmt.Errorf("add collector: %w", err)
 	}
 	return nil
+}
+
+// agentDelivery says how the agent gets into the workers of types that do not
+// say: as the settings have it, or as a probe finds out.
+func agentDelivery(mgr manager.Manager, o Options) (func() v1alpha1.AgentDelivery, error) {
+	if o.Job.AgentDelivery != DeliveryAuto {
+		return func() v1alpha1.AgentDelivery { return o.Job.AgentDelivery }, nil
+	}
+	prober := &delivery.Prober{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Namespace: o.Namespace, Job: o.Job}
+	if err := mgr.Add(prober); err != nil {
+		return nil, fmt.Errorf("add probe of image volumes: %w", err)
+	}
+	return prober.Delivery, nil
 }

@@ -1,6 +1,7 @@
 // Command agent is PID 1 of a worker's container: agent -- COMMAND [ARGUMENT...].
 // "agent install FILE" copies the agent itself to FILE, for the init container
-// that brings it into images that do not hold it.
+// that brings it into images that do not hold it; "agent version" says which it
+// is.
 package main
 
 import (
@@ -9,12 +10,17 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 
 	"procman.dev/procman/agent"
 	"procman.dev/procman/internal/agentapi"
 )
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == "version" {
+		fmt.Println(version())
+		return
+	}
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)).With("from", "procman-agent"))
 	if len(os.Args) == 3 && os.Args[1] == "install" {
 		if err := install(os.Args[2]); err != nil {
@@ -29,6 +35,14 @@ func main() {
 		os.Exit(agentapi.ExitFinal)
 	}
 	os.Exit(agent.Run(context.Background(), config))
+}
+
+// version is the module's, as the build recorded it.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version + " " + info.GoVersion
+	}
+	return "unknown"
 }
 
 // install copies this very binary.

@@ -39,7 +39,7 @@ func run(ctx context.Context) error {
 		probes      = flag.String("health-bind-address", ":8081", "where /livez and /readyz are served")
 		elect       = flag.Bool("leader-elect", true, "let one replica at a time run the controllers")
 		concurrency = flag.Int("concurrency", 16, "how many Processes each controller works on at once")
-		delivery    = flag.String("agent-delivery", string(v1alpha1.AgentInitContainer), "how the agent gets into the workers of types that do not say: Embedded, ImageVolume or InitContainer")
+		delivery    = flag.String("agent-delivery", string(controllers.DeliveryAuto), "how the agent gets into the workers of types that do not say: Embedded, ImageVolume, InitContainer, or Auto: ImageVolume where a probe sees it work, otherwise InitContainer")
 		grace       = flag.Int("grace-seconds", 25, "what a worker gets between SIGTERM and SIGKILL")
 		job         controllers.JobConfig
 	)
@@ -112,9 +112,9 @@ func check(job controllers.JobConfig) error {
 		problems = append(problems, errors.New("--collector-url is not set"))
 	}
 	switch job.AgentDelivery {
-	case v1alpha1.AgentEmbedded, v1alpha1.AgentImageVolume, v1alpha1.AgentInitContainer:
+	case controllers.DeliveryAuto, v1alpha1.AgentEmbedded, v1alpha1.AgentImageVolume, v1alpha1.AgentInitContainer:
 	default:
-		problems = append(problems, fmt.Errorf("--agent-delivery is %q, expected Embedded, ImageVolume or InitContainer", job.AgentDelivery))
+		problems = append(problems, fmt.Errorf("--agent-delivery is %q, expected Auto, Embedded, ImageVolume or InitContainer", job.AgentDelivery))
 	}
 	if job.GraceSeconds < 1 {
 		problems = append(problems, fmt.Errorf("--grace-seconds is %d, expected a positive number", job.GraceSeconds))

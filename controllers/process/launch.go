@@ -55,7 +55,9 @@ func (r *Reconciler) launch(ctx context.Context, p *v1alpha1.Process) (reconcile
 // createJob creates the Job. That it exists already is fine when it is this
 // Process's: the cache is behind.
 func (r *Reconciler) createJob(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType) error {
-	err := r.Client.Create(ctx, jobspec.Build(p, t, r.Job))
+	config := r.Job
+	config.AgentDelivery = r.Delivery()
+	err := r.Client.Create(ctx, jobspec.Build(p, t, config))
 	switch {
 	case err == nil:
 		logf.FromContext(ctx).V(1).Info("job created", "type", t.Name)

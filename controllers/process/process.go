@@ -38,6 +38,9 @@ type Reconciler struct {
 	Job    jobspec.Config
 	// Queue says whose turn it is; Setup has it told of what there is.
 	Queue *queue.Queue
+	// Delivery is how the agent gets into the workers of types that do not say,
+	// as it is now; it goes before Job's.
+	Delivery func() v1alpha1.AgentDelivery
 }
 
 // Setup registers the controller. concurrency is how many Processes are worked

@@ -1,0 +1,51 @@
+package jobspec
+
+import (
+	"path"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/internal/agentapi"
+)
+
+const (
+	// ProbeName is the name of the pod that tries image volumes out.
+	ProbeName = "procman-agent-probe"
+	// ProbeSeconds is how long it may take.
+	ProbeSeconds = 60
+	// probeDir is where it has the agent's volume: not where the agent's image,
+	// which it runs, has the agent itself.
+	probeDir = "/probe"
+)
+
+// Probe returns a pod that succeeds exactly where a worker's pod gets its agent
+// out of an image volume: it is such a pod, and starts the agent from that volume
+// to say its version.
+func Probe(namespace string, c Config) *corev1.Pod {
+	little := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi")}
+	t := &v1alpha1.ProcessType{Spec: v1alpha1.ProcessTypeSpec{
+		Image: c.AgentImage, Command: []string{"version"}, Agent: v1alpha1.AgentImageVolume,
+		Template: v1alpha1.WorkerTemplate{Resources: corev1.ResourceRequirements{Requests: little, Limits: little}},
+	}}
+	spec := Build(&v1alpha1.Process{}, t, c).Spec.Template.Spec
+	spec.ActiveDeadlineSeconds = new(int64(ProbeSeconds))
+	container := &spec.Containers[0]
+	container.Name = "probe"
+	container.Command = append([]string{path.Join(probeDir, path.Base(agentapi.AgentPath))}, t.Spec.Command...)
+	container.Env = nil
+	for i := range container.VolumeMounts {
+		if mount := &container.VolumeMounts[i]; mount.MountPath == path.Dir(agentapi.AgentPath) {
+			mount.MountPath = probeDir
+		}
+	}
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: ProbeName,
+			Labels: map[string]string{"app.kubernetes.io/name": ProbeName},
+		},
+		Spec: spec,
+	}
+}
