@@ -58,10 +58,10 @@ func TestJudge(t *testing.T) {
 		},
 		"no node": {
 			false, corev1.PodStatus{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Message: "none fits"}}},
-			verdict{why: "the probe's pod is Pending: none fits"},
+			verdict{why: "the probe's pod is Pending, none fits"},
 		},
 		"ended by the kubelet": {
-			false, corev1.PodStatus{Phase: corev1.PodFailed, Message: "DeadlineExceeded"}, verdict{over: true, why: "the probe's pod is Failed: DeadlineExceeded"},
+			false, corev1.PodStatus{Phase: corev1.PodFailed, Message: "DeadlineExceeded"}, verdict{over: true, why: "the probe's pod is Failed, DeadlineExceeded"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -24,28 +25,33 @@ func judge(pod *corev1.Pod) verdict {
 	if !hasImageVolume(pod) {
 		return verdict{over: true, why: "the API server dropped the image volume"}
 	}
-	why := fmt.Sprintf("the probe's pod is %s", pod.Status.Phase)
+	return verdict{
+		over:  pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed,
+		works: pod.Status.Phase == corev1.PodSucceeded,
+		why:   describe(pod),
+	}
+}
+
+// describe is what the pod's status has to say.
+func describe(pod *corev1.Pod) string {
+	words := []string{"the probe's pod is " + string(pod.Status.Phase)}
 	if pod.Status.Message != "" {
-		why += ": " + pod.Status.Message
+		words = append(words, pod.Status.Message)
 	}
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-			why += ": " + c.Message
+			words = append(words, c.Message)
 		}
 	}
 	for _, c := range pod.Status.ContainerStatuses {
 		switch {
 		case c.State.Waiting != nil:
-			why += fmt.Sprintf(", its container waits: %s %s", c.State.Waiting.Reason, c.State.Waiting.Message)
+			words = append(words, fmt.Sprintf("its container waits: %s %s", c.State.Waiting.Reason, c.State.Waiting.Message))
 		case c.State.Terminated != nil:
-			why += fmt.Sprintf(", its container ended with %d: %s %s", c.State.Terminated.ExitCode, c.State.Terminated.Reason, c.State.Terminated.Message)
+			words = append(words, fmt.Sprintf("its container ended with %d: %s %s", c.State.Terminated.ExitCode, c.State.Terminated.Reason, c.State.Terminated.Message))
 		}
 	}
-	return verdict{
-		over:  pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed,
-		works: pod.Status.Phase == corev1.PodSucceeded,
-		why:   why,
-	}
+	return strings.Join(words, ", ")
 }
 
 func hasImageVolume(pod *corev1.Pod) bool {
