@@ -88,8 +88,8 @@ func TestHowAWorkerEndsHasItsName(t *testing.T) {
 		"reserved exit code": {`{"exitCode":113}`, "WorkerFailed", []string{`"exitCode":113`}},
 		"signal":             {`{"signal":"TERM"}`, "WorkerFailed", []string{`"signal":"SIGTERM"`}},
 		"no output":          {`{"noOutput":true}`, "OutputMissing", nil},
-		"output no JSON":     {`{"outputText":"{\"a\":"}`, "OutputInvalid", []string{`"expected":{"type":"object"}`}},
-		"output no object":   {`{"output":[1]}`, "OutputInvalid", nil},
+		"output no JSON":     {`{"outputText":"{\"a\":"}`, "OutputInvalid", []string{`"in":"output"`, `"at":"output.a"`}},
+		"output no object":   {`{"output":[1]}`, "OutputInvalid", []string{`"expected":{"type":"object"}`}},
 		"output too large":   {`{"outputBytes":1001}`, "OutputTooLarge", []string{`"bytes":1001`, `"maxBytes":1000`}},
 		"error file bad":     {`{"error":{"errorCode":"not a word"}}`, "OutputInvalid", nil},
 		"too slow":           {`{"seconds":60}`, "DeadlineExceeded", []string{`"timeoutSeconds":3`}},
@@ -150,20 +150,5 @@ func TestProgressIsShown(t *testing.T) {
 	})
 	if text, _ := json.Marshal(seen); string(text) != "[25,50]" {
 		t.Errorf("the progress seen is %s, want [25,50]", text)
-	}
-}
-
-func TestAgentIsDelivered(t *testing.T) {
-	t.Parallel()
-	for processType, delivery := range map[string]v1alpha1.AgentDelivery{
-		"echo-initcontainer": v1alpha1.AgentInitContainer,
-		"echo-imagevolume":   v1alpha1.AgentImageVolume,
-		"echo-default":       "",
-	} {
-		t.Run(processType, func(t *testing.T) {
-			t.Parallel()
-			registerEcho(t, processType, func(s *v1alpha1.ProcessTypeSpec) { s.Agent = delivery })
-			complete(t, processType, post(t, processType, `{"a":1}`))
-		})
 	}
 }
