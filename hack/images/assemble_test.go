@@ -70,6 +70,23 @@ func TestAssembleTwiceGivesTheSameBytes(t *testing.T) {
 	}
 }
 
+// The agent gets into every worker's container, often by a copy.
+func TestAgentIsSmall(t *testing.T) {
+	const most = 8 << 20
+	dir := t.TempDir()
+	built := recipe{programs: []program{{"../../cmd/agent", agent.path}}}
+	if _, err := built.gather(dir); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(built.programs[0].in(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Size() > most {
+		t.Errorf("the agent has %d bytes, want at most %d", info.Size(), most)
+	}
+}
+
 func TestPush(t *testing.T) {
 	server := httptest.NewServer(registry.New())
 	defer server.Close()

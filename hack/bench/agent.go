@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// trivial is the least program there is to compare with.
+const trivial = "package main\n\nfunc main() {}\n"
+
+// benchAgent measures how long the agent takes from its start to its first act,
+// over a program that does nothing: the agent says its version, everything of its
+// packages having been set up. Both are static programs, started by turns.
+func benchAgent(samples int) error {
+	dir, err := os.MkdirTemp("", "bench-agent-")
+	if err != nil {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	source := filepath.Join(dir, "trivial.go")
+	if err := os.WriteFile(source, []byte(trivial), 0o600); err != nil {
+		return fmt.Errorf("write program: %w", err)
+	}
+	agent, nothing := filepath.Join(dir, "agent"), filepath.Join(dir, "trivial")
+	for target, pkg := range map[string]string{agent: "./cmd/agent", nothing: source} {
+		build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", target, pkg)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if output, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("build %s: %w\n%s", pkg, err, output)
+		}
+	}
+	var agents, nothings []time.Duration
+	for range samples + 1 {
+		a, err := timeProgram(agent, "version")
+		if err != nil {
+			return err
+		}
+		n, err := timeProgram(nothing)
+		if err != nil {
+			return err
+		}
+		agents, nothings = append(agents, a), append(nothings, n)
+	}
+	agents, nothings = agents[1:], nothings[1:] // the first has read the disk
+	fmt.Println("agent start, over that of a program that does nothing; wanted: at most 10 ms more")
+	report("agent", agents)
+	report("nothing", nothings)
+	fmt.Printf("difference of medians %.1f ms\n", 1000*(at(agents, 0.5)-at(nothings, 0.5)).Seconds())
+	return nil
+}
+
+// timeProgram is the time from a program's start to its end.
+func timeProgram(name string, args ...string) (time.Duration, error) {
+	start := time.Now()
+	if err := exec.Command(name, args...).Run(); err != nil {
+		return 0, fmt.Errorf("run %s: %w", filepath.Base(name), err)
+	}
+	return time.Since(start), nil
+}
