@@ -100,8 +100,8 @@ func judgeOutput(f *file) agentapi.Result {
 	return agentapi.Result{Output: string(f.content)}
 }
 
-// judgeErrorFile reads {"errorCode": "...", "errorDetails": {...}}. Both keys
-// keep to the contract, or the whole is OutputInvalid.
+// judgeErrorFile reads {"errorCode": "...", "errorDetails": {...}}. Anything else
+// is OutputInvalid (CONTRACT.md, section 2).
 func judgeErrorFile(f *file) agentapi.Result {
 	invalid := func(details map[string]any, why string) agentapi.Result {
 		details["in"], details["message"] = inError, "the error file "+why
@@ -116,27 +116,32 @@ func judgeErrorFile(f *file) agentapi.Result {
 	if err := strictjson.CheckObject(f.content); err != nil {
 		return agentapi.Failure(errorcode.OutputInvalid, notJSON(inError, err))
 	}
-	var declared struct {
-		ErrorCode    any             `json:"errorCode"`
-		ErrorDetails json.RawMessage `json:"errorDetails"`
-	}
-	if err := json.Unmarshal(f.content, &declared); err != nil {
+	members, err := strictjson.Members(f.content)
+	if err != nil { // not reached: it has just been checked
 		return invalid(map[string]any{}, "is not a JSON object: "+err.Error())
 	}
-	code, ok := declared.ErrorCode.(string)
-	if !ok || !errorcode.Valid(code) {
+	var code, details string
+	for _, m := range members {
+		at := map[string]any{"at": strictjson.Key(inError, m.Name)}
+		switch m.Name {
+		case "errorCode":
+			_ = json.Unmarshal(m.Raw, &code) // no code, if it is no string
+		case "errorDetails":
+			if details = string(m.Raw); details == "null" {
+				details = ""
+			}
+			if details != "" && details[0] != '{' {
+				at["expected"] = map[string]any{"type": "object"}
+				return invalid(at, "has errorDetails that are not an object")
+			}
+		default:
+			return invalid(at, "has a member besides errorCode and errorDetails")
+		}
+	}
+	if !errorcode.Valid(code) {
 		return invalid(map[string]any{
 			"at": strictjson.Key(inError, "errorCode"), "expected": map[string]any{"type": "string", "pattern": errorcode.Pattern},
 		}, "has no errorCode that is one word")
-	}
-	details := string(declared.ErrorDetails)
-	if details == "null" {
-		details = ""
-	}
-	if details != "" && details[0] != '{' {
-		return invalid(map[string]any{
-			"at": strictjson.Key(inError, "errorDetails"), "expected": map[string]any{"type": "object"},
-		}, "has errorDetails that are not an object")
 	}
 	return agentapi.Result{ErrorCode: code, ErrorDetails: details}
 }

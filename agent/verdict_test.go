@@ -53,6 +53,9 @@ func TestJudge(t *testing.T) {
 		"error file with a code of 2 words": {ending{errorFile: content(`{"errorCode":"a b"}`)}, "OutputInvalid", false, ""},
 		"error file, details no object":     {ending{errorFile: content(`{"errorCode":"No","errorDetails":1}`)}, "OutputInvalid", false, `{"at":"error.errorDetails","expected":{"type":"object"}`},
 		"error file, details null":          {ending{errorFile: content(`{"errorCode":"No","errorDetails":null}`)}, "No", false, ""},
+		"error file, code no string":        {ending{errorFile: content(`{"errorCode":7}`)}, "OutputInvalid", false, `"at":"error.errorCode"`},
+		"error file, another spelling":      {ending{errorFile: content(`{"ErrorCode":"No"}`)}, "OutputInvalid", false, `"at":"error.ErrorCode"`},
+		"error file, something else":        {ending{errorFile: content(`{"errorCode":"No","message":"m"}`)}, "OutputInvalid", false, `"at":"error.message"`},
 		"error file no JSON":                {ending{errorFile: content(`No`)}, "OutputInvalid", false, `"in":"error"`},
 		"error file too large":              {ending{errorFile: &file{size: 1 << 20}}, "OutputInvalid", false, `"bytes":1048576,"in":"error","maxBytes":65536`},
 	} {

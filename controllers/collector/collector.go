@@ -135,14 +135,23 @@ func (c *Collector) result(ctx context.Context, a *assignment, w http.ResponseWr
 	if err := decode(w, r, maxResultBytes, &result); err != nil {
 		return err
 	}
-	if err := result.Check(); err != nil {
-		return fmt.Errorf("%w: %w", errBadRequest, err)
+	if err := check(&result); err != nil {
+		return err
 	}
 	result.Attempt = a.attempt
 	if result.Retry && (result.Interrupted || !a.last) {
 		return nil
 	}
 	return c.writer.Commit(ctx, a.process, result, a.job.Name)
+}
+
+// check says whether a result is one: whoever holds a worker's token may have
+// made it up.
+func check(r *agentapi.Result) error {
+	if err := r.Check(); err != nil {
+		return fmt.Errorf("%w: %w", errBadRequest, err)
+	}
+	return nil
 }
 
 // progress shows how far the worker says it is.
