@@ -90,11 +90,11 @@ func TestCommitTakesThePositionAway(t *testing.T) {
 	})
 	w := &Writer{Client: c, Clock: clocktesting.NewFakePassiveClock(time.Unix(0, 0))}
 	p := &v1alpha1.Process{Status: v1alpha1.ProcessStatus{State: v1alpha1.StateProcessing, QueuePosition: 3}}
-	if err := w.Commit(t.Context(), p, agentapi.Result{Output: "{}"}, "job"); err != nil {
+	if err := w.Commit(t.Context(), p, agentapi.Result{ErrorCode: "No"}, "job"); err != nil {
 		t.Fatal(err)
 	}
 	// A merge patch takes away what it says is null, and nothing else.
-	if !strings.Contains(string(patch), `"queuePosition":null`) || !strings.Contains(string(patch), `"state":"complete"`) {
+	if !strings.Contains(string(patch), `"queuePosition":null`) || !strings.Contains(string(patch), `"state":"error"`) {
 		t.Errorf("the patch is %s", patch)
 	}
 }
