@@ -7,18 +7,21 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+
+	"github.com/go-logr/logr"
 )
 
 // listener accepts connections whose answers are all JSON, a bounded number of
 // them at a time.
 type listener struct {
 	net.Listener
+	log  logr.Logger
 	free chan struct{} // holds a token for each connection that may be opened; nil for no bound
 }
 
 // newListener bounds the connections of inner when most is positive.
-func newListener(inner net.Listener, most int) *listener {
-	l := &listener{Listener: inner}
+func newListener(inner net.Listener, most int, log logr.Logger) *listener {
+	l := &listener{Listener: inner, log: log}
 	if most > 0 {
 		l.free = make(chan struct{}, most)
 	}
@@ -32,7 +35,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		l.free <- struct{}{}
 	}
 	inner, err := l.Listener.Accept()
-	c := &conn{Conn: inner, closed: sync.OnceFunc(func() {
+	c := &conn{Conn: inner, log: l.log, closed: sync.OnceFunc(func() {
 		if l.free != nil {
 			<-l.free
 		}
@@ -48,6 +51,7 @@ func (l *listener) Accept() (net.Conn, error) {
 // no sound HTTP before any handler sees it, are made JSON as all others are.
 type conn struct {
 	net.Conn
+	log    logr.Logger
 	closed func()
 }
 
@@ -72,9 +76,11 @@ func (c *conn) Write(b []byte) (int, error) {
 	if !ok {
 		return c.Conn.Write(b)
 	}
-	body := errorBody(plainAnswer(status).failure())
-	_, err := fmt.Fprintf(c.Conn, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nCache-Control: private, no-cache\r\nConnection: close\r\n\r\n%s",
-		status, http.StatusText(status), jsonType, len(body), body)
+	f, id := plainAnswer(status).failure(), mintID()
+	body := errorBody(f)
+	_, err := fmt.Fprintf(c.Conn, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nX-Request-Id: %s\r\nCache-Control: private, no-cache\r\nConnection: close\r\n\r\n%s",
+		status, http.StatusText(status), jsonType, len(body), id, body)
+	c.log.Info("request served", "requestID", id, "status", status, "errorCode", f.errorCode)
 	return len(b), err
 }
 

@@ -164,8 +164,10 @@ func requestID(h http.Header) string {
 	if id := h.Get("X-Request-Id"); goodID.MatchString(id) {
 		return id
 	}
-	return strings.ToLower(rand.Text())
+	return mintID()
 }
+
+func mintID() string { return strings.ToLower(rand.Text()) }
 
 // plainPath says whether no segment of a path is empty, "." or "..", except that
 // it may end in a slash.

@@ -51,7 +51,7 @@ func listen(address string, most int, handler http.Handler, logger logr.Logger) 
 			DisableGeneralOptionsHandler: true, // OPTIONS * is answered with JSON as well
 			ErrorLog:                     log.New(lines{logger}, "", 0),
 		},
-		listener: newListener(inner, most),
+		listener: newListener(inner, most, logger),
 	}, nil
 }
 

@@ -68,6 +68,12 @@ fuzz() {
 e2e() {
     say "end to end, on a real cluster"
     make bin/localcluster bin/gotestsum
+    # What the pages of docs/ are tried with.
+    if ! command -v jq >/dev/null || ! command -v python3 >/dev/null; then
+        echo "installing Debian packages: jq python3"
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends jq python3 >/dev/null
+    fi
     # One at a time on a machine: the cluster of tests has one name.
     exec 9>"${TMPDIR:-/tmp}/procman-e2e.lock"
     if ! flock --nonblock 9; then

@@ -333,7 +333,7 @@ func (s *suite) testNoHTTP(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if response.StatusCode != test.status || string(body) != test.body || response.Header.Get("Content-Type") != "application/json" {
+			if response.StatusCode != test.status || string(body) != test.body || response.Header.Get("X-Request-Id") == "" || response.Header.Get("Content-Type") != "application/json" {
 				t.Errorf("status %d, %v: %s\nwant %d: %s", response.StatusCode, response.Header, body, test.status, test.body)
 			}
 		})

@@ -1,0 +1,75 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/test/docs"
+)
+
+// TestDocs runs the examples of the pages for clients; those of the README in the
+// directory that make run is called in. It is not parallel: what a page lists is
+// what it has made. With -update, the pages are given what is printed here.
+func TestDocs(t *testing.T) {
+	settled(t)
+	for page, dir := range map[string]string{"README.md": "../..", "docs/api.md": "", "docs/clients.md": ""} {
+		t.Run(strings.TrimSuffix(filepath.Base(page), ".md"), func(t *testing.T) {
+			dropType(t, "order")
+			t.Cleanup(func() { dropType(t, "order") }) // of a page that was not run to its end
+			docs.Run(t, filepath.Join("../..", page), docs.Setting{
+				Env:  map[string]string{"PATH": pathWithKubectl(t)},
+				Dir:  dir,
+				Here: map[string]string{"127.0.0.1:3000": strings.TrimPrefix(baseURL, "http://")},
+			})
+		})
+	}
+}
+
+// settled waits until no replica of the facade is about to stop, as one that
+// another test has asked for is: it would answer early who waits.
+func settled(t *testing.T) {
+	t.Helper()
+	facade := &appsv1.Deployment{}
+	if err := kube.Get(t.Context(), client.ObjectKey{Namespace: systemNamespace, Name: "procman-apiserver"}, facade); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 2*time.Minute, "the facade has its replicas, and no others", func() bool {
+		want := int(*facade.Spec.Replicas)
+		return len(podsOf(t, facade.Name)) == want && len(readyPods(t, facade.Name)) == want
+	})
+	reached(t)
+}
+
+// pathWithKubectl is $PATH, and the local cluster's kubectl where it has none.
+func pathWithKubectl(t *testing.T) string {
+	t.Helper()
+	if _, err := exec.LookPath("kubectl"); err == nil {
+		return os.Getenv("PATH")
+	}
+	assets, err := exec.CommandContext(t.Context(), "../../bin/localcluster", "assets").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.Getenv("PATH") + string(os.PathListSeparator) + strings.TrimSpace(string(assets))
+}
+
+// dropType makes sure that there is no such type.
+func dropType(t *testing.T, name string) {
+	t.Helper()
+	pt := &v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Namespace: workNamespace, Name: name}}
+	if err := client.IgnoreNotFound(kube.Delete(context.Background(), pt)); err != nil {
+		t.Error(err)
+	}
+}
