@@ -19,13 +19,14 @@ var configs embed.FS
 
 // settings are what the templates need to know.
 type settings struct {
-	Dir, CNI, Runc, PodCIDR, DNSIP, Cgroup string
+	Dir, CNI, Runc, PodCIDR, DNSIP, Cgroup, Registry string
 }
 
 // writeConfigs writes all that the components read: certificates, kubeconfigs,
 // configuration files.
 func (c *cluster) writeConfigs() error {
-	for _, dir := range []string{"logs", "cni", "pod-logs", "volume-plugins", "kubelet", "etcd"} {
+	registry := c.hostIP() + ":5000"
+	for _, dir := range []string{"logs", "cni", "certs.d/" + registry, "pod-logs", "volume-plugins", "kubelet", "etcd"} {
 		if err := os.MkdirAll(c.file(dir), 0o700); err != nil {
 			return fmt.Errorf("make directory: %w", err)
 		}
@@ -39,12 +40,13 @@ func (c *cluster) writeConfigs() error {
 	}
 	s := settings{
 		Dir: c.dir, CNI: filepath.Dir(binaryPath("bridge")), Runc: runc,
-		PodCIDR: podCIDR, DNSIP: dnsIP, Cgroup: c.cgroup(),
+		PodCIDR: podCIDR, DNSIP: dnsIP, Cgroup: c.cgroup(), Registry: registry,
 	}
 	for source, target := range map[string]string{
 		"containerd.toml": "containerd.toml",
 		"kubelet.yaml":    "kubelet.yaml",
 		"cni.conflist":    "cni/procman.conflist",
+		"registry.toml":   "certs.d/" + registry + "/hosts.toml",
 	} {
 		t := template.Must(template.ParseFS(configs, "config/"+source))
 		file, err := os.Create(c.file(target))
