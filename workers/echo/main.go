@@ -6,7 +6,9 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -14,6 +16,11 @@ import (
 )
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == childArgument {
+		mib, _ := strconv.Atoi(os.Args[2])
+		runtime.KeepAlive(take(mib))
+		os.Exit(0)
+	}
 	code, err := run()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "echo-worker:", err)
@@ -36,6 +43,9 @@ func run() (code int, err error) {
 		signal.Ignore(syscall.SIGTERM)
 	}
 	defer runtime.KeepAlive(take(s.MemoryMiB)) // held to the end
+	if err := s.burden(); err != nil {
+		return 0, err
+	}
 	if err := s.spend(); err != nil {
 		return 0, err
 	}
@@ -81,6 +91,32 @@ func (s *script) spend() error {
 			}
 		}
 		time.Sleep(pause)
+	}
+	return nil
+}
+
+// childArgument, before a number of MiB, makes the program the child.
+const childArgument = "take"
+
+// burden runs the child and writes the file asked for.
+func (s *script) burden() error {
+	if s.ChildMemoryMiB > 0 {
+		child := exec.Command("/proc/self/exe", childArgument, strconv.Itoa(s.ChildMemoryMiB))
+		if err := child.Run(); err != nil {
+			fmt.Fprintln(os.Stderr, "the child ended:", err)
+		}
+	}
+	if s.ScratchMiB > 0 {
+		scratch, err := os.Create(filepath.Join(filepath.Dir(os.Getenv("PROCESS_OUTPUT_FILE")), "scratch"))
+		if err != nil {
+			return fmt.Errorf("make scratch file: %w", err)
+		}
+		defer func() { _ = scratch.Close() }()
+		for range s.ScratchMiB {
+			if _, err := scratch.Write(make([]byte, 1<<20)); err != nil {
+				return fmt.Errorf("write scratch file: %w", err)
+			}
+		}
 	}
 	return nil
 }

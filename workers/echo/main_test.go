@@ -90,6 +90,8 @@ func TestWorkerEndsAsItIsTold(t *testing.T) {
 		`{"exitCode":7}`:     "exit status 7",
 		`{"failAttempts":9}`: "exit status 1",
 		`{}`:                 "exit status 0",
+
+		`{"childMemoryMiB":1}`: "exit status 0",
 	}
 	for name, number := range signals {
 		ends[fmt.Sprintf(`{"signal":%q,"ignoreTerm":true}`, name)] = "signal: " + number.String()
@@ -113,6 +115,13 @@ func TestWorkerEndsAsItIsTold(t *testing.T) {
 				t.Error("there is an output from before the signal")
 			}
 		})
+	}
+}
+
+func TestScratchFileIsBesideTheOutput(t *testing.T) {
+	read := worker(t, `{"echo":{"scratchMiB":2}}`)
+	if _, err := run(); err != nil || len(read("scratch")) != 2<<20 {
+		t.Errorf("the file has %d bytes, error %v", len(read("scratch")), err)
 	}
 }
 

@@ -15,6 +15,11 @@ type script struct {
 	IgnoreTerm bool `json:"ignoreTerm"`
 	// MemoryMiB is how much memory it takes, and touches.
 	MemoryMiB int `json:"memoryMiB"`
+	// ChildMemoryMiB is how much memory a child takes, touches and gives back; what
+	// becomes of the child is nothing to the worker.
+	ChildMemoryMiB int `json:"childMemoryMiB"`
+	// ScratchMiB is the size of a file that it leaves beside its output.
+	ScratchMiB int `json:"scratchMiB"`
 	// Seconds is how long it runs, with Progress, in percent, spread over it.
 	Seconds  float64   `json:"seconds"`
 	Progress []float64 `json:"progress"`
