@@ -79,9 +79,11 @@ func exitCode(e ending, r agentapi.Result) int {
 		return 0
 	case !r.Retry:
 		return agentapi.ExitFinal
+	case r.Interrupted:
+		return agentapi.ExitInterrupted
 	case e.signal != 0:
 		return 128 + int(e.signal)
-	case e.exitCode == agentapi.ExitFinal:
+	case e.exitCode == agentapi.ExitFinal, e.exitCode == agentapi.ExitInterrupted:
 		return 1
 	}
 	return e.exitCode

@@ -103,6 +103,7 @@ func startAgentWith(t *testing.T, f *fake, script string, change func(*Config), 
 	t.Cleanup(server.Close)
 	dir := t.TempDir()
 	r := &run{fake: f, config: Config{
+		Delivery:     time.Minute,
 		CollectorURL: server.URL, TokenFile: filepath.Join(dir, "token"), TerminationLog: filepath.Join(dir, "log"), Dir: dir,
 		Timeout: 20 * time.Second, Grace: time.Second, OutputLimit: 1000, Command: []string{"/bin/sh", "-c", script},
 	}}

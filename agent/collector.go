@@ -36,6 +36,7 @@ const (
 type collector struct {
 	baseURL   string
 	tokenFile string
+	delivery  time.Duration
 	http      *http.Client
 }
 
@@ -43,6 +44,7 @@ func newCollector(c *Config) *collector {
 	return &collector{
 		baseURL:   c.CollectorURL,
 		tokenFile: c.TokenFile,
+		delivery:  c.Delivery,
 		http:      &http.Client{Timeout: requestTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 1}},
 	}
 }
@@ -75,7 +77,7 @@ func (c *collector) fetchInput(ctx context.Context) (input, error) {
 }
 
 // deliver hands the result over, trying until it is confirmed or
-// agentapi.DeliveryTimeout is over. That the collector does not want it is
+// its time for that is over. That the collector does not want it is
 // a confirmation, too. It does not end with the agent's context: a worker that
 // was told to stop still has a result.
 func (c *collector) deliver(r agentapi.Result) error {
@@ -83,7 +85,7 @@ func (c *collector) deliver(r agentapi.Result) error {
 	if err != nil {
 		return fmt.Errorf("encode result: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), agentapi.DeliveryTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), c.delivery)
 	defer cancel()
 	err = persist(ctx, func() error {
 		_, _, err := c.do(ctx, http.MethodPut, agentapi.ResultPath, body)

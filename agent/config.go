@@ -26,6 +26,8 @@ type Config struct {
 	Timeout time.Duration
 	// Grace is the time between SIGTERM and SIGKILL.
 	Grace time.Duration
+	// Delivery is how long the agent tries to deliver the result.
+	Delivery time.Duration
 	// OutputLimit bounds the output, in bytes.
 	OutputLimit int64
 	// Command is the worker's program and arguments.
@@ -75,6 +77,10 @@ func ParseConfig(args, environ []string) (Config, error) {
 	}
 	c.Timeout = time.Duration(number(agentapi.EnvTimeoutSeconds)) * time.Second
 	c.Grace = time.Duration(number(agentapi.EnvGraceSeconds)) * time.Second
+	c.Delivery = agentapi.DeliveryTimeout
+	if settings[agentapi.EnvDeliverySeconds] != "" {
+		c.Delivery = time.Duration(number(agentapi.EnvDeliverySeconds)) * time.Second
+	}
 	c.OutputLimit = number(agentapi.EnvOutputLimitBytes)
 	if len(c.Command) == 0 {
 		problems = append(problems, errors.New("no worker command, expected: agent -- COMMAND [ARGUMENT...]"))

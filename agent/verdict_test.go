@@ -86,6 +86,8 @@ func TestExitCode(t *testing.T) {
 		"complete":               {ending{}, agentapi.Result{Output: "{}"}, 0},
 		"final":                  {ending{exitCode: 4}, agentapi.Result{ErrorCode: "No"}, agentapi.ExitFinal},
 		"crash":                  {ending{exitCode: 4}, agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}, 4},
+		"told to stop":           {ending{signal: syscall.SIGTERM}, agentapi.Result{ErrorCode: "WorkerFailed", Retry: true, Interrupted: true}, agentapi.ExitInterrupted},
+		"crash that looks so":    {ending{exitCode: agentapi.ExitInterrupted}, agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}, 1},
 		"crash that looks final": {ending{exitCode: agentapi.ExitFinal}, agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}, 1},
 		"signal":                 {ending{signal: syscall.SIGKILL}, agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}, 137},
 	} {
@@ -107,6 +109,7 @@ func TestParseConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
+		Delivery:     agentapi.DeliveryTimeout,
 		CollectorURL: "http://c:1", TokenFile: agentapi.TokenFile, TerminationLog: agentapi.TerminationLog, Dir: "/process",
 		Timeout: 3 * time.Second, Grace: 2 * time.Second, OutputLimit: 10,
 		Command: []string{"/worker", "--", "-x"}, Environ: []string{"PATH=/bin", "PROCESS_ID=p"},

@@ -61,21 +61,23 @@ func leanProcess(o any) (any, error) {
 	return o, nil
 }
 
-// leanJob keeps what outcome looks at: metadata, the bound of attempts, whether
-// it is suspended, status.
+// leanJob keeps what outcome looks at: metadata, bounds, status.
 func leanJob(o any) (any, error) {
 	if job, ok := o.(*batchv1.Job); ok {
 		job.ManagedFields = nil
+		pod := job.Spec.Template.Spec
 		job.Spec = batchv1.JobSpec{BackoffLimit: job.Spec.BackoffLimit, Suspend: job.Spec.Suspend}
+		job.Spec.Template.Spec.ActiveDeadlineSeconds = pod.ActiveDeadlineSeconds
+		job.Spec.Template.Spec.TerminationGracePeriodSeconds = pod.TerminationGracePeriodSeconds
 	}
 	return o, nil
 }
 
-// leanPod keeps metadata and status.
+// leanPod keeps metadata, status, and where it runs.
 func leanPod(o any) (any, error) {
 	if pod, ok := o.(*corev1.Pod); ok {
 		pod.ManagedFields = nil
-		pod.Spec = corev1.PodSpec{}
+		pod.Spec = corev1.PodSpec{NodeName: pod.Spec.NodeName}
 	}
 	return o, nil
 }

@@ -29,6 +29,17 @@ const (
 // Absent: the process is still processing.
 const ConditionFinished = "Finished"
 
+// ConditionLaunched says whether a Process has got its Job.
+//
+// False with reason Refused: the cluster refuses to create the Job, and the
+// message says why; it is tried again until the type's startTimeoutSeconds are
+// over, counted from the condition's last transition.
+// Absent: there is nothing to say, which is the rule.
+const ConditionLaunched = "Launched"
+
+// ReasonRefused is the reason of ConditionLaunched.
+const ReasonRefused = "Refused"
+
 // DefaultLifetimeSeconds is how long a Process lives when neither it nor its
 // type says so: 20 minutes.
 const DefaultLifetimeSeconds int32 = 1200
@@ -139,7 +150,7 @@ type ProcessStatus struct {
 	// +optional
 	JobName string `json:"jobName,omitempty"`
 
-	// conditions of the process; see ConditionFinished.
+	// conditions of the process; see ConditionFinished and ConditionLaunched.
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MinItems=1

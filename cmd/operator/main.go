@@ -22,6 +22,7 @@ import (
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers"
+	"procman.dev/procman/internal/agentapi"
 )
 
 func main() {
@@ -41,6 +42,7 @@ func run(ctx context.Context) error {
 		concurrency = flag.Int("concurrency", 16, "how many Processes each controller works on at once")
 		delivery    = flag.String("agent-delivery", string(controllers.DeliveryAuto), "how the agent gets into the workers of types that do not say: Embedded, ImageVolume, InitContainer, or Auto: ImageVolume where a probe sees it work, otherwise InitContainer")
 		grace       = flag.Int("grace-seconds", 25, "what a worker gets between SIGTERM and SIGKILL")
+		deliver     = flag.Int("delivery-seconds", int(agentapi.DeliveryTimeout.Seconds()), "how long after its worker's end an agent tries to deliver the result; the operator may be away so long")
 		job         controllers.JobConfig
 	)
 	flag.StringVar(&job.AgentImage, "agent-image", "", "the agent's image; required")
@@ -51,7 +53,8 @@ func run(ctx context.Context) error {
 	flag.Parse()
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
 
-	job.AgentDelivery, job.GraceSeconds = v1alpha1.AgentDelivery(*delivery), int32(*grace)
+	job.AgentDelivery = v1alpha1.AgentDelivery(*delivery)
+	job.GraceSeconds, job.DeliverySeconds = int32(*grace), int32(*deliver)
 	if err := check(job); err != nil {
 		return err
 	}
@@ -118,6 +121,9 @@ func check(job controllers.JobConfig) error {
 	}
 	if job.GraceSeconds < 1 {
 		problems = append(problems, fmt.Errorf("--grace-seconds is %d, expected a positive number", job.GraceSeconds))
+	}
+	if job.DeliverySeconds < 1 {
+		problems = append(problems, fmt.Errorf("--delivery-seconds is %d, expected a positive number", job.DeliverySeconds))
 	}
 	return errors.Join(problems...)
 }

@@ -3,13 +3,16 @@ package process
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -49,34 +52,82 @@ func (r *Reconciler) launch(ctx context.Context, p *v1alpha1.Process) (reconcile
 	if !r.Queue.Admits(p.Name, p.UID) {
 		return reconcile.Result{}, nil // the queue asks again when it is its turn
 	}
-	return reconcile.Result{}, r.createJob(ctx, p, processType)
+	return r.createJob(ctx, p, processType)
 }
 
 // createJob creates the Job. That it exists already is fine when it is this
 // Process's: the cache is behind.
-func (r *Reconciler) createJob(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType) error {
+func (r *Reconciler) createJob(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType) (reconcile.Result, error) {
 	config := r.Job
 	config.AgentDelivery = r.Delivery()
 	err := r.Client.Create(ctx, jobspec.Build(p, t, config))
 	switch {
 	case err == nil:
 		logf.FromContext(ctx).V(1).Info("job created", "type", t.Name)
-		return nil
+		return reconcile.Result{}, nil
 	case apierrors.IsAlreadyExists(err):
 		job := &batchv1.Job{}
 		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(p), job); err != nil {
-			return fmt.Errorf("get existing job: %w", err)
+			return reconcile.Result{}, fmt.Errorf("get existing job: %w", err)
 		}
 		if metav1.IsControlledBy(job, p) {
-			return nil
+			return reconcile.Result{}, nil
 		}
-		return r.finish(ctx, p, nameTaken(), "")
-	case apierrors.IsInvalid(err):
-		return r.finish(ctx, p, agentapi.Failure(errorcode.LaunchRefused, map[string]any{
-			"message": "the cluster refused the worker's Job: " + err.Error(),
-		}), "")
+		return reconcile.Result{}, r.finish(ctx, p, nameTaken(), "")
 	}
-	return fmt.Errorf("create job: %w", err)
+	return r.refused(ctx, p, t, err)
+}
+
+// refusedRetry is the pause before a Job that was refused is tried again.
+const refusedRetry = 5 * time.Second
+
+// refused deals with a Job that could not be created. What the API server finds
+// invalid stays so. Anything else that it answers, a quota, a policy, a missing
+// right, may pass: it is tried until the time to start is over, which runs from
+// the first refusal, since the Process may have waited for its turn before.
+func (r *Reconciler) refused(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType, err error) (reconcile.Result, error) {
+	var answer apierrors.APIStatus
+	if !errors.As(err, &answer) {
+		return reconcile.Result{}, fmt.Errorf("create job: %w", err)
+	}
+	message := "the cluster refused the worker's Job: " + answer.Status().Message
+	now := r.Clock.Now()
+	var bound time.Time
+	if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionLaunched); c != nil {
+		bound = c.LastTransitionTime.Add(time.Duration(t.Spec.StartTimeoutSeconds) * time.Second)
+	}
+	switch {
+	case apierrors.IsInvalid(err), !bound.IsZero() && !now.Before(bound):
+		return reconcile.Result{}, r.finish(ctx, p, agentapi.Failure(errorcode.LaunchRefused, map[string]any{
+			"message": message, "reason": answer.Status().Reason,
+		}), "")
+	case bound.IsZero():
+		if err := r.markRefused(ctx, p, message); err != nil {
+			return reconcile.Result{}, err
+		}
+	}
+	return reconcile.Result{RequeueAfter: refusedRetry}, nil
+}
+
+// markRefused says in the status of a Process why it has no Job, and since when.
+func (r *Reconciler) markRefused(ctx context.Context, p *v1alpha1.Process, message string) error {
+	conditions := slices.Clone(p.Status.Conditions)
+	meta.SetStatusCondition(&conditions, metav1.Condition{
+		Type: v1alpha1.ConditionLaunched, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonRefused,
+		Message: message[:min(len(message), 1024)], LastTransitionTime: metav1.NewTime(r.Clock.Now()),
+	})
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"resourceVersion": p.ResourceVersion, "uid": p.UID},
+		"status":   map[string]any{"conditions": conditions},
+	})
+	if err != nil {
+		return fmt.Errorf("encode status patch: %w", err)
+	}
+	err = r.Client.Status().Patch(ctx, p, client.RawPatch(types.MergePatchType, patch))
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("mark process as refused: %w", err)
+	}
+	return nil
 }
 
 // checkInput validates the input of a Process against its type. One made over

@@ -5,6 +5,7 @@ package process
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -12,11 +13,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -94,13 +97,50 @@ func (r *Reconciler) observe(ctx context.Context, p *v1alpha1.Process, job *batc
 	}
 	now := r.Clock.Now()
 	decision := outcome.Decide(job, pods.Items, now)
-	if decision.Result != nil {
+	if decision.Explain != "" {
+		// Events are not cached: they are asked for at an end, and at few.
+		var events corev1.EventList
+		err := r.Live.List(ctx, &events, client.InNamespace(p.Namespace), client.MatchingFields{"involvedObject.uid": string(decision.Explain)})
+		if err != nil {
+			return reconcile.Result{}, fmt.Errorf("list events: %w", err)
+		}
+		decision = outcome.Explained(job, decision, events.Items, now)
+	}
+	switch {
+	case decision.Result != nil:
 		return reconcile.Result{}, r.finish(ctx, p, *decision.Result, job.Name)
+	case decision.Abandon != nil:
+		return reconcile.Result{}, r.abandon(ctx, decision.Abandon)
 	}
 	if !decision.RecheckAt.IsZero() {
 		return reconcile.Result{RequeueAfter: max(decision.RecheckAt.Sub(now), time.Millisecond)}, nil
 	}
 	return reconcile.Result{}, nil
+}
+
+// abandon marks a pod as failed whose node does not answer, as Kubernetes' own
+// garbage collector does once the node is gone: the Job then makes another. Should
+// the node come back, its kubelet ends the pod.
+func (r *Reconciler) abandon(ctx context.Context, pod *corev1.Pod) error {
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"resourceVersion": pod.ResourceVersion, "uid": pod.UID},
+		"status": map[string]any{
+			"phase": corev1.PodFailed, "reason": outcome.ReasonNodeLost, "message": "the pod's node does not answer; its process is run elsewhere",
+			// Since when: the time of the next attempt runs from here.
+			"conditions": []corev1.PodCondition{{
+				Type: outcome.ConditionAbandoned, Status: corev1.ConditionTrue, Reason: outcome.ReasonNodeLost, LastTransitionTime: metav1.NewTime(r.Clock.Now()),
+			}},
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("encode pod status: %w", err)
+	}
+	err = r.Client.Status().Patch(ctx, pod.DeepCopy(), client.RawPatch(types.StrategicMergePatchType, patch))
+	if err = client.IgnoreNotFound(err); err != nil {
+		return fmt.Errorf("abandon pod: %w", err)
+	}
+	logf.FromContext(ctx).Info("pod abandoned", "pod", pod.Name, "node", pod.Spec.NodeName)
+	return nil
 }
 
 // settleTime is how long the Job of a Process in error has to end by itself, as

@@ -55,6 +55,9 @@ const (
 	EnvTimeoutSeconds = "PROCMAN_TIMEOUT_SECONDS"
 	// EnvGraceSeconds is the time between SIGTERM and SIGKILL.
 	EnvGraceSeconds = "PROCMAN_GRACE_SECONDS"
+	// EnvDeliverySeconds is how long the agent tries to deliver the result;
+	// DeliveryTimeout when absent.
+	EnvDeliverySeconds = "PROCMAN_DELIVERY_SECONDS"
 	// EnvOutputLimitBytes bounds the worker's output.
 	EnvOutputLimitBytes = "PROCMAN_OUTPUT_LIMIT_BYTES"
 )
@@ -76,8 +79,13 @@ const (
 // worker's own exit code never reaches the Job as this one.
 const ExitFinal = 113
 
+// ExitInterrupted is the exit code by which the agent tells Kubernetes that its
+// worker was told to stop from outside, before it was done: a pod that somebody
+// deleted, say. The Job does not count it as an attempt.
+const ExitInterrupted = 114
+
 // DeliveryTimeout is how long after the worker's end its agent keeps trying to
-// deliver the result.
+// deliver the result, where EnvDeliverySeconds does not say.
 const DeliveryTimeout = 10 * time.Minute
 
 // MaxErrorDetailsBytes bounds a Result's ErrorDetails, and the file in which a

@@ -56,6 +56,8 @@ const (
 	StartTimeout = "StartTimeout"
 	// Evicted: the node ended the worker to save itself.
 	Evicted = "Evicted"
+	// NodeLost: the worker's node fell silent, and no attempt is left.
+	NodeLost = "NodeLost"
 	// ResultLost: the worker ended, and what it delivered did not arrive.
 	ResultLost = "ResultLost"
 )

@@ -108,7 +108,7 @@ func run(m *testing.M) (int, error) {
 		Metrics: registry,
 		Job: controllers.JobConfig{
 			AgentImage: "agent:1", AgentDelivery: v1alpha1.AgentEmbedded, CollectorURL: collectorURL,
-			ServiceAccount: "procman-worker", GraceSeconds: 25,
+			ServiceAccount: "procman-worker", GraceSeconds: 25, DeliverySeconds: 600,
 		},
 	})
 	if err != nil {

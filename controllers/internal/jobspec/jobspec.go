@@ -33,6 +33,9 @@ type Config struct {
 	ServiceAccount string
 	// GraceSeconds is what a worker gets between SIGTERM and SIGKILL.
 	GraceSeconds int32
+	// DeliverySeconds is how long after its worker's end an agent tries to deliver
+	// the result.
+	DeliverySeconds int32
 }
 
 // Build returns the Job of a Process. It has the Process's name, so that there
@@ -82,13 +85,37 @@ func failurePolicy() *batchv1.PodFailurePolicy {
 				{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue},
 			},
 		},
+		{
+			Action: batchv1.PodFailurePolicyActionIgnore,
+			OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
+				ContainerName: new(WorkerContainer),
+				Operator:      batchv1.PodFailurePolicyOnExitCodesOpIn,
+				Values:        []int32{agentapi.ExitInterrupted},
+			},
+		},
 	}}
+}
+
+// nodeTolerationSeconds is how long a pod stays on a node that is not ready or
+// not reachable. Kubernetes' default is 300, for what serves; a process is
+// better run again.
+const nodeTolerationSeconds = 30
+
+func tolerations() []corev1.Toleration {
+	var tolerated []corev1.Toleration
+	for _, taint := range []string{corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable} {
+		tolerated = append(tolerated, corev1.Toleration{
+			Key: taint, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute,
+			TolerationSeconds: new(int64(nodeTolerationSeconds)),
+		})
+	}
+	return tolerated
 }
 
 func pod(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) corev1.PodSpec {
 	// The agent keeps the time itself; this bound is for an agent that cannot.
 	longest := int64(t.Spec.StartTimeoutSeconds) + int64(t.Spec.TimeoutSeconds) +
-		int64(c.GraceSeconds) + int64(agentapi.DeliveryTimeout.Seconds())
+		int64(c.GraceSeconds) + int64(c.DeliverySeconds)
 	spec := corev1.PodSpec{
 		RestartPolicy:                 corev1.RestartPolicyNever,
 		ServiceAccountName:            c.ServiceAccount,
@@ -102,7 +129,8 @@ func pod(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) corev1.PodSpec 
 			RunAsGroup:     new(workerUser),
 			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
-		Containers: []corev1.Container{worker(p, t, c)},
+		Tolerations: tolerations(),
+		Containers:  []corev1.Container{worker(p, t, c)},
 		Volumes: []corev1.Volume{
 			{Name: "process", VolumeSource: emptyDir(2 * int64(t.MaxInputBytes()+t.MaxOutputBytes()))},
 			{Name: "tmp", VolumeSource: emptyDir(0)},
@@ -128,6 +156,7 @@ func worker(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) corev1.Conta
 			env(agentapi.EnvCollectorURL, c.CollectorURL),
 			env(agentapi.EnvTimeoutSeconds, strconv.Itoa(int(t.Spec.TimeoutSeconds))),
 			env(agentapi.EnvGraceSeconds, strconv.Itoa(int(c.GraceSeconds))),
+			env(agentapi.EnvDeliverySeconds, strconv.Itoa(int(c.DeliverySeconds))),
 			env(agentapi.EnvOutputLimitBytes, strconv.Itoa(t.MaxOutputBytes())),
 		},
 		VolumeMounts: []corev1.VolumeMount{

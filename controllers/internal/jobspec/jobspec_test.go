@@ -42,7 +42,7 @@ func TestBuild(t *testing.T) {
 			}
 			job := Build(p, pt, Config{
 				AgentImage: "registry.example/agent:1", AgentDelivery: v1alpha1.AgentInitContainer,
-				CollectorURL: "http://collector:8090", ServiceAccount: "procman-worker", GraceSeconds: 25,
+				CollectorURL: "http://collector:8090", ServiceAccount: "procman-worker", GraceSeconds: 25, DeliverySeconds: 600,
 			})
 			got, err := yaml.Marshal(job)
 			if err != nil {

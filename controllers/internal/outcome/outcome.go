@@ -1,30 +1,35 @@
 // Package outcome decides what the cluster's side of a Process says about it:
 // from the Job and its pods to a result, or to the instant at which to look
 // again. It is pure. What the agent delivers over HTTP never comes through here;
-// this is for everything that keeps an agent from delivering.
+// this is for everything that keeps an agent from delivering. docs/process.md
+// has its bounds as a table.
 package outcome
 
 import (
-	"strconv"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
-	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/errorcode"
 )
 
-// settleTime is how long an ended pod or Job waits for what may still be under
-// way: the cache's view of a result already committed, or of the last pod.
-const settleTime = 10 * time.Second
-
-// Decision is what follows. At most one of its fields is set; when none is,
-// the next change of the Job or a pod is what there is to wait for.
+// Decision is what follows. Without Result and Abandon, RecheckAt is set, unless
+// the Job is suspended: nothing else waits without a bound.
 type Decision struct {
 	// Result is the end of the Process.
 	Result *agentapi.Result
+	// Explain is the UID of the object whose events say why Result came to be,
+	// where its status does not; see Explained.
+	Explain types.UID
+	// provisional: the Result does not hold if the events say that the Job had a
+	// pod a moment ago. Of pods that the cluster ends a Job keeps no trace.
+	provisional bool
+	// Abandon is a pod that nobody hears of any more: once it is marked as
+	// failed, the Job makes another in its place.
+	Abandon *corev1.Pod
 	// RecheckAt is when time itself may change the decision.
 	RecheckAt time.Time
 }
@@ -32,132 +37,153 @@ type Decision struct {
 // Decide looks at a Job and its pods, all of them, as they are at now.
 func Decide(job *batchv1.Job, pods []corev1.Pod, now time.Time) Decision {
 	attempts := Attempts(job, pods)
-	if len(attempts) == 0 {
-		return withoutPod(job, now)
+	d := judge(job, attempts, now)
+	if d.Result == nil && d.Abandon == nil {
+		d = withinAll(job, attempts, now, d)
 	}
-	last := &attempts[len(attempts)-1]
-	d := judgePod(job, last, now)
-	if d.Result != nil && d.Result.Attempt == 0 && started(last) {
-		d.Result.Attempt = Number(job, attempts, last)
+	if n := len(attempts); d.Result != nil && d.Result.Attempt == 0 && n > 0 && started(&attempts[n-1]) {
+		d.Result.Attempt = Number(job, attempts, &attempts[n-1])
 	}
 	return d
 }
 
-// judgePod looks at the newest pod: the attempt that counts.
-func judgePod(job *batchv1.Job, pod *corev1.Pod, now time.Time) Decision {
-	if container := workerStatus(pod); container != nil && container.State.Terminated != nil {
-		return judgeEnded(job, pod, container.State.Terminated, now)
+// judge looks at the newest pod, the attempt that counts: what it left, then how
+// long it has been at it.
+func judge(job *batchv1.Job, attempts []corev1.Pod, now time.Time) Decision {
+	switch {
+	case job.DeletionTimestamp != nil:
+		return Decision{} // somebody else's doing; another is made once it is gone
+	case len(attempts) == 0:
+		return withoutPod(job, now)
 	}
-	switch pod.Status.Phase {
-	case corev1.PodFailed, corev1.PodSucceeded:
-		return judgeEnded(job, pod, nil, now)
-	case corev1.PodPending:
+	pod := &attempts[len(attempts)-1]
+	status := workerStatus(pod)
+	switch {
+	case status != nil && status.State.Terminated != nil:
+		return judgeEnded(job, attempts, status.State.Terminated, now)
+	case over(pod):
+		return judgeEnded(job, attempts, nil, now)
+	case Suspended(job):
+		return Decision{}
+	case silent(job, pod, now):
+		return judgeSilent(job, attempts)
+	case pod.DeletionTimestamp != nil:
+		return Decision{RecheckAt: silentAt(job, pod)}
+	case pod.Status.Phase == corev1.PodPending:
 		return judgePending(job, pod, now)
-	default:
-		return afterJob(job, now, Decision{})
 	}
+	return afterJob(job, now, Decision{RecheckAt: silentAt(job, pod)})
 }
 
 // judgeEnded looks at a worker that is no more: its receipt first, then why
 // Kubernetes ended it.
-func judgeEnded(job *batchv1.Job, pod *corev1.Pod, ended *corev1.ContainerStateTerminated, now time.Time) Decision {
+func judgeEnded(job *batchv1.Job, attempts []corev1.Pod, ended *corev1.ContainerStateTerminated, now time.Time) Decision {
+	pod := &attempts[len(attempts)-1]
+	verdict := withoutReceipt(pod, ended)
 	if ended != nil {
-		if receipt, err := agentapi.DecodeReceipt(ended.Message); err == nil {
-			return judgeReceipt(job, receipt, ended.FinishedAt.Time, now)
+		receipt, err := agentapi.DecodeReceipt(ended.Message)
+		switch {
+		case err == nil && !receipt.Interrupted:
+			return judgeReceipt(job, attempts, receipt, ended.FinishedAt.Time, now)
+		case err == nil && verdict.Result.ErrorCode == errorcode.WorkerFailed:
+			verdict.Result = &receipt.Result // it knows more
 		}
-		if ended.Reason == "OOMKilled" {
-			return result(errorcode.OutOfMemory, "the worker reached its memory limit and was killed", nil)
+		switch ended.Reason {
+		case "OOMKilled":
+			return result(errorcode.OutOfMemory, "the worker reached its memory limit and was killed; raise spec.template.resources.limits.memory of its type or send a smaller input", nil)
+		case "StartError", "ContainerCannotRun":
+			return result(errorcode.WorkerFailed, "the worker's container cannot be started (a type with agent: Embedded needs an image that holds "+agentapi.AgentPath+"): "+ended.Message,
+				map[string]any{"exitCode": ended.ExitCode})
 		}
 	}
 	if pod.Status.Reason == "DeadlineExceeded" {
 		return result(errorcode.DeadlineExceeded, "the pod outlived the time that start, run and delivery have together", nil)
 	}
+	if pod.Status.Reason == reasonEvicted && evictions(attempts) > limit(job) {
+		return verdict // the Job does not count them, and would go on for ever
+	}
+	return retried(job, attempts, now, verdict)
+}
+
+// withoutReceipt names the end of a worker that left no word.
+func withoutReceipt(pod *corev1.Pod, ended *corev1.ContainerStateTerminated) Decision {
 	details := map[string]any{}
-	if ended != nil {
+	if ended != nil && ended.ExitCode != agentapi.ExitInterrupted {
 		details["exitCode"] = ended.ExitCode
 	}
-	code, message := errorcode.WorkerFailed, "the worker's pod ended without a result"
-	if pod.Status.Reason == "Evicted" {
-		code, message = errorcode.Evicted, "the node ended the worker's pod: "+pod.Status.Message
+	switch pod.Status.Reason {
+	case reasonEvicted:
+		return result(errorcode.Evicted, "the node ended the worker's pod: "+pod.Status.Message, details)
+	case ReasonNodeLost:
+		return nodeLost(pod)
 	}
-	return afterJob(job, now, result(code, message, details))
+	if c := disruption(pod); c != nil {
+		details["reason"] = c.Reason
+		return result(errorcode.Evicted, "the cluster ended the worker's pod: "+c.Message, details)
+	}
+	message := "the worker's pod ended without a result"
+	if pod.Status.Reason != "" || pod.Status.Message != "" {
+		details["reason"] = pod.Status.Reason
+		message += ": " + pod.Status.Message
+	}
+	d := result(errorcode.WorkerFailed, message, details)
+	d.Result.Retry = true
+	return d
 }
 
 // judgeReceipt commits from the second channel what the first did not bring.
-func judgeReceipt(job *batchv1.Job, receipt agentapi.Receipt, ended, now time.Time) Decision {
+func judgeReceipt(job *batchv1.Job, attempts []corev1.Pod, receipt agentapi.Receipt, ended, now time.Time) Decision {
 	switch {
 	case receipt.Retry:
-		return afterJob(job, now, Decision{Result: &receipt.Result})
+		return retried(job, attempts, now, Decision{Result: &receipt.Result})
 	case receipt.ErrorCode != "" || !receipt.Truncated:
 		return Decision{Result: &receipt.Result}
 	case now.Before(ended.Add(settleTime)):
 		// Delivered, most likely, and the cache is about to show it.
 		return Decision{RecheckAt: ended.Add(settleTime)}
 	}
-	d := result(errorcode.ResultLost, "the worker finished, and its output, too large for the receipt, was not delivered", nil)
+	d := result(errorcode.ResultLost, "the worker finished, but its output, too large for the second way, could not be delivered to the operator; send the work again", nil)
 	d.Result.Attempt, d.Result.StartTime = receipt.Attempt, receipt.StartTime
 	return d
 }
 
+// retried gives the verdict on an attempt that another one may make good: it
+// holds once the Job makes no more of them, or does not get to make one.
+func retried(job *batchv1.Job, attempts []corev1.Pod, now time.Time, verdict Decision) Decision {
+	if _, isOver := jobEnded(job); isOver || Suspended(job) {
+		return afterJob(job, now, verdict)
+	}
+	due := endTime(&attempts[len(attempts)-1]).Add(backoff(len(attempts)))
+	return startBound(job, due, now, func() Decision { return noPod(job) })
+}
+
 // afterJob gives a verdict on one attempt only once the Job makes no more of
-// them. Without a verdict, a Job that ended has lost its result.
+// them. Without a result in it, a Job that ended has lost its result. Until the
+// Job ends, the verdict's RecheckAt stands.
 func afterJob(job *batchv1.Job, now time.Time, verdict Decision) Decision {
-	ended, over := jobEnded(job)
+	ended, isOver := jobEnded(job)
 	switch {
-	case !over:
-		return Decision{}
+	case !isOver:
+		return Decision{RecheckAt: verdict.RecheckAt}
 	case verdict.Result != nil:
 		return verdict
-	case now.Before(ended.Add(settleTime)):
-		return Decision{RecheckAt: ended.Add(settleTime)}
+	case now.Before(ended.LastTransitionTime.Add(settleTime)):
+		return Decision{RecheckAt: ended.LastTransitionTime.Add(settleTime)}
 	}
-	return result(errorcode.ResultLost, "the worker's Job ended and nothing was delivered", nil)
+	switch ended.Reason {
+	case batchv1.JobReasonDeadlineExceeded:
+		return result(errorcode.DeadlineExceeded, "the worker's Job was given a deadline, and reached it: "+ended.Message, nil)
+	case batchv1.JobReasonBackoffLimitExceeded:
+		return result(errorcode.WorkerFailed, "the worker's pods failed and were deleted before they could be looked at: "+ended.Message, nil)
+	}
+	return result(errorcode.ResultLost, "the worker's Job ended and nothing was delivered; send the work again: "+ended.Message, nil)
 }
 
-// withoutPod looks at a Job that has no pod: not yet, or no longer.
-func withoutPod(job *batchv1.Job, now time.Time) Decision {
-	if _, over := jobEnded(job); over {
-		return afterJob(job, now, Decision{})
+// result is a verdict of the platform's, with a message that says what to do.
+func result(code, message string, details map[string]any) Decision {
+	if details == nil {
+		details = map[string]any{}
 	}
-	if job.Status.Active > 0 || job.Status.Failed > 0 {
-		return Decision{} // between attempts, or the cache of pods is behind
-	}
-	return startBound(job, job.CreationTimestamp.Time, now, func() Decision {
-		return result(errorcode.StartTimeout, "the cluster made no pod for the worker: see the events of its Job (quota, admission)", nil)
-	})
-}
-
-// startBound is a decision that holds from since + the type's start timeout on.
-// The time that the Job was suspended does not count.
-func startBound(job *batchv1.Job, since, now time.Time, late func() Decision) Decision {
-	if Suspended(job) {
-		return Decision{}
-	}
-	if resumed := job.Status.StartTime; resumed != nil && resumed.After(since) {
-		since = resumed.Time
-	}
-	seconds, err := strconv.Atoi(job.Annotations[v1alpha1.AnnotationStartTimeoutSeconds])
-	if err != nil {
-		return Decision{} // not of our making; the lifetime still bounds it
-	}
-	bound := since.Add(time.Duration(seconds) * time.Second)
-	if now.Before(bound) {
-		return Decision{RecheckAt: bound}
-	}
-	return late()
-}
-
-// jobEnded says whether the Job makes no more pods, and since when.
-func jobEnded(job *batchv1.Job) (time.Time, bool) {
-	for _, c := range job.Status.Conditions {
-		if c.Status != corev1.ConditionTrue {
-			continue
-		}
-		switch c.Type {
-		case batchv1.JobComplete, batchv1.JobFailed, batchv1.JobFailureTarget, batchv1.JobSuccessCriteriaMet:
-			return c.LastTransitionTime.Time, true
-		default: // a suspended Job goes on one day
-		}
-	}
-	return time.Time{}, false
+	details["message"] = message
+	return Decision{Result: new(agentapi.Failure(code, details))}
 }

@@ -6,17 +6,38 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
-	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/errorcode"
 )
+
+// withoutPod looks at a Job that has no pod: not yet, or no longer.
+func withoutPod(job *batchv1.Job, now time.Time) Decision {
+	if _, isOver := jobEnded(job); isOver || Suspended(job) {
+		return afterJob(job, now, Decision{})
+	}
+	if job.Status.Active > 0 || job.Status.Failed > 0 {
+		return Decision{} // the cache of pods is behind, or somebody deletes them
+	}
+	return startBound(job, startOf(job), now, func() Decision {
+		d := noPod(job)
+		d.provisional = true
+		return d
+	})
+}
+
+// noPod is the end of a Process whose Job got no pod. Only its events say why.
+func noPod(job *batchv1.Job) Decision {
+	d := result(errorcode.StartTimeout, "the cluster made no pod for the worker in its type's startTimeoutSeconds", nil)
+	d.Explain = job.UID
+	return d
+}
 
 // judgePending looks at a pod whose worker has not started: what keeps it, and
 // whether it has had its time.
 func judgePending(job *batchv1.Job, pod *corev1.Pod, now time.Time) Decision {
-	if waiting := waitingReason(pod); waiting != nil {
-		switch waiting.Reason {
+	if waiting := waitingContainer(pod); waiting != nil {
+		switch waiting.State.Waiting.Reason {
 		case "InvalidImageName", "ErrImageNeverPull":
-			return result(errorcode.ImagePullFailed, waiting.Message, map[string]any{"image": workerImage(pod)})
+			return result(errorcode.ImagePullFailed, waiting.State.Waiting.Message, map[string]any{"image": waiting.Image})
 		}
 	}
 	return startBound(job, pod.CreationTimestamp.Time, now, func() Decision { return lateStart(pod) })
@@ -26,37 +47,37 @@ func judgePending(job *batchv1.Job, pod *corev1.Pod, now time.Time) Decision {
 func lateStart(pod *corev1.Pod) Decision {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-			return result(errorcode.Unschedulable, "no node took the worker's pod: "+c.Message, nil)
+			return result(errorcode.Unschedulable, "no node took the worker's pod in its type's startTimeoutSeconds: "+c.Message, nil)
 		}
 	}
-	waiting := waitingReason(pod)
+	waiting := waitingContainer(pod)
 	if waiting == nil && sandboxReady(pod) {
 		return result(errorcode.ImagePullFailed, "the image was still being pulled when its type's startTimeoutSeconds were over", map[string]any{"image": workerImage(pod)})
 	}
+	late := "the worker's pod did not start in its type's startTimeoutSeconds"
 	if waiting == nil {
-		return result(errorcode.StartTimeout, "the worker's pod did not start in its type's startTimeoutSeconds", nil)
+		d := result(errorcode.StartTimeout, late, nil)
+		d.Explain = pod.UID // a volume that is not there, a network that is not made
+		return d
 	}
-	details := map[string]any{"reason": waiting.Reason}
-	switch waiting.Reason {
-	case "ErrImagePull", "ImagePullBackOff":
-		details["image"] = workerImage(pod)
-		return result(errorcode.ImagePullFailed, waiting.Message, details)
+	why := waiting.State.Waiting
+	details := map[string]any{"reason": why.Reason}
+	switch why.Reason {
+	case "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed":
+		details["image"] = waiting.Image
+		return result(errorcode.ImagePullFailed, why.Message, details)
 	}
-	message := waiting.Message
-	if message == "" {
-		message = "the worker's pod did not start in its type's startTimeoutSeconds"
-	}
-	return result(errorcode.StartTimeout, message, details)
+	return result(errorcode.StartTimeout, late+": "+why.Message, details)
 }
 
-// waitingReason is why the pod's first waiting container waits, init containers
-// first; nil when none does or the kubelet does not say.
-func waitingReason(pod *corev1.Pod) *corev1.ContainerStateWaiting {
+// waitingContainer is the pod's first container that waits and says why, init
+// containers first; nil when none does.
+func waitingContainer(pod *corev1.Pod) *corev1.ContainerStatus {
 	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
 		for i := range statuses {
 			waiting := statuses[i].State.Waiting
 			if waiting != nil && waiting.Reason != "" && waiting.Reason != "PodInitializing" && waiting.Reason != "ContainerCreating" {
-				return waiting
+				return &statuses[i]
 			}
 		}
 	}
@@ -79,13 +100,4 @@ func workerImage(pod *corev1.Pod) string {
 		return status.Image
 	}
 	return ""
-}
-
-// result is a verdict of the platform's, with a message that says what to do.
-func result(code, message string, details map[string]any) Decision {
-	if details == nil {
-		details = map[string]any{}
-	}
-	details["message"] = message
-	return Decision{Result: new(agentapi.Failure(code, details))}
 }

@@ -1,0 +1,196 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/controllers/internal/outcome"
+	"procman.dev/procman/controllers/internal/queue"
+	"procman.dev/procman/controllers/internal/terminal"
+)
+
+var start = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+// world is a cluster that holds some objects, with the reconciler at work on it.
+func world(t *testing.T, functions interceptor.Funcs, objects ...client.Object) (*Reconciler, *clocktesting.FakePassiveClock) {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&v1alpha1.Process{}, &corev1.Pod{}).
+		WithInterceptorFuncs(functions).
+		WithIndex(&corev1.Event{}, "involvedObject.uid", func(o client.Object) []string { return []string{string(o.(*corev1.Event).InvolvedObject.UID)} }).
+		Build()
+	now := clocktesting.NewFakePassiveClock(start)
+	turns := queue.New(now)
+	turns.Observe(queue.Process{Name: "p", UID: "process", Type: "t"})
+	return &Reconciler{Client: c, Live: c, Clock: now, Writer: &terminal.Writer{Client: c, Live: c, Clock: now}, Queue: turns}, now
+}
+
+func aProcess() *v1alpha1.Process {
+	return &v1alpha1.Process{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "work", Name: "p", UID: "process", CreationTimestamp: metav1.NewTime(start)},
+		Spec:       v1alpha1.ProcessSpec{Type: "t", Input: "{}"},
+	}
+}
+
+func aType() *v1alpha1.ProcessType {
+	return &v1alpha1.ProcessType{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "work", Name: "t"},
+		Spec:       v1alpha1.ProcessTypeSpec{Image: "i", Command: []string{"/w"}, Attempts: 1, StartTimeoutSeconds: 60, TimeoutSeconds: 60},
+	}
+}
+
+// reconcileIt reads the Process, reconciles it, and returns it as it then is.
+func reconcileIt(t *testing.T, r *Reconciler) (*v1alpha1.Process, time.Duration, error) {
+	t.Helper()
+	p := &v1alpha1.Process{}
+	key := client.ObjectKey{Namespace: "work", Name: "p"}
+	if err := r.Client.Get(t.Context(), key, p); err != nil {
+		t.Fatal(err)
+	}
+	again, err := r.Reconcile(t.Context(), p)
+	if err := r.Client.Get(t.Context(), key, p); err != nil {
+		t.Fatal(err)
+	}
+	return p, again.RequeueAfter, err
+}
+
+func refusing(err error) interceptor.Funcs {
+	return interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, o client.Object, options ...client.CreateOption) error {
+		if _, ok := o.(*batchv1.Job); ok {
+			return err
+		}
+		return c.Create(ctx, o, options...)
+	}}
+}
+
+func TestRefusedJob(t *testing.T) {
+	jobs := schema.GroupResource{Group: "batch", Resource: "jobs"}
+	for name, test := range map[string]struct {
+		err error
+		// what becomes of it at once, and after the type's time to start
+		now, later string
+	}{
+		"forbidden":    {apierrors.NewForbidden(jobs, "p", errors.New("exceeded quota")), "waits", "LaunchRefused"},
+		"webhook away": {apierrors.NewInternalError(errors.New("failed calling webhook")), "waits", "LaunchRefused"},
+		"invalid":      {apierrors.NewInvalid(schema.GroupKind{Group: "batch", Kind: "Job"}, "p", nil), "LaunchRefused", "LaunchRefused"},
+		"no answer":    {errors.New("connection refused"), "error", "error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, now := world(t, refusing(test.err), aProcess(), aType())
+			now.SetTime(start.Add(time.Hour / 4)) // it waited for its turn
+			verdict := func() string {
+				p, again, err := reconcileIt(t, r)
+				refused := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionLaunched)
+				switch {
+				case err != nil:
+					return "error"
+				case p.Finished():
+					if !strings.Contains(p.Status.ErrorDetails, "refused the worker's Job") || refused != nil {
+						t.Errorf("the status is %+v", p.Status)
+					}
+					return p.Status.ErrorCode
+				case again > 0 && refused != nil && refused.Status == metav1.ConditionFalse && strings.Contains(refused.Message, test.err.Error()):
+					return "waits"
+				}
+				return "is forgotten"
+			}
+			if got := verdict(); got != test.now {
+				t.Errorf("at once it %s, want %s", got, test.now)
+			}
+			now.SetTime(now.Now().Add(59 * time.Second))
+			if got := verdict(); got != test.now {
+				t.Errorf("a second before the end it %s, want %s", got, test.now)
+			}
+			now.SetTime(now.Now().Add(time.Second))
+			if got := verdict(); got != test.later {
+				t.Errorf("at the end it %s, want %s", got, test.later)
+			}
+		})
+	}
+}
+
+// launchedJob is the Job of aProcess.
+func launchedJob() *batchv1.Job {
+	return &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "work", Name: "p", UID: "job", CreationTimestamp: metav1.NewTime(start),
+			Annotations:     map[string]string{v1alpha1.AnnotationStartTimeoutSeconds: "60"},
+			OwnerReferences: []metav1.OwnerReference{{Kind: "Process", UID: "process", Controller: new(true)}},
+		},
+		Spec: batchv1.JobSpec{BackoffLimit: new(int32(1))},
+	}
+}
+
+func TestEventsSayWhyThereIsNoPod(t *testing.T) {
+	event := func(name, reason, kind, message string, seconds int) *corev1.Event {
+		return &corev1.Event{
+			ObjectMeta:     metav1.ObjectMeta{Namespace: "work", Name: name},
+			InvolvedObject: corev1.ObjectReference{UID: "job"}, Type: kind, Message: message,
+			LastTimestamp: metav1.NewTime(start.Add(time.Duration(seconds) * time.Second)), Reason: reason,
+		}
+	}
+	r, now := world(t, interceptor.Funcs{}, aProcess(), launchedJob(),
+		event("a", "FailedCreate", "Warning", "no service account", 1), event("b", "FailedCreate", "Warning", "exceeded quota: q", 5),
+		event("c", "FailedCreate", "Warning", "webhook away", 3), event("d", "Completed", "Normal", "completed", 9))
+	now.SetTime(start.Add(time.Minute))
+	p, _, err := reconcileIt(t, r)
+	if err != nil || p.Status.ErrorCode != "StartTimeout" || !strings.Contains(p.Status.ErrorDetails, "exceeded quota: q") {
+		t.Errorf("the status is %+v, error %v", p.Status, err)
+	}
+}
+
+func TestPodOfALostNodeIsAbandoned(t *testing.T) {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "work", Name: "p-1", UID: "pod", CreationTimestamp: metav1.NewTime(start), DeletionTimestamp: new(metav1.NewTime(start.Add(10 * time.Second))),
+			Finalizers: []string{batchv1.JobTrackingFinalizer}, Labels: map[string]string{v1alpha1.LabelProcess: "p"},
+			OwnerReferences: []metav1.OwnerReference{{Kind: "Job", UID: "job", Controller: new(true)}},
+		},
+		Spec: corev1.PodSpec{NodeName: "away"},
+		Status: corev1.PodStatus{
+			Phase:      corev1.PodRunning,
+			Conditions: []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(start)}},
+		},
+	}
+	r, now := world(t, interceptor.Funcs{}, aProcess(), launchedJob(), pod)
+	for _, step := range []struct {
+		seconds int
+		phase   corev1.PodPhase
+	}{{39, corev1.PodRunning}, {40, corev1.PodFailed}} {
+		now.SetTime(start.Add(time.Duration(step.seconds) * time.Second))
+		p, _, err := reconcileIt(t, r)
+		if err != nil || p.Finished() {
+			t.Errorf("after %d s the process is %+v, error %v", step.seconds, p.Status, err)
+		}
+		if err := r.Client.Get(t.Context(), client.ObjectKeyFromObject(pod), pod); err != nil || pod.Status.Phase != step.phase {
+			t.Errorf("after %d s the pod is %s, error %v, want %s", step.seconds, pod.Status.Phase, err, step.phase)
+		}
+	}
+	if pod.Status.Reason != outcome.ReasonNodeLost || len(pod.Status.Conditions) != 2 {
+		t.Errorf("the pod's status is %+v", pod.Status)
+	}
+	// The next attempt has its pause and its time to start from now on.
+	if p, again, err := reconcileIt(t, r); err != nil || p.Finished() || again != 70*time.Second {
+		t.Errorf("the process is %+v, looked at again in %s, error %v", p.Status, again, err)
+	}
+}
