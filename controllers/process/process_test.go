@@ -41,6 +41,7 @@ func world(t *testing.T, functions interceptor.Funcs, objects ...client.Object) 
 		Build()
 	now := clocktesting.NewFakePassiveClock(start)
 	turns := queue.New(now)
+	turns.Register("t", 0)
 	turns.Observe(queue.Process{Name: "p", UID: "process", Type: "t"})
 	return &Reconciler{Client: c, Live: c, Clock: now, Writer: &terminal.Writer{Client: c, Live: c, Clock: now}, Queue: turns}, now
 }

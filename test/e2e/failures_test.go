@@ -135,9 +135,9 @@ func TestFailures(t *testing.T) {
 			code: "StartTimeout", details: []string{"no-such-secret", "not found"}, bound: 30 * time.Second, atLeast: 30 * time.Second,
 		},
 		"no-secret": {
-			change:  startsWithin(30),
+			change:  startsWithin(45),
 			prepare: shaped(map[string]string{"containers/0/env/-": `{"name": "A", "valueFrom": {"secretKeyRef": {"name": "no-such-secret", "key": "a"}}}`}),
-			code:    "StartTimeout", details: []string{"CreateContainerConfigError", "no-such-secret"}, bound: 30 * time.Second, atLeast: 30 * time.Second,
+			code:    "StartTimeout", details: []string{"CreateContainerConfigError", "no-such-secret"}, bound: 45 * time.Second, atLeast: 45 * time.Second,
 		},
 		"no-runtime": {
 			change: startsWithin(15), prepare: shaped(map[string]string{"runtimeClassName": `"no-such-runtime"`}),

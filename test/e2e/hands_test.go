@@ -56,7 +56,7 @@ func TestPodIsInterrupted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			id, pod := running(t, "pod-"+name, 15)
+			id, pod := running(t, "pod-"+name, 30)
 			if err := interrupt(pod); err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +75,7 @@ func TestPodIsInterrupted(t *testing.T) {
 
 func TestJobIsDeleted(t *testing.T) {
 	t.Parallel()
-	id, pod := running(t, "job-deleted", 15)
+	id, pod := running(t, "job-deleted", 30)
 	job := &batchv1.Job{}
 	if err := kube.Get(t.Context(), client.ObjectKey{Namespace: workNamespace, Name: id}, job); err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func TestJobIsDeleted(t *testing.T) {
 
 func TestJobIsSuspended(t *testing.T) {
 	t.Parallel()
-	id, _ := running(t, "job-suspended", 15)
+	id, _ := running(t, "job-suspended", 30)
 	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: workNamespace, Name: id}}
 	suspend := func(value bool) {
 		t.Helper()
