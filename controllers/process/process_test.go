@@ -43,7 +43,7 @@ func world(t *testing.T, functions interceptor.Funcs, objects ...client.Object) 
 	turns := queue.New(now)
 	turns.Register("t", 0)
 	turns.Observe(queue.Process{Name: "p", UID: "process", Type: "t"})
-	return &Reconciler{Client: c, Live: c, Clock: now, Writer: &terminal.Writer{Client: c, Live: c, Clock: now}, Queue: turns}, now
+	return &Reconciler{Client: c, Live: c, Clock: now, Writer: &terminal.Writer{Client: c, Live: c, Clock: now}, Queue: turns, Delivery: func() v1alpha1.AgentDelivery { return v1alpha1.AgentEmbedded }}, now
 }
 
 func aProcess() *v1alpha1.Process {

@@ -28,7 +28,7 @@ func TestEveryCodeIsDocumented(t *testing.T) {
 	codes := 0
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)
-		if !ok || len(spec.Values) != 1 || !spec.Names[0].IsExported() {
+		if !ok || len(spec.Values) != 1 || spec.Names[0].Name == "Pattern" {
 			return true
 		}
 		literal, ok := spec.Values[0].(*ast.BasicLit)
