@@ -100,7 +100,10 @@ func judgeEnded(job *batchv1.Job, attempts []corev1.Pod, ended *corev1.Container
 		return result(errorcode.DeadlineExceeded, "the pod outlived the time that start, run and delivery have together", nil)
 	}
 	if pod.Status.Reason == reasonEvicted && evictions(attempts) > limit(job) {
-		return verdict // the Job does not count them, and would go on for ever
+		// The Job does not count them, and would go on for ever. That the worker ran
+		// is not always in an evicted pod's status.
+		verdict.Result.Attempt = Number(job, attempts, pod)
+		return verdict
 	}
 	return retried(job, attempts, now, verdict)
 }

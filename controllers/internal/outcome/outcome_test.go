@@ -222,7 +222,7 @@ func TestDecide(t *testing.T) {
 
 		"evicted":                     {job: aJob(), pods: []corev1.Pod{aPod(2, evicted)}, now: 13, recheck: 2 + 10 + 60},
 		"evicted, and the last":       {job: aJob(ended(batchv1.JobFailureTarget, 14)), pods: []corev1.Pod{aPod(2, evicted)}, now: 14, code: "Evicted", in: "no disk"},
-		"evicted in all its attempts": {job: aJob(), pods: []corev1.Pod{aPod(2, evicted, disrupted), aPod(3, evicted, disrupted), aPod(4, evicted, disrupted)}, now: 13, code: "Evicted", in: "no disk"},
+		"evicted in all its attempts": {job: aJob(), pods: []corev1.Pod{aPod(2, evicted, disrupted), aPod(3, evicted, disrupted), aPod(4, evicted, disrupted)}, now: 13, code: "Evicted", in: "no disk", attempt: 3},
 		"evicted in its only attempt": {job: aJob(once), pods: []corev1.Pod{aPod(2, receipt(interrupted), evicted)}, now: 13, code: "Evicted", in: "no disk", attempt: 1},
 		"preempted":                   {job: aJob(once), pods: []corev1.Pod{aPod(2, receipt(interrupted), disrupted)}, now: 13, recheck: 12 + 10 + 60},
 		"preempted in its last":       {job: aJob(ended(batchv1.JobFailed, 14)), pods: []corev1.Pod{aPod(2, disrupted, fails)}, now: 14, code: "Evicted", in: "a more important pod"},
