@@ -30,12 +30,19 @@ func Run(ctx context.Context, c Config) int {
 	// A log that nobody reads any more must not end the agent.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
+	// Never given back: the result has to be delivered even while the pod is
+	// being stopped, until the kubelet's SIGKILL.
+	ctx, _ = signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+
 	input, err := collector.fetchInput(ctx)
-	if errors.Is(err, errNotWanted) {
+	switch {
+	case errors.Is(err, errNotWanted):
 		slog.Info("nothing to do: the process is over or another attempt has it", "cause", err)
 		return agentapi.ExitFinal
-	}
-	if err != nil {
+	case ctx.Err() != nil:
+		slog.Info("told to stop before the worker was started")
+		return agentapi.ExitInterrupted
+	case err != nil:
 		slog.Error("get the input", "error", err)
 		return 1
 	}

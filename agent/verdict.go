@@ -62,7 +62,7 @@ func judge(e ending, b bounds) agentapi.Result {
 		return agentapi.Failure(errorcode.WorkerFailed, map[string]any{
 			"message": "the worker's command could not be started: " + e.startErr.Error(),
 		})
-	case e.signal == 0 && e.exitCode == 0:
+	case e.signal == 0 && e.exitCode == 0 && (e.output != nil || !e.interrupted): // who is told to stop may well end in peace
 		return judgeOutput(e.output)
 	}
 	details := map[string]any{}

@@ -75,6 +75,12 @@ func TestJudge(t *testing.T) {
 	if r := judge(ending{exitCode: 1, interrupted: true}, b); !r.Interrupted {
 		t.Error("an attempt that was told to stop does not say so")
 	}
+	if r := judge(ending{interrupted: true}, b); !r.Interrupted || !r.Retry {
+		t.Errorf("a worker that was told to stop, and did so in peace without an output, is %+v", r)
+	}
+	if r := judge(ending{interrupted: true, output: content(`{}`)}, b); !r.Complete() {
+		t.Errorf("a worker that was told to stop, and was done, is %+v", r)
+	}
 }
 
 func TestExitCode(t *testing.T) {

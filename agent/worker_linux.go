@@ -16,9 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forwarded are the signals that a worker gets as if it were PID 1 itself.
+// forwarded are the signals that a worker gets as if it were PID 1 itself. Those
+// that ask it to stop come by the context.
 var forwarded = []os.Signal{
-	syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
+	syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
 }
 
 // supervise runs the command until it ends and says how it did. It forwards
@@ -27,8 +28,6 @@ var forwarded = []os.Signal{
 // may (more time would change nothing), reaps orphans as PID 1 has to, and ends
 // whatever the command leaves running.
 func supervise(ctx context.Context, c *Config, environ []string, deadline time.Time) ending {
-	// Never given back: the result has to be delivered even while the pod is
-	// being stopped, until the kubelet's SIGKILL.
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, forwarded...)
 
@@ -46,8 +45,8 @@ func supervise(ctx context.Context, c *Config, environ []string, deadline time.T
 
 	var e ending
 	var kill <-chan time.Time
-	stop := func(sig syscall.Signal) {
-		tell(pid, sig)
+	stop := func() {
+		tell(pid, syscall.SIGTERM)
 		if kill == nil {
 			kill = time.After(c.Grace)
 		}
@@ -67,19 +66,14 @@ func supervise(ctx context.Context, c *Config, environ []string, deadline time.T
 				e.exitCode = status.ExitStatus()
 			}
 		case sig := <-signals:
-			if sig == syscall.SIGTERM || sig == syscall.SIGINT {
-				e.interrupted = true
-				stop(sig.(syscall.Signal))
-			} else {
-				_ = syscall.Kill(pid, sig.(syscall.Signal))
-			}
+			_ = syscall.Kill(pid, sig.(syscall.Signal))
 		case <-timeout.C:
 			e.timedOut = true
-			stop(syscall.SIGTERM)
+			stop()
 		case <-done:
 			done = nil
 			e.interrupted = true
-			stop(syscall.SIGTERM)
+			stop()
 		case <-watch.C:
 			if e.output, e.errorFile = oversized(c); e.output != nil || e.errorFile != nil {
 				tell(pid, syscall.SIGKILL)
