@@ -174,4 +174,3 @@ func (l *Local) serveProgress(w http.ResponseWriter, r *http.Request) error {
 	}
 	return nil
 }
-
