@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os/exec"
 	"time"
 
@@ -73,15 +74,9 @@ func (e *examination) found(f Finding) {
 // all makes the checks in order; those of the type come first, since a worker
 // of no sound type cannot be run.
 func (e *examination) all(ctx context.Context) error {
-	inputs, ok := e.registration()
-	if !ok {
-		return nil
-	}
-	if e.NoRun {
-		return nil
-	}
-	if !e.runnable() {
-		return nil
+	inputs, ok, err := e.registration()
+	if err != nil || !ok || e.NoRun || !e.runnable() {
+		return err
 	}
 	for _, check := range []func(context.Context, []Input) error{
 		e.completes, e.refuses, e.takesNothing, e.stops, e.leavesNothing,
@@ -99,15 +94,19 @@ func (e *examination) all(ctx context.Context) error {
 
 // registration checks the type, its schemas and the inputs there are. It returns
 // those that the worker can be run with, and false when there is no type to run.
-func (e *examination) registration() ([]Input, bool) {
+// The error is that of a file that cannot be read.
+func (e *examination) registration() ([]Input, bool, error) {
 	t, err := manifest.Load(e.File)
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return nil, false, err
+	}
 	if problems, ok := errors.AsType[manifest.Problems](err); ok {
 		e.found(Finding{Check: "processtype", Status: Fail, Reason: e.File + ": an API server refuses it", Details: problems})
-		return nil, false
+		return nil, false, nil
 	}
 	if err != nil {
 		e.found(Finding{Check: "processtype", Status: Fail, Reason: err.Error()})
-		return nil, false
+		return nil, false, nil
 	}
 	e.t, e.report.ProcessType = t, t.Name
 	e.found(Finding{Check: "processtype", Status: Pass, Reason: t.Name + ": an API server accepts it"})
@@ -123,25 +122,25 @@ func (e *examination) registration() ([]Input, bool) {
 			f.Details = append(f.Details, "spec.outputSchema: "+outputErr.Error())
 		}
 		e.found(f)
-		return nil, false
+		return nil, false, nil
 	}
 	e.found(Finding{Check: "schemas", Status: Pass, Reason: "inputSchema and outputSchema compile"})
 
 	if example, ok := exampleIn(t.Spec.OutputSchema); ok {
-		f := Finding{Check: "examples", Input: "spec.outputSchema", Status: Pass, Reason: "its example is valid"}
+		f := Finding{Check: "schemas", Status: Pass, Reason: "the example of an output is valid"}
 		if v := outputs.Validate("output", example); v != nil {
-			f.Status, f.Reason = Fail, "its example is not valid: "+explain(v)
+			f.Status, f.Reason = Fail, "the example of an output is not valid: "+explain(v)
 		}
 		e.found(f)
 	}
-	return e.accepted(), true
+	return e.accepted(), true, nil
 }
 
 // accepted are the inputs that the type's schema accepts, as it should.
 func (e *examination) accepted() []Input {
 	all := e.Inputs
 	if example, ok := exampleIn(e.t.Spec.InputSchema); ok {
-		all = append([]Input{{Name: "spec.inputSchema", Text: example}}, all...)
+		all = append([]Input{{Name: "schema example", Text: example}}, all...)
 	}
 	if len(all) == 0 {
 		e.found(Finding{Check: "input", Status: Warn, Reason: "there is none to try: give one with --input, or spec.inputSchema an example"})

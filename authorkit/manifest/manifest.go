@@ -29,7 +29,7 @@ func (p Problems) Error() string {
 	if len(p) == 1 {
 		return p[0]
 	}
-	return fmt.Sprintf("%s (and %d more)", p[0], len(p)-1)
+	return fmt.Sprintf("%s (and %d more: procman worker check names all)", p[0], len(p)-1)
 }
 
 // Load reads the one ProcessType of a YAML or JSON file, which may hold other

@@ -57,14 +57,13 @@ type Options struct {
 type Outcome struct {
 	// Process is in a terminal state, unless it was cancelled.
 	Process *v1alpha1.Process
-	// Attempts are the results of all attempts, in order, and how long each
-	// took from the start of the agent to its end.
+	// Attempts are the results of all attempts, in order.
 	Attempts []Attempt
 	// Cancelled says that the context ended before the process did.
 	Cancelled bool
 }
 
-// Attempt is one run of the worker.
+// Attempt is one run of the worker, and how long it took.
 type Attempt struct {
 	agentapi.Result
 	Duration time.Duration
@@ -108,8 +107,9 @@ type run struct {
 
 // open makes the process and serves its collector.
 func (r *run) open() error {
+	now := metav1.Now()
 	process := &v1alpha1.Process{
-		ObjectMeta: metav1.ObjectMeta{Name: "local-" + strings.ToLower(rand.Text()), CreationTimestamp: metav1.Now()},
+		ObjectMeta: metav1.ObjectMeta{Name: "local-" + strings.ToLower(rand.Text()), CreationTimestamp: now.Rfc3339Copy()},
 		Spec:       v1alpha1.ProcessSpec{Type: r.Type.Name, LifetimeSeconds: r.Type.Spec.LifetimeSeconds, Input: string(r.Input)},
 	}
 	var err error
@@ -143,6 +143,9 @@ func (r *run) loop(ctx context.Context) (*Outcome, error) {
 			return nil, err
 		}
 		result, again := r.collector.End(receipt)
+		if !result.StartTime.IsZero() {
+			began = result.StartTime // without the start of the agent
+		}
 		outcome.Attempts = append(outcome.Attempts, Attempt{result, time.Since(began)})
 		outcome.Process, outcome.Cancelled = r.collector.Process(), ctx.Err() != nil
 		again = again && !outcome.Cancelled
