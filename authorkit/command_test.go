@@ -17,9 +17,10 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// The agent is this test's binary, started again by rehearsal.
+// The agent is this test's binary, started again by rehearsal; so is procman
+// where a test needs it as a program.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == rehearsal.AgentCommand {
+	if len(os.Args) > 1 && os.Args[1] == rehearsal.AgentCommand || os.Getenv("PROCMAN_UNDER_TEST") != "" {
 		os.Exit(Main(os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
