@@ -34,6 +34,10 @@ var variable = []struct {
 	{regexp.MustCompile(`local-[a-z0-9]{26}`), "local-id"},
 	{regexp.MustCompile(`\d\d\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z`), "TIME"},
 	{regexp.MustCompile(`\b\d+\.\ds\b`), "N.Ns"},
+	{regexp.MustCompile(`  children     [^:\n]+:`), "  children     THE LONGEST:"},
+	// The agent reports progress once a second, which few workers here live to see.
+	{regexp.MustCompile(`"percentComplete":\d+,`), ""},
+	{regexp.MustCompile(`(?m)^attempt \d of \d: \d+%\n`), ""},
 }
 
 var aboutSIGTERM = regexp.MustCompile(`(?m)^.*  sigterm  .*\n|^\d+ passed,.*\n`)

@@ -15,6 +15,7 @@ import (
 // and a cluster.
 func TestTemplatesAreWorkers(t *testing.T) {
 	t.Parallel()
+	environ := withProcman(t)
 	for _, template := range scaffold.Templates() {
 		t.Run(template, func(t *testing.T) {
 			t.Parallel()
@@ -26,7 +27,7 @@ func TestTemplatesAreWorkers(t *testing.T) {
 			for _, command := range commands {
 				c := exec.Command("sh", "-euc", command)
 				c.Dir = dir
-				c.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod")
+				c.Env = append(environ, "GOWORK=off", "GOFLAGS=-mod=mod")
 				text, err := c.CombinedOutput()
 				if err != nil {
 					t.Errorf("%s: %v\n%s", command, err, text)
@@ -42,8 +43,7 @@ func TestTemplatesAreWorkers(t *testing.T) {
 	}
 }
 
-// kitCommands are the README's commands up to the first that needs docker, with
-// this test in the place of procman.
+// kitCommands are the README's commands up to the first that needs docker.
 func kitCommands(t *testing.T, file string) []string {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -53,7 +53,21 @@ func kitCommands(t *testing.T, file string) []string {
 	before, _, _ := strings.Cut(string(text), "## On a cluster")
 	var commands []string
 	for _, m := range regexp.MustCompile(`(?m)^    (\S.*)$`).FindAllStringSubmatch(before, -1) {
-		commands = append(commands, regexp.MustCompile(`^procman\b`).ReplaceAllString(m[1], `PROCMAN_UNDER_TEST=1 "`+os.Args[0]+`"`))
+		commands = append(commands, m[1])
 	}
 	return commands
+}
+
+// withProcman is an environment in which this test is procman.
+func withProcman(t *testing.T) []string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	if err := os.Symlink(self, filepath.Join(bin, "procman")); err != nil {
+		t.Fatal(err)
+	}
+	return append(os.Environ(), "PROCMAN_UNDER_TEST=1", "PATH="+bin+":"+os.Getenv("PATH"))
 }

@@ -75,6 +75,31 @@ func TestRun(t *testing.T) {
 	}
 }
 
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	reported := filepath.Join(t.TempDir(), "reported") // the worker goes on when its progress has been
+	o := script(`echo 30.7 >"$PROCESS_PROGRESS_FILE"; until test -e ` + reported + `; do sleep 0.05; done; echo {} >"$PROCESS_OUTPUT_FILE"`)
+	var wrote []string
+	o.Observe = func(e rehearsal.Event) {
+		switch e.Kind {
+		case rehearsal.Wrote:
+			wrote = append(wrote, e.Text)
+		case rehearsal.Progressed:
+			if err := os.WriteFile(reported, nil, 0o600); err != nil || e.Percent != 30 || e.Attempt != 1 || e.Attempts != 3 {
+				t.Errorf("got %+v, %v", e, err)
+			}
+		default:
+		}
+	}
+	got, err := rehearsal.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := got.Process.Status.PercentComplete; p == nil || *p != 30 || strings.Join(wrote, " ") != "30.7" {
+		t.Errorf("the process is %+v, the worker wrote %v", got.Process.Status, wrote)
+	}
+}
+
 func TestCancelling(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -99,11 +124,12 @@ func TestCancelling(t *testing.T) {
 
 func TestLeftBehind(t *testing.T) {
 	t.Parallel()
+	const running = `& until grep -q sleep /proc/$!/comm; do :; done; `
 	for name, test := range map[string]struct{ script, want string }{
 		"nothing":                     {"sleep 0.01 & true", ""},
-		"a child":                     {"sleep 20 &", "sleep"},
-		"a child in its own session":  {"setsid sleep 20 &", "sleep"},
-		"a child of a worker crashed": {"sleep 20 & exit 3", "sleep"},
+		"a child":                     {"sleep 20 " + running, "sleep"},
+		"a child in its own session":  {"setsid sleep 20 " + running, "sleep"},
+		"a child of a worker crashed": {"sleep 20 " + running + "exit 3", "sleep"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
