@@ -61,11 +61,14 @@ func Explain(code, details string) string {
 	add(d.ExitCode != nil, "exit code %d", deref(d.ExitCode))
 	add(d.Signal != "", "signal %s", d.Signal)
 	add(d.Bytes != nil && d.MaxBytes != nil, "%d bytes, at most %d", deref(d.Bytes), deref(d.MaxBytes))
-	add(d.Message != "", "%s", d.Message)
-	if len(parts) == 0 {
-		return code
+	facts := strings.Join(parts, ", ")
+	switch {
+	case d.Message != "" && facts != "":
+		return code + ": " + d.Message + " (" + facts + ")"
+	case d.Message+facts != "":
+		return code + ": " + d.Message + facts
 	}
-	return code + ": " + strings.Join(parts, ", ")
+	return code
 }
 
 func deref[T any](p *T) (v T) {

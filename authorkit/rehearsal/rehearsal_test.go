@@ -151,6 +151,7 @@ func TestExplain(t *testing.T) {
 		"no object":      {`[1]`, "Code"},
 		"a message":      {`{"message":"no"}`, "Code: no"},
 		"a place":        {`{"at":"input.a","expected":{"type":"string"}}`, `Code: at input.a, expected {"type":"string"}`},
+		"both":           {`{"at":"input.a","message":"no"}`, `Code: no (at input.a)`},
 		"an exit code 0": {`{"exitCode":0}`, "Code: exit code 0"},
 		"sizes":          {`{"bytes":5,"maxBytes":4}`, "Code: 5 bytes, at most 4"},
 	} {
