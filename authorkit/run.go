@@ -74,7 +74,7 @@ func (f *runFlags) run(c *cobra.Command, command []string) error {
 	if err != nil {
 		return err
 	}
-	if command = commandOf(t, command); len(command) == 0 {
+	if command = rehearsal.CommandOf(t, command); len(command) == 0 {
 		return fmt.Errorf("%s: the type has no spec.command: give the worker's command after --", f.file)
 	}
 	if _, err := exec.LookPath(command[0]); err != nil {
@@ -162,12 +162,4 @@ func readInput(name string, stdin io.Reader) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return bytes.TrimSpace(text), nil
-}
-
-// commandOf is the command to run: the one given, or the type's.
-func commandOf(t *v1alpha1.ProcessType, given []string) []string {
-	if len(given) > 0 {
-		return given
-	}
-	return t.Spec.Command
 }

@@ -169,9 +169,7 @@ func (e *examination) accepts(input Input) bool {
 
 // runnable says whether there is a command to run, and reports it when not.
 func (e *examination) runnable() bool {
-	if len(e.Command) == 0 {
-		e.Command = e.t.Spec.Command
-	}
+	e.Command = rehearsal.CommandOf(e.t, e.Command)
 	f := Finding{Check: "command", Status: Fail}
 	if len(e.Command) == 0 {
 		f.Reason = "the type has no spec.command: give the worker's command after --"

@@ -12,6 +12,15 @@ import (
 	"procman.dev/procman/internal/strictjson"
 )
 
+// CommandOf is the command to run: the one given, or the type's own; empty when
+// there is neither.
+func CommandOf(t *v1alpha1.ProcessType, given []string) []string {
+	if len(given) > 0 {
+		return given
+	}
+	return t.Spec.Command
+}
+
 // Refusal is what a POST of the input is refused with, or nil when it is
 // accepted. The error says that the type's inputSchema is no schema.
 func Refusal(t *v1alpha1.ProcessType, input []byte) (*agentapi.Result, error) {
