@@ -2,7 +2,6 @@ package collector
 
 import (
 	"crypto/subtle"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +14,6 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/internal/agentapi"
-	"procman.dev/procman/internal/errorcode"
 	"procman.dev/procman/internal/schema"
 )
 
@@ -133,29 +131,13 @@ func (l *Local) serveResult(w http.ResponseWriter, r *http.Request) error {
 // take makes a result the attempt's, and the process's unless a later attempt
 // may do better.
 func (l *Local) take(r agentapi.Result) {
-	r = conform(r, l.output)
+	r = terminal.CheckOutput(l.output, r)
 	r.Attempt = l.attempt
 	l.delivered = &r
 	if r.Retry && (r.Interrupted || !l.last) {
 		return
 	}
 	l.process.Status = terminal.Status(l.process, r, "", l.clock.Now())
-}
-
-// conform holds an output against its type's outputSchema.
-func conform(r agentapi.Result, s *schema.Schema) agentapi.Result {
-	if !r.Complete() {
-		return r
-	}
-	violation := s.Validate("output", []byte(r.Output))
-	if violation == nil {
-		return r
-	}
-	// Details of strings and sound JSON always encode.
-	details, _ := json.Marshal(violation.Details)
-	invalid := agentapi.Result{ErrorCode: errorcode.OutputInvalid, ErrorDetails: string(details)}
-	invalid.Attempt, invalid.StartTime = r.Attempt, r.StartTime
-	return invalid
 }
 
 func (l *Local) serveProgress(w http.ResponseWriter, r *http.Request) error {
