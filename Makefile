@@ -26,6 +26,12 @@ run: ## Start a cluster, install, read the text of a page image, leave the servi
 test: ## Check everything: generated files, lint, unit, envtest, fuzzing, end to end
 	@hack/test.sh generated lint unit fuzz e2e
 
+##@ For worker authors
+
+.PHONY: cli
+cli: ## Build bin/procman, the kit of those who write workers
+	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/procman ./cmd/procman
+
 ##@ After make run
 
 .PHONY: stop

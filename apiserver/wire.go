@@ -57,6 +57,10 @@ func body(p *v1alpha1.Process, show payloads) []byte {
 	return w.end()
 }
 
+// Resource is the body that a GET of p is answered with, for those who show what
+// would become of a process without a cluster. p's input is one JSON object.
+func Resource(p *v1alpha1.Process) []byte { return body(p, payloads{input: true, output: true}) }
+
 // stateOf is the state of p, which the API server's default gives to every
 // Process that says none.
 func stateOf(p *v1alpha1.Process) v1alpha1.State {

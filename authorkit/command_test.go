@@ -1,0 +1,154 @@
+package authorkit
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"procman.dev/procman/authorkit/rehearsal"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// The agent is this test's binary, started again by rehearsal; so is procman
+// where a test needs it as a program.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == rehearsal.AgentCommand || os.Getenv("PROCMAN_UNDER_TEST") != "" {
+		os.Exit(Main(os.Args[1:], os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+// variable is what differs from run to run, and what it is in golden files.
+var variable = []struct {
+	pattern *regexp.Regexp
+	stand   string
+}{
+	{regexp.MustCompile(`local-[a-z0-9]{26}`), "local-id"},
+	{regexp.MustCompile(`\d\d\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z`), "TIME"},
+	{regexp.MustCompile(`\b\d+\.\ds\b`), "N.Ns"},
+	{regexp.MustCompile(`  children     [^:\n]+:`), "  children     THE LONGEST:"},
+	// The agent reports progress once a second, which few workers here live to see.
+	{regexp.MustCompile(`"percentComplete":\d+,`), ""},
+	{regexp.MustCompile(`(?m)^attempt \d of \d: \d+%\n`), ""},
+}
+
+var aboutSIGTERM = regexp.MustCompile(`(?m)^.*  sigterm  .*\n|^\d+ passed,.*\n`)
+
+// call runs the command line and returns all that it shows.
+func call(args ...string) string {
+	var stdout, stderr bytes.Buffer
+	code := Main(args, &stdout, &stderr)
+	text := fmt.Sprintf("$ procman %s\n%s", strings.Join(args, " "), stdout.String())
+	if stderr.Len() > 0 {
+		text += "-- standard error:\n" + stderr.String()
+	}
+	text += fmt.Sprintf("-- exit status %d\n", code)
+	for _, v := range variable {
+		text = v.pattern.ReplaceAllString(text, v.stand)
+	}
+	return text
+}
+
+// golden holds text against a file of testdata.
+func golden(t *testing.T, name, text string) {
+	t.Helper()
+	file := filepath.Join("testdata", "golden", name+".txt")
+	if *update {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), text); diff != "" {
+		t.Errorf("%s; go test ./authorkit -update writes it anew\n%s", file, diff)
+	}
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string]string{
+		"good":              "-f testdata/processtype.yaml --input testdata/in.json",
+		"good-json":         "-f testdata/processtype.yaml --input testdata/in.json --json",
+		"deaf":              "-f testdata/processtype.yaml --input testdata/in.json -- sh testdata/deaf.sh",
+		"invalid":           "-f testdata/processtype.yaml --input testdata/in.json -- sh testdata/invalid.sh",
+		"refuses":           "-f testdata/processtype.yaml --input testdata/in.json -- sh testdata/refuses.sh",
+		"crashes":           "-f testdata/processtype.yaml --input testdata/in.json -- sh testdata/crashes.sh",
+		"crashes-too-often": "-f testdata/processtype.yaml --input testdata/in.json --attempts 2 -- sh testdata/crashes.sh",
+		"large":             "-f testdata/processtype.yaml --input testdata/in.json -- sh testdata/large.sh",
+		"wrong-input":       "-f testdata/processtype.yaml --input testdata/wrong.json",
+		"broken-input":      "-f testdata/processtype.yaml --input testdata/broken.json",
+		"no-input":          "-f testdata/processtype.yaml",
+		"no-type":           "--input testdata/in.json",
+		"no-such-file":      "-f testdata/processtype.yaml --input testdata/none.json",
+		"no-command":        "-f testdata/no-command.yaml --input testdata/in.json",
+		"no-such-command":   "-f testdata/processtype.yaml --input testdata/in.json -- no-such-program",
+		"unknown-field":     "-f testdata/unknown-field.yaml --input testdata/in.json",
+		"unknown-flag":      "--nonsense",
+		"before-the-dash":   "-f testdata/processtype.yaml --input testdata/in.json sh -- testdata/good.sh",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			golden(t, "run-"+name, call(append([]string{"worker", "run"}, strings.Fields(args)...)...))
+		})
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string]string{
+		"good":            "-f testdata/processtype.yaml",
+		"good-json":       "-f testdata/processtype.yaml --output json",
+		"deaf":            "-f testdata/processtype.yaml --grace 1s -- sh testdata/deaf.sh",
+		"invalid":         "-f testdata/processtype.yaml -- sh testdata/invalid.sh",
+		"refuses":         "-f testdata/processtype.yaml --refuse testdata/in.json -- sh testdata/refuses.sh",
+		"crashes":         "-f testdata/processtype.yaml -- sh testdata/crashes.sh",
+		"litters":         "-f testdata/processtype.yaml -- sh testdata/litters.sh",
+		"large":           "-f testdata/processtype.yaml --refuse testdata/in.json -- sh testdata/large.sh",
+		"wrong-input":     "-f testdata/processtype.yaml --no-run --input testdata/wrong.json",
+		"unknown-field":   "-f testdata/unknown-field.yaml",
+		"bad-schema":      "-f testdata/bad-schema.yaml",
+		"no-command":      "-f testdata/no-command.yaml",
+		"no-such-command": "-f testdata/processtype.yaml -- no-such-program",
+		"no-such-file":    "-f testdata/none.yaml",
+		"no-such-format":  "-f testdata/processtype.yaml --output xml",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			text := call(append([]string{"worker", "check"}, strings.Fields(args)...)...)
+			if !strings.HasPrefix(name, "good") && name != "deaf" {
+				// Whether SIGTERM finds a short-lived worker alive is a matter of luck.
+				text = aboutSIGTERM.ReplaceAllString(text, "")
+			}
+			golden(t, "check-"+name, text)
+		})
+	}
+}
+
+// The types that come with the product are sound; their programs are in their
+// images.
+func TestCheckOfShippedTypes(t *testing.T) {
+	t.Parallel()
+	types, err := filepath.Glob("../workers/*/processtype.yaml")
+	if err != nil || len(types) == 0 {
+		t.Fatalf("no types found: %v", err)
+	}
+	for _, file := range types {
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			if text := call("worker", "check", "-f", file, "--no-run"); !strings.HasSuffix(text, "-- exit status 0\n") {
+				t.Error(text)
+			}
+		})
+	}
+}

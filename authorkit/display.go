@@ -1,0 +1,156 @@
+package authorkit
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"procman.dev/procman/authorkit/rehearsal"
+)
+
+// display shows a process as it goes: a line for each change, and on a terminal
+// one more that is rewritten in place.
+type display struct {
+	mu       sync.Mutex
+	out      io.Writer
+	terminal bool
+	// status is the line in place; "" when there is none.
+	status  string
+	since   time.Time
+	percent int32
+	// midLine says that what was written last has no line end.
+	midLine bool
+	quit    chan struct{}
+	done    chan struct{}
+}
+
+// newDisplay makes a display on out; close ends it.
+func newDisplay(out io.Writer) *display {
+	d := &display{out: out, percent: -1, quit: make(chan struct{}), done: make(chan struct{})}
+	if file, ok := out.(*os.File); ok {
+		d.terminal = term.IsTerminal(int(file.Fd()))
+	}
+	go d.tick()
+	return d
+}
+
+// tick keeps the seconds of the line in place current.
+func (d *display) tick() {
+	defer close(d.done)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-d.quit:
+			return
+		case <-tick.C:
+			d.mu.Lock()
+			d.erase()
+			d.draw()
+			d.mu.Unlock()
+		}
+	}
+}
+
+// close takes the line in place away.
+func (d *display) close() {
+	close(d.quit)
+	<-d.done
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.erase()
+	d.status = ""
+}
+
+// observe shows an event.
+func (d *display) observe(e rehearsal.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	attempt := fmt.Sprintf("attempt %d of %d", e.Attempt, e.Attempts)
+	d.erase()
+	switch e.Kind {
+	case rehearsal.Started:
+		d.status, d.since, d.percent = attempt, time.Now(), -1
+		d.line(attempt+": running", !d.terminal)
+	case rehearsal.Progressed:
+		d.percent = e.Percent
+		d.line(fmt.Sprintf("%s: %d%%", attempt, e.Percent), !d.terminal)
+	case rehearsal.Ended:
+		d.status = ""
+		verdict := "complete"
+		if !e.Result.Complete() {
+			verdict = rehearsal.Explain(e.Result.ErrorCode, e.Result.ErrorDetails)
+		}
+		if e.Again {
+			verdict += "; trying again"
+		}
+		d.line(attempt+": "+verdict, true)
+	case rehearsal.Wrote: // clients see what the agent reports
+	}
+	d.draw()
+}
+
+// line writes a line that stays.
+func (d *display) line(text string, wanted bool) {
+	if !wanted {
+		return
+	}
+	if d.midLine {
+		text = "\n" + text
+	}
+	_, _ = fmt.Fprintln(d.out, text)
+	d.midLine = false
+}
+
+// barWidth is how many characters a bar of progress has.
+const barWidth = 20
+
+// draw writes the line in place.
+func (d *display) draw() {
+	if !d.terminal || d.status == "" {
+		return
+	}
+	if d.midLine {
+		_, _ = fmt.Fprintln(d.out)
+		d.midLine = false
+	}
+	text := d.status
+	if d.percent >= 0 {
+		full := int(d.percent) * barWidth / 100
+		text += fmt.Sprintf(" [%s%s] %3d%%", strings.Repeat("#", full), strings.Repeat("-", barWidth-full), d.percent)
+	}
+	_, _ = fmt.Fprintf(d.out, "%s %ds", text, int(time.Since(d.since).Seconds()))
+}
+
+// erase takes the line in place off the screen.
+func (d *display) erase() {
+	if d.terminal && d.status != "" && !d.midLine {
+		_, _ = io.WriteString(d.out, "\r\x1b[K")
+	}
+}
+
+// through is a writer to w that keeps clear of the line in place.
+func (d *display) through(w io.Writer) io.Writer { return writer{d, w} }
+
+type writer struct {
+	d *display
+	w io.Writer
+}
+
+func (w writer) Write(p []byte) (int, error) {
+	w.d.mu.Lock()
+	defer w.d.mu.Unlock()
+	w.d.erase()
+	n, err := w.w.Write(p)
+	w.d.midLine = len(p) > 0 && !bytes.HasSuffix(p, []byte("\n"))
+	if !w.d.midLine {
+		w.d.draw()
+	}
+	return n, err
+}

@@ -1,0 +1,88 @@
+package rehearsal
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/internal/agentapi"
+	"procman.dev/procman/internal/errorcode"
+	"procman.dev/procman/internal/schema"
+	"procman.dev/procman/internal/strictjson"
+)
+
+// CommandOf is the command to run: the one given, or the type's own; empty when
+// there is neither.
+func CommandOf(t *v1alpha1.ProcessType, given []string) []string {
+	if len(given) > 0 {
+		return given
+	}
+	return t.Spec.Command
+}
+
+// Refusal is what a POST of the input is refused with, or nil when it is
+// accepted. The error says that the type's inputSchema is no schema.
+func Refusal(t *v1alpha1.ProcessType, input []byte) (*agentapi.Result, error) {
+	compiled, err := schema.Compile(t.Spec.InputSchema)
+	if err != nil {
+		return nil, fmt.Errorf("spec.inputSchema: %w", err)
+	}
+	if len(input) > t.MaxInputBytes() {
+		return new(agentapi.Failure(errorcode.InputTooLarge, map[string]any{"bytes": len(input), "maxBytes": t.MaxInputBytes()})), nil
+	}
+	if err := strictjson.CheckObject(input); err != nil {
+		return new(agentapi.Failure(errorcode.InvalidInput, map[string]any{"message": err.Error()})), nil
+	}
+	violation := compiled.Validate("input", input)
+	if violation == nil {
+		return nil, nil
+	}
+	details, err := json.Marshal(violation.Details)
+	if err != nil {
+		return nil, fmt.Errorf("encode violation: %w", err)
+	}
+	return &agentapi.Result{ErrorCode: violation.Code, ErrorDetails: string(details)}, nil
+}
+
+// Explain is an errorCode with what its details say to a person, on one line.
+func Explain(code, details string) string {
+	var d struct {
+		Message  string          `json:"message"`
+		At       string          `json:"at"`
+		Expected json.RawMessage `json:"expected"`
+		ExitCode *int            `json:"exitCode"`
+		Signal   string          `json:"signal"`
+		Bytes    *int64          `json:"bytes"`
+		MaxBytes *int64          `json:"maxBytes"`
+	}
+	if json.Unmarshal([]byte(details), &d) != nil {
+		return code
+	}
+	var parts []string
+	add := func(ok bool, format string, args ...any) {
+		if ok {
+			parts = append(parts, fmt.Sprintf(format, args...))
+		}
+	}
+	add(d.At != "", "at %s", d.At)
+	add(d.Expected != nil, "expected %s", d.Expected)
+	add(d.ExitCode != nil, "exit code %d", deref(d.ExitCode))
+	add(d.Signal != "", "signal %s", d.Signal)
+	add(d.Bytes != nil && d.MaxBytes != nil, "%d bytes, at most %d", deref(d.Bytes), deref(d.MaxBytes))
+	facts := strings.Join(parts, ", ")
+	switch {
+	case d.Message != "" && facts != "":
+		return code + ": " + d.Message + " (" + facts + ")"
+	case d.Message+facts != "":
+		return code + ": " + d.Message + facts
+	}
+	return code
+}
+
+func deref[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}

@@ -1,0 +1,98 @@
+package rehearsal
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"procman.dev/procman/internal/agentapi"
+)
+
+// Running are the ids of the running programs that belong to the worker of a
+// process: those with the process's id and the contract's files in their
+// environment. The agent has but the id.
+func Running(processID string) []int {
+	var found []int
+	entries, _ := os.ReadDir("/proc") // sorted; what is gone meanwhile is not running
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		environ, _ := os.ReadFile(filepath.Join("/proc", entry.Name(), "environ")) // empty for a zombie
+		if has(environ, agentapi.EnvProcessID+"="+processID) && has(environ, agentapi.EnvInputFile+"=") {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// has says whether an entry of the environment begins with prefix.
+func has(environ []byte, prefix string) bool {
+	return bytes.HasPrefix(environ, []byte(prefix)) || bytes.Contains(environ, []byte("\x00"+prefix))
+}
+
+// settleTime is what children get to end by themselves after their parent.
+const settleTime = 200 * time.Millisecond
+
+// LeftBehind runs the worker's command without an agent, and returns the names
+// of the programs that it leaves running when it ends, after it has killed
+// them. The agent would do that unseen.
+func LeftBehind(ctx context.Context, o Options) (names []string, err error) {
+	dir, err := os.MkdirTemp("", "procman-")
+	if err != nil {
+		return nil, fmt.Errorf("make the directory of the process: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	input := filepath.Join(dir, "input.json")
+	if err := os.WriteFile(input, o.Input, 0o600); err != nil {
+		return nil, fmt.Errorf("write the input: %w", err)
+	}
+	timeout := time.Duration(o.Type.Spec.TimeoutSeconds) * time.Second
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	id := "local-" + strings.ToLower(rand.Text())
+	cmd := exec.CommandContext(ctx, o.Command[0], o.Command[1:]...)
+	cmd.Env = append(foreign(os.Environ()),
+		agentapi.EnvProcessID+"="+id,
+		agentapi.EnvProcessType+"="+o.Type.Name,
+		agentapi.EnvAttempt+"=1",
+		agentapi.EnvDeadline+"="+time.Now().Add(timeout).UTC().Format(time.RFC3339),
+		agentapi.EnvInputFile+"="+input,
+		agentapi.EnvOutputFile+"="+filepath.Join(dir, "output.json"),
+		agentapi.EnvErrorFile+"="+filepath.Join(dir, "error.json"),
+		agentapi.EnvProgressFile+"="+filepath.Join(dir, progressFile),
+	)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: stopSignal}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	_ = cmd.Wait() // how it ended is not the question
+	settled := time.After(settleTime)
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	pids := Running(id)
+	for waiting := true; waiting && len(pids) > 0; {
+		select {
+		case <-settled:
+			waiting = false
+		case <-tick.C:
+			pids = Running(id)
+		}
+	}
+	for _, pid := range pids {
+		name, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "comm"))
+		names = append(names, strings.TrimSpace(string(name)))
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	return names, nil
+}

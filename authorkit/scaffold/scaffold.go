@@ -1,0 +1,113 @@
+// Package scaffold writes the project of a new worker from a template.
+package scaffold
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"text/template"
+)
+
+// templates has a directory for each template. Its files end in .tmpl, which
+// keeps Go's tools from taking them for a part of this module.
+//
+//go:embed all:templates
+var templates embed.FS
+
+const (
+	root   = "templates"
+	suffix = ".tmpl"
+)
+
+// namePattern is the rule of a ProcessType's name: config/crd has it in CEL.
+var namePattern = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+
+const maxName = 63
+
+// Templates are the names of the templates, sorted.
+func Templates() []string {
+	entries, _ := templates.ReadDir(root) // embedded
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
+}
+
+// Write writes the project of the worker called name into dir, which is made
+// when it does not exist, and returns the names of its files, sorted. Nothing
+// is written when a file of one of these names exists: the error names it.
+func Write(dir, name, from string) ([]string, error) {
+	if len(name) > maxName || !namePattern.MatchString(name) {
+		return nil, fmt.Errorf("the name is %q, expected at most %d characters of a-z, 0-9 and -, a letter or digit at both ends", name, maxName)
+	}
+	if !slices.Contains(Templates(), from) {
+		return nil, fmt.Errorf("--template is %q, expected one of %s", from, strings.Join(Templates(), ", "))
+	}
+	files, err := render(path.Join(root, from), name)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for file := range files {
+		names = append(names, file)
+		if _, err := os.Lstat(filepath.Join(dir, file)); err == nil {
+			return nil, fmt.Errorf("%s exists, and is not overwritten: choose another --dir", filepath.Join(dir, file))
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	slices.Sort(names)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	for _, file := range names {
+		if err := create(filepath.Join(dir, file), files[file]); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
+}
+
+// render fills in the templates of a directory; the result is by file name.
+func render(dir, name string) (map[string][]byte, error) {
+	entries, err := templates.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read templates: %w", err)
+	}
+	files := map[string][]byte{}
+	for _, entry := range entries {
+		t, err := template.ParseFS(templates, path.Join(dir, entry.Name()))
+		if err != nil {
+			return nil, fmt.Errorf("read templates: %w", err)
+		}
+		var b bytes.Buffer
+		if err := t.Execute(&b, struct{ Name string }{name}); err != nil {
+			return nil, fmt.Errorf("fill in template: %w", err)
+		}
+		files[strings.TrimSuffix(entry.Name(), suffix)] = b.Bytes()
+	}
+	return files, nil
+}
+
+// create writes a file that does not exist; scripts can be executed.
+func create(name string, text []byte) error {
+	mode := fs.FileMode(0o644)
+	if bytes.HasPrefix(text, []byte("#!")) {
+		mode = 0o755
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Close())
+}

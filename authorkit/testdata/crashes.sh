@@ -1,0 +1,7 @@
+# Crashes twice and then succeeds, with something else each time.
+if [ "$PROCESS_ATTEMPT" -lt 3 ]; then
+    echo "attempt $PROCESS_ATTEMPT crashes" >&2
+    exit "$((40 + PROCESS_ATTEMPT))"
+fi
+sleep 0.3
+echo "{\"greeting\": \"Hello from $PROCESS_ID\"}" >"$PROCESS_OUTPUT_FILE"

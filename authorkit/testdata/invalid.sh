@@ -1,0 +1,7 @@
+# Returns what its schema does not allow, and goes back in its progress.
+echo 50 >"$PROCESS_PROGRESS_FILE"
+sleep 0.3
+echo 40 >"$PROCESS_PROGRESS_FILE"
+sleep 0.3
+echo 140 >"$PROCESS_PROGRESS_FILE"
+echo '{"greeting": 7}' >"$PROCESS_OUTPUT_FILE"

@@ -1,0 +1,3 @@
+# Declares an error.
+echo '{"errorCode": "Unpolite", "errorDetails": {"at": "input.name", "message": "no title"}}' >"$PROCESS_ERROR_FILE"
+exit 4

@@ -1,0 +1,10 @@
+// Package crd holds the CustomResourceDefinitions as they are installed, for
+// programs that check objects without a cluster.
+package crd
+
+import _ "embed"
+
+// ProcessTypes is the YAML of the CustomResourceDefinition of ProcessType.
+//
+//go:embed bases/procman.dev_processtypes.yaml
+var ProcessTypes []byte
