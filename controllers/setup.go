@@ -22,6 +22,7 @@ import (
 	"procman.dev/procman/controllers/expiration"
 	"procman.dev/procman/controllers/internal/jobspec"
 	"procman.dev/procman/controllers/internal/queue"
+	"procman.dev/procman/controllers/internal/registry"
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/controllers/process"
 	"procman.dev/procman/controllers/processtype"
@@ -34,12 +35,21 @@ const DeliveryAuto = delivery.Auto
 // JobConfig is what the operator adds to every worker's Job.
 type JobConfig = jobspec.Config
 
+// PodSecurity is what workers' pods may be.
+type PodSecurity = processtype.Policy
+
+// NewPodSecurity is the Pod Security Standard of a level: restricted, baseline or
+// privileged.
+func NewPodSecurity(level string) (PodSecurity, error) { return processtype.NewPolicy(level) }
+
 // Options are the operator's settings.
 type Options struct {
 	// Namespace is where Processes, ProcessTypes and Jobs live.
 	Namespace string
 	// Job is what is added to every Job.
 	Job JobConfig
+	// Policy is what the pods of process types may be.
+	Policy PodSecurity
 	// Concurrency is how many Processes each controller works on at once.
 	Concurrency int
 	// CollectorListener is where agents are served.
@@ -71,7 +81,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 		return err
 	}
 	processes := &process.Reconciler{Client: c, Live: live, Clock: o.Clock, Writer: writer, Job: o.Job, Queue: turns, Delivery: deliver}
-	if err := processes.Setup(mgr, o.Concurrency); err != nil {
+	if err := processes.Setup(ctx, mgr, o.Concurrency); err != nil {
 		return fmt.Errorf("set up process controller: %w", err)
 	}
 	if err := mgr.Add(&process.Positions{Client: c, Queue: turns, Namespace: o.Namespace}); err != nil {
@@ -85,9 +95,17 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	if err := leases.Setup(mgr, o.Concurrency); err != nil {
 		return fmt.Errorf("set up expiration of idempotency keys: %w", err)
 	}
-	processTypes := &processtype.Reconciler{Client: c, Clock: o.Clock}
+	processTypes := &processtype.Reconciler{Client: c, Job: o.Job, Policy: o.Policy}
 	if err := processTypes.Setup(mgr); err != nil {
 		return fmt.Errorf("set up process type controller: %w", err)
+	}
+	images := &processtype.ImageReconciler{Client: c, Live: live, Resolver: &registry.Resolver{}, ServiceAccount: o.Job.ServiceAccount}
+	if err := images.Setup(mgr); err != nil {
+		return fmt.Errorf("set up image controller: %w", err)
+	}
+	counts := &processtype.CountReconciler{Client: c}
+	if err := counts.Setup(ctx, mgr); err != nil {
+		return fmt.Errorf("set up counts of processes: %w", err)
 	}
 	handler := collector.New(collector.Options{
 		Client: c, Live: live, Clock: o.Clock, Writer: writer,

@@ -1,8 +1,10 @@
 package v1alpha1
 
 import (
-	corev1 "k8s.io/api/core/v1"
+	"cmp"
+
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -25,19 +27,51 @@ const (
 
 // ConditionAccepted says whether processes of a type can be started.
 //
-// True with reason Accepted: the schemas compile and the type can be used.
+// True with reason Accepted: the type can be used.
 // True with reason AliasTaken: likewise, but not by every alias: the message says
 // which is another type's. A name goes before aliases, and of two types with one
 // alias the older has it.
 // False with reason InvalidSchema: the message says which schema and why.
-// Absent: the operator has not looked at the type yet.
+// False with reason PolicyViolation: the type asks for more than the operator's
+// --pod-security allows; the message says which field and what is allowed.
+// False with reason InvalidTemplate: the API server would refuse the Job of its
+// processes; the message is the server's.
+// Absent, or of an earlier generation: the operator has not looked at the type as
+// it is; processes wait for it.
 const ConditionAccepted = "Accepted"
 
 // The reasons of ConditionAccepted.
 const (
-	ReasonAccepted      = "Accepted"
-	ReasonAliasTaken    = "AliasTaken"
-	ReasonInvalidSchema = "InvalidSchema"
+	ReasonAccepted        = "Accepted"
+	ReasonAliasTaken      = "AliasTaken"
+	ReasonInvalidSchema   = "InvalidSchema"
+	ReasonPolicyViolation = "PolicyViolation"
+	ReasonInvalidTemplate = "InvalidTemplate"
+)
+
+// ConditionImageResolved says whether the command of a type that has none of its
+// own is known from its image.
+//
+// True with reason Resolved: status.image is the image by its digest, and
+// status.command is what its processes run.
+// False: not yet; the operator tries again, ever more slowly, up to once a minute. Processes
+// wait up to the type's startTimeoutSeconds. Reason ImageNotFound: the registry
+// does not have it, or its name cannot be one. Unauthorized: the registry wants
+// other credentials than the pull secrets hold. RegistryUnreachable: no answer,
+// too many requests, or an answer that makes no sense. NoEntrypoint: the image
+// names no program. NoPullSecret: a pull secret is not there or is of no use.
+// Absent: the type has a command, and its image is used as it is written; or, of
+// an earlier generation too, the operator has yet to ask the registry.
+const ConditionImageResolved = "ImageResolved"
+
+// The reasons of ConditionImageResolved.
+const (
+	ReasonResolved            = "Resolved"
+	ReasonImageNotFound       = "ImageNotFound"
+	ReasonUnauthorized        = "Unauthorized"
+	ReasonRegistryUnreachable = "RegistryUnreachable"
+	ReasonNoEntrypoint        = "NoEntrypoint"
+	ReasonNoPullSecret        = "NoPullSecret"
 )
 
 // Limits bound the size of what goes in and what comes out.
@@ -57,15 +91,14 @@ type Limits struct {
 	// +kubebuilder:validation:Maximum=1048576
 	// +optional
 	OutputBytes int32 `json:"outputBytes,omitempty"`
-}
 
-// WorkerTemplate is the part of the worker's pod that a type may shape.
-// +kubebuilder:validation:MinProperties=1
-type WorkerTemplate struct {
-	// resources of the worker's container. When absent, the namespace's own
-	// defaults apply.
+	// scratchBytes bounds what the worker may keep in /tmp, from 1048576 (1 MiB)
+	// to 1099511627776 (1 TiB); 1073741824 (1 GiB) when absent. The pod of a
+	// worker that exceeds it is evicted.
+	// +kubebuilder:validation:Minimum=1048576
+	// +kubebuilder:validation:Maximum=1099511627776
 	// +optional
-	Resources corev1.ResourceRequirements `json:"resources,omitempty,omitzero"`
+	ScratchBytes int64 `json:"scratchBytes,omitempty"`
 }
 
 // ProcessTypeSpec says how processes of a type are run.
@@ -93,15 +126,26 @@ type ProcessTypeSpec struct {
 	// +required
 	Image string `json:"image,omitempty"`
 
-	// command is the worker's program and its arguments, run by the agent
-	// without a shell.
+	// command is the worker's program and its first arguments, run by the agent
+	// without a shell. When absent, the image's own entrypoint, which the
+	// operator reads from the image's registry; see ConditionImageResolved.
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=4096
-	// +required
+	// +optional
 	Command []string `json:"command,omitempty"`
+
+	// args follow the command. Beside the image's own entrypoint they replace
+	// the image's own arguments, as in a pod.
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=0
+	// +kubebuilder:validation:items:MaxLength=4096
+	// +optional
+	Args []string `json:"args,omitempty"`
 
 	// agent is how the agent gets into the worker's container. When absent, the
 	// operator's --agent-delivery.
@@ -175,13 +219,50 @@ type ProcessTypeSpec struct {
 // ProcessTypeStatus is what the operator found about the type.
 // +kubebuilder:validation:MinProperties=1
 type ProcessTypeStatus struct {
-	// conditions of the type; see ConditionAccepted.
+	// conditions of the type; see ConditionAccepted and ConditionImageResolved.
+	// The observedGeneration of each is that of the spec it is about.
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=8
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// image is the image by its digest, name@sha256:..., as the registry had it
+	// when the spec last changed; processes run this one. Absent when the type
+	// has a command: then its image is used as it is written.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	Image string `json:"image,omitempty"`
+
+	// command is what processes run when the type has no command of its own: the
+	// image's entrypoint, and the type's args or else the image's arguments.
+	// Absent when the type has a command.
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=0
+	// +kubebuilder:validation:items:MaxLength=32768
+	// +optional
+	Command []string `json:"command,omitempty"`
+
+	// queued is how many processes of the type, of those there are now, have yet
+	// to be started. Some seconds behind. Absent until there was one.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	Queued *int32 `json:"queued,omitempty"`
+
+	// running is how many of them have a Job and are not finished. Likewise.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	Running *int32 `json:"running,omitempty"`
+
+	// finished is how many of them are complete or in error, and have not
+	// expired. Likewise.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	Finished *int32 `json:"finished,omitempty"`
 }
 
 // ProcessType registers a worker image: one kubectl apply makes
@@ -192,8 +273,12 @@ type ProcessTypeStatus struct {
 // +kubebuilder:resource:path=processtypes,singular=processtype,shortName=ptype,categories=procman
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
 // +kubebuilder:printcolumn:name="Image",type=string,JSONPath=`.spec.image`
-// +kubebuilder:printcolumn:name="Aliases",type=string,JSONPath=`.spec.aliases`
+// +kubebuilder:printcolumn:name="Queued",type=integer,JSONPath=`.status.queued`
+// +kubebuilder:printcolumn:name="Running",type=integer,JSONPath=`.status.running`
+// +kubebuilder:printcolumn:name="Finished",type=integer,JSONPath=`.status.finished`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Aliases",type=string,priority=1,JSONPath=`.spec.aliases`
+// +kubebuilder:printcolumn:name="Resolved",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="ImageResolved")].reason`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Accepted")].message`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="the name of a ProcessType has at most 63 characters of a-z, 0-9 and -: it is part of URLs and labels"
 type ProcessType struct {
@@ -224,19 +309,30 @@ type ProcessTypeList struct {
 // DefaultLimitBytes bounds input and output where a type does not: 512 KiB.
 const DefaultLimitBytes int32 = 512 << 10
 
+// DefaultScratchBytes bounds /tmp where a type does not: 1 GiB.
+const DefaultScratchBytes int64 = 1 << 30
+
 // MaxInputBytes is the size of the largest input of this type, in bytes.
 func (t *ProcessType) MaxInputBytes() int {
-	return int(orDefault(t.Spec.Limits.InputBytes, DefaultLimitBytes))
+	return int(cmp.Or(t.Spec.Limits.InputBytes, DefaultLimitBytes))
 }
 
 // MaxOutputBytes is the size of the largest output of this type, in bytes.
 func (t *ProcessType) MaxOutputBytes() int {
-	return int(orDefault(t.Spec.Limits.OutputBytes, DefaultLimitBytes))
+	return int(cmp.Or(t.Spec.Limits.OutputBytes, DefaultLimitBytes))
 }
 
-func orDefault(v, otherwise int32) int32 {
-	if v == 0 {
-		return otherwise
+// ScratchBytes is the size that /tmp of a worker of this type may have.
+func (t *ProcessType) ScratchBytes() int64 {
+	return cmp.Or(t.Spec.Limits.ScratchBytes, DefaultScratchBytes)
+}
+
+// Verdict is what the operator says about the type as it is now in a condition;
+// nil when it has yet to look.
+func (t *ProcessType) Verdict(condition string) *metav1.Condition {
+	c := meta.FindStatusCondition(t.Status.Conditions, condition)
+	if c == nil || c.ObservedGeneration != t.Generation {
+		return nil
 	}
-	return v
+	return c
 }

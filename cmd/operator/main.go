@@ -43,6 +43,7 @@ func run(ctx context.Context) error {
 		delivery    = flag.String("agent-delivery", string(controllers.DeliveryAuto), "how the agent gets into the workers of types that do not say: Embedded, ImageVolume, InitContainer, or Auto: ImageVolume where a probe sees it work, otherwise InitContainer")
 		grace       = flag.Int("grace-seconds", 25, "what a worker gets between SIGTERM and SIGKILL")
 		deliver     = flag.Int("delivery-seconds", int(agentapi.DeliveryTimeout.Seconds()), "how long after its worker's end an agent tries to deliver the result; the operator may be away so long")
+		level       = flag.String("pod-security", "restricted", "the Pod Security Standard that process types keep to: restricted, baseline or privileged")
 		job         controllers.JobConfig
 	)
 	flag.StringVar(&job.AgentImage, "agent-image", "", "the agent's image; required")
@@ -55,7 +56,11 @@ func run(ctx context.Context) error {
 
 	job.AgentDelivery = v1alpha1.AgentDelivery(*delivery)
 	job.GraceSeconds, job.DeliverySeconds = int32(*grace), int32(*deliver)
-	if err := check(job); err != nil {
+	policy, err := controllers.NewPodSecurity(*level)
+	if err != nil {
+		err = fmt.Errorf("--pod-security: %w", err)
+	}
+	if err := errors.Join(check(job), err); err != nil {
 		return err
 	}
 	scheme := runtime.NewScheme()
@@ -96,7 +101,7 @@ func run(ctx context.Context) error {
 		return fmt.Errorf("add probes: %w", err)
 	}
 	err = controllers.Setup(ctx, mgr, controllers.Options{
-		Namespace: *namespace, Job: job, Concurrency: *concurrency, CollectorListener: listener, Clock: clock.RealClock{},
+		Namespace: *namespace, Job: job, Policy: policy, Concurrency: *concurrency, CollectorListener: listener, Clock: clock.RealClock{},
 		Metrics: metricsregistry.Registry,
 	})
 	if err != nil {

@@ -42,6 +42,13 @@ func (r *Reconciler) launch(ctx context.Context, p *v1alpha1.Process) (reconcile
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("get process type: %w", err)
 	}
+	now := r.Clock.Now()
+	switch it := ready(p, processType, now); {
+	case it.refusal != nil:
+		return reconcile.Result{}, r.finish(ctx, p, *it.refusal, "")
+	case !it.until.IsZero():
+		return reconcile.Result{RequeueAfter: it.until.Sub(now)}, nil // or when the type changes
+	}
 	refusal, err := r.checkInput(ctx, p, processType)
 	if err != nil {
 		return reconcile.Result{}, err
@@ -146,10 +153,8 @@ func (r *Reconciler) checkInput(ctx context.Context, p *v1alpha1.Process, t *v1a
 		return new(agentapi.Failure(errorcode.InputTooLarge, map[string]any{"in": "body", "at": "input", "expected": map[string]any{"maxBytes": t.MaxInputBytes()}})), nil
 	}
 	compiled, err := schema.Compile(t.Spec.InputSchema)
-	if err != nil {
-		return new(agentapi.Failure(errorcode.TypeNotAccepted, map[string]any{
-			"message": "the inputSchema of process type " + t.Name + " is not valid: " + err.Error(),
-		})), nil
+	if err != nil { // the type is accepted: another operator saw it otherwise
+		return nil, fmt.Errorf("compile input schema of process type %s: %w", t.Name, err)
 	}
 	if violation := compiled.Validate("input", []byte(input)); violation != nil {
 		details, err := json.Marshal(violation.Details)

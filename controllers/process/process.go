@@ -48,12 +48,12 @@ type Reconciler struct {
 
 // Setup registers the controller. concurrency is how many Processes are worked
 // on at once.
-func (r *Reconciler) Setup(mgr manager.Manager, concurrency int) error {
+func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, concurrency int) error {
 	toProcess := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
 		name := o.GetLabels()[v1alpha1.LabelProcess]
 		return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: o.GetNamespace(), Name: name}}}
 	})
-	return builder.ControllerManagedBy(mgr).
+	b := builder.ControllerManagedBy(mgr).
 		Named("process").
 		Watches(&v1alpha1.Process{}, r.processEvents()).
 		Watches(&v1alpha1.ProcessType{}, r.typeEvents()).
@@ -63,8 +63,11 @@ func (r *Reconciler) Setup(mgr manager.Manager, concurrency int) error {
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: concurrency,
 			ReconciliationTimeout:   time.Minute,
-		}).
-		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+		})
+	if err := r.watchTypes(ctx, mgr, b); err != nil {
+		return fmt.Errorf("watch process types: %w", err)
+	}
+	return b.Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 
 // Reconcile moves one Process on. It returns an error for what is worth another

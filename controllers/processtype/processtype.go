@@ -1,17 +1,23 @@
 // Package processtype looks at each registration of a worker image and says in
-// its status whether processes of the type can be started.
+// its status whether processes of the type can be started, what the image runs,
+// and how many processes there are.
 package processtype
 
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -20,16 +26,18 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/controllers/internal/jobspec"
 	"procman.dev/procman/internal/schema"
 )
 
 // Reconciler keeps the condition Accepted.
 type Reconciler struct {
 	Client client.Client
-	Clock  clock.PassiveClock
+	// Job is what is added to every Job.
+	Job jobspec.Config
+	// Policy is what a type's pods may be.
+	Policy Policy
 }
 
 // Setup registers the controller. A change of one type may give or take the
@@ -47,10 +55,11 @@ func (r *Reconciler) Setup(mgr manager.Manager) error {
 		}
 		return requests
 	})
+	changed := builder.WithPredicates(predicate.GenerationChangedPredicate{}) // not by its status
 	return builder.ControllerManagedBy(mgr).
 		Named("processtype").
-		For(&v1alpha1.ProcessType{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Watches(&v1alpha1.ProcessType{}, toAll, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&v1alpha1.ProcessType{}, changed).
+		Watches(&v1alpha1.ProcessType{}, toAll, changed).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 
@@ -60,21 +69,93 @@ func (r *Reconciler) Reconcile(ctx context.Context, t *v1alpha1.ProcessType) (re
 	if err := r.Client.List(ctx, &all, client.InNamespace(t.Namespace)); err != nil {
 		return reconcile.Result{}, fmt.Errorf("list process types: %w", err)
 	}
-	accepted := judge(t, all.Items)
-	before := t.DeepCopy()
-	if !meta.SetStatusCondition(&t.Status.Conditions, accepted) {
+	job := example(t, r.Job)
+	accepted := judge(t, all.Items, r.Policy.violations(&job.Spec.Template.ObjectMeta, &job.Spec.Template.Spec))
+	if accepted.Status == metav1.ConditionTrue {
+		refusal, err := r.rehearse(ctx, job)
+		if err != nil {
+			return reconcile.Result{}, err
+		}
+		if refusal != "" {
+			accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, v1alpha1.ReasonInvalidTemplate, refusal
+		}
+	}
+	return patchStatus(ctx, r.Client, t, func(s *v1alpha1.ProcessTypeStatus) {
+		accepted.Message = bounded(accepted.Message)
+		meta.SetStatusCondition(&s.Conditions, accepted)
+	})
+}
+
+// example is the Job that a Process of the type would get.
+func example(t *v1alpha1.ProcessType, c jobspec.Config) *batchv1.Job {
+	t = t.DeepCopy()
+	t.Status.Image, t.Status.Command = t.Spec.Image, []string{"entrypoint"} // as long as the image has not been asked
+	p := &v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{Namespace: t.Namespace, Name: t.Name, UID: t.UID}}
+	return jobspec.Build(p, t, c)
+}
+
+// rehearse has the API server check a Job without making it, which finds what no
+// schema of ours can: a label that is none, a request over its limit. It returns
+// why the server calls it invalid. What else it may refuse, for a quota or for a
+// webhook that knows no rehearsals, says nothing about the type.
+func (r *Reconciler) rehearse(ctx context.Context, job *batchv1.Job) (refusal string, err error) {
+	job.Name, job.GenerateName, job.OwnerReferences = "", "rehearsal-", nil
+	err = r.Client.Create(ctx, job, client.DryRunAll)
+	switch {
+	case err == nil, apierrors.IsForbidden(err), apierrors.IsBadRequest(err):
+		return "", nil
+	case apierrors.IsInvalid(err):
+		return "the cluster refuses the Job of such a process: " + reasons(err), nil
+	}
+	return "", fmt.Errorf("rehearse the job of a process: %w", err)
+}
+
+// reasons are what an Invalid error says about the fields, without the name of
+// the Job, which does not exist.
+func reasons(err error) string {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Details == nil || len(status.Status().Details.Causes) == 0 {
+		return err.Error()
+	}
+	var causes []string
+	for _, c := range status.Status().Details.Causes {
+		causes = append(causes, c.Field+": "+c.Message)
+	}
+	return strings.Join(causes, "; ")
+}
+
+// patchStatus writes what change makes of the status, if that is another one. A
+// type that is gone needs none.
+func patchStatus(ctx context.Context, c client.Client, t *v1alpha1.ProcessType, change func(*v1alpha1.ProcessTypeStatus)) (reconcile.Result, error) {
+	changed := t.DeepCopy()
+	change(&changed.Status)
+	if equality.Semantic.DeepEqual(t.Status, changed.Status) {
 		return reconcile.Result{}, nil
 	}
-	if err := r.Client.Status().Patch(ctx, t, client.MergeFrom(before)); err != nil {
-		if err = client.IgnoreNotFound(err); err != nil {
-			return reconcile.Result{}, fmt.Errorf("patch process type status: %w", err)
-		}
+	// Conditions are replaced as a whole: nobody else may have changed one.
+	patch := client.MergeFromWithOptions(t, client.MergeFromWithOptimisticLock{})
+	err := client.IgnoreNotFound(c.Status().Patch(ctx, changed, patch))
+	if apierrors.IsConflict(err) {
+		return reconcile.Result{RequeueAfter: behind}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("patch process type status: %w", err)
 	}
 	return reconcile.Result{}, nil
 }
 
-// judge says whether a type can be used as it stands, among all types.
-func judge(t *v1alpha1.ProcessType, all []v1alpha1.ProcessType) metav1.Condition {
+// behind is how long the cache may need to see what another has just written.
+const behind = 100 * time.Millisecond
+
+// bounded is a message that a condition can hold.
+func bounded(message string) string {
+	const most = 4096 // bytes; what people read
+	return strings.ToValidUTF8(message[:min(len(message), most)], "")
+}
+
+// judge says whether a type can be used as it stands, among all types. violations
+// are what its pods ask for beyond the policy, in words.
+func judge(t *v1alpha1.ProcessType, all []v1alpha1.ProcessType, violations string) metav1.Condition {
 	accepted := metav1.Condition{
 		Type:               v1alpha1.ConditionAccepted,
 		ObservedGeneration: t.Generation,
@@ -94,6 +175,10 @@ func judge(t *v1alpha1.ProcessType, all []v1alpha1.ProcessType) metav1.Condition
 			accepted.Message = "spec." + s.name + ": " + err.Error()
 			return accepted
 		}
+	}
+	if violations != "" {
+		accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, v1alpha1.ReasonPolicyViolation, violations
+		return accepted
 	}
 	if lost := aliasesOfOthers(t, all); len(lost) > 0 {
 		accepted.Reason = v1alpha1.ReasonAliasTaken

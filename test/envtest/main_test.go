@@ -103,8 +103,12 @@ func run(m *testing.M) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	policy, err := controllers.NewPodSecurity("restricted")
+	if err != nil {
+		return 0, err
+	}
 	err = controllers.Setup(ctx, mgr, controllers.Options{
-		Namespace: namespace, Concurrency: 4, CollectorListener: listener, Clock: clock.RealClock{},
+		Namespace: namespace, Policy: policy, Concurrency: 4, CollectorListener: listener, Clock: clock.RealClock{},
 		Metrics: registry,
 		Job: controllers.JobConfig{
 			AgentImage: "agent:1", AgentDelivery: v1alpha1.AgentEmbedded, CollectorURL: collectorURL,

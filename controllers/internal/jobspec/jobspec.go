@@ -4,6 +4,8 @@
 package jobspec
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -17,9 +19,6 @@ import (
 
 // WorkerContainer is the name of the container that runs the worker.
 const WorkerContainer = "worker"
-
-// workerUser is the user and group that workers run as.
-const workerUser int64 = 65532
 
 // Config is what the operator adds to every Job.
 type Config struct {
@@ -41,15 +40,15 @@ type Config struct {
 // Build returns the Job of a Process. It has the Process's name, so that there
 // is one Job at most, and is owned by it, so that it goes with it.
 func Build(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) *batchv1.Job {
-	labels := map[string]string{v1alpha1.LabelProcess: p.Name, v1alpha1.LabelType: t.Name}
+	labels, annotations := podLabels(p, t), podAnnotations(t)
+	jobAnnotations := maps.Clone(annotations)
+	jobAnnotations[v1alpha1.AnnotationStartTimeoutSeconds] = strconv.Itoa(int(t.Spec.StartTimeoutSeconds))
 	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:      p.Name,
-			Namespace: p.Namespace,
-			Labels:    labels,
-			Annotations: map[string]string{
-				v1alpha1.AnnotationStartTimeoutSeconds: strconv.Itoa(int(t.Spec.StartTimeoutSeconds)),
-			},
+			Name:        p.Name,
+			Namespace:   p.Namespace,
+			Labels:      labels,
+			Annotations: jobAnnotations,
 			OwnerReferences: []metav1.OwnerReference{
 				*metav1.NewControllerRef(p, v1alpha1.GroupVersion.WithKind("Process")),
 			},
@@ -58,7 +57,7 @@ func Build(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) *batchv1.Job 
 			BackoffLimit:     new(t.Spec.Attempts - 1),
 			PodFailurePolicy: failurePolicy(),
 			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: annotations},
 				Spec:       pod(p, t, c),
 			},
 		},
@@ -123,34 +122,31 @@ func pod(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) corev1.PodSpec 
 		EnableServiceLinks:            new(false),
 		ActiveDeadlineSeconds:         new(longest),
 		TerminationGracePeriodSeconds: new(int64(c.GraceSeconds) + 5),
-		SecurityContext: &corev1.PodSecurityContext{
-			RunAsNonRoot:   new(true),
-			RunAsUser:      new(workerUser),
-			RunAsGroup:     new(workerUser),
-			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
-		},
-		Tolerations: tolerations(),
-		Containers:  []corev1.Container{worker(p, t, c)},
+		SecurityContext:               podSecurity(t.Spec.Template.SecurityContext),
+		Tolerations:                   tolerations(),
+		Containers:                    []corev1.Container{worker(p, t, c)},
 		Volumes: []corev1.Volume{
-			{Name: "process", VolumeSource: emptyDir(2 * int64(t.MaxInputBytes()+t.MaxOutputBytes()))},
-			{Name: "tmp", VolumeSource: emptyDir(0)},
+			{Name: "process", VolumeSource: emptyDir(corev1.StorageMediumMemory, processDirBytes(t))},
+			{Name: "tmp", VolumeSource: emptyDir(corev1.StorageMediumDefault, t.ScratchBytes())},
 			{Name: "token", VolumeSource: token()},
 		},
 	}
 	deliverAgent(&spec, t, c)
+	place(&spec, t.Spec.Template)
 	return spec
 }
 
 func worker(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) corev1.Container {
 	env := func(name, value string) corev1.EnvVar { return corev1.EnvVar{Name: name, Value: value} }
+	image, command := program(t)
 	return corev1.Container{
 		Name:            WorkerContainer,
-		Image:           t.Spec.Image,
+		Image:           image,
 		ImagePullPolicy: corev1.PullIfNotPresent,
-		Command:         append([]string{agentapi.AgentPath, "--"}, t.Spec.Command...),
+		Command:         append([]string{agentapi.AgentPath, "--"}, command...),
 		Resources:       *t.Spec.Template.Resources.DeepCopy(),
-		SecurityContext: restricted(),
-		Env: []corev1.EnvVar{
+		SecurityContext: workerSecurity(t.Spec.Template.SecurityContext),
+		Env: append([]corev1.EnvVar{
 			env(agentapi.EnvProcessID, p.Name),
 			env(agentapi.EnvProcessType, t.Name),
 			env(agentapi.EnvCollectorURL, c.CollectorURL),
@@ -158,13 +154,30 @@ func worker(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) corev1.Conta
 			env(agentapi.EnvGraceSeconds, strconv.Itoa(int(c.GraceSeconds))),
 			env(agentapi.EnvDeliverySeconds, strconv.Itoa(int(c.DeliverySeconds))),
 			env(agentapi.EnvOutputLimitBytes, strconv.Itoa(t.MaxOutputBytes())),
-		},
-		VolumeMounts: []corev1.VolumeMount{
+		}, templateEnv(t.Spec.Template.Env)...),
+		VolumeMounts: append([]corev1.VolumeMount{
 			{Name: "process", MountPath: agentapi.ProcessDir},
 			{Name: "tmp", MountPath: "/tmp"},
 			{Name: "token", MountPath: "/var/run/procman", ReadOnly: true},
-		},
+		}, templateMounts(t.Spec.Template.VolumeMounts)...),
 	}
+}
+
+// program is the image that runs and the command that the agent starts in it: as
+// the type says, or else as its image does, by what its registry said.
+func program(t *v1alpha1.ProcessType) (image string, command []string) {
+	if len(t.Spec.Command) == 0 {
+		return t.Status.Image, t.Status.Command
+	}
+	return t.Spec.Image, slices.Concat(t.Spec.Command, t.Spec.Args)
+}
+
+// processDirBytes is the size of /process. It is memory, since that alone is full
+// at once when it is full: a worker that writes without end gets ENOSPC and does
+// not fill its node. It holds the input, the output, another output that is about
+// to take its place, and the small files.
+func processDirBytes(t *v1alpha1.ProcessType) int64 {
+	return int64(t.MaxInputBytes()) + 2*int64(t.MaxOutputBytes()) + 1<<20
 }
 
 // deliverAgent puts the agent where the worker's container starts it from.
@@ -183,7 +196,7 @@ func deliverAgent(spec *corev1.PodSpec, t *v1alpha1.ProcessType, c Config) {
 		volume.Image = &corev1.ImageVolumeSource{Reference: c.AgentImage, PullPolicy: corev1.PullIfNotPresent}
 	case v1alpha1.AgentInitContainer:
 		const target = "/target"
-		volume = emptyDir(64 << 20)
+		volume = emptyDir(corev1.StorageMediumDefault, 64<<20)
 		spec.InitContainers = []corev1.Container{{
 			Name:            "agent",
 			Image:           c.AgentImage,
@@ -198,24 +211,11 @@ func deliverAgent(spec *corev1.PodSpec, t *v1alpha1.ProcessType, c Config) {
 	spec.Containers[0].VolumeMounts = append(spec.Containers[0].VolumeMounts, mount)
 }
 
-// restricted is what the Pod Security Standard of that name asks for, and a
-// root file system that stays as the image made it.
-func restricted() *corev1.SecurityContext {
-	return &corev1.SecurityContext{
-		AllowPrivilegeEscalation: new(false),
-		ReadOnlyRootFilesystem:   new(true),
-		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
-	}
-}
-
-// emptyDir is a scratch directory of at most bytes, and at least a MiB; 0 is
-// unbounded.
-func emptyDir(bytes int64) corev1.VolumeSource {
-	source := &corev1.EmptyDirVolumeSource{}
-	if bytes > 0 {
-		source.SizeLimit = resource.NewQuantity(max(bytes, 1<<20), resource.BinarySI)
-	}
-	return corev1.VolumeSource{EmptyDir: source}
+// emptyDir is a directory of at most so many bytes.
+func emptyDir(medium corev1.StorageMedium, bytes int64) corev1.VolumeSource {
+	return corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
+		Medium: medium, SizeLimit: resource.NewQuantity(bytes, resource.BinarySI),
+	}}
 }
 
 // token is the agent's proof of which pod it runs in: bound to the pod, good

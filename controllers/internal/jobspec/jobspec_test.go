@@ -19,11 +19,68 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
+// everything is a template that has all that a template can have.
+func everything() v1alpha1.WorkerTemplate {
+	return v1alpha1.WorkerTemplate{
+		Labels: map[string]v1alpha1.LabelValue{
+			"team": "pages", LabelQueue: "pages",
+			v1alpha1.LabelProcess: "forged", // the API server refuses it; ours would win
+		},
+		Annotations: map[string]v1alpha1.AnnotationValue{"registry.example/contact": "pages@registry.example"},
+		Resources: corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m")},
+			Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")},
+		},
+		NodeSelector: map[string]v1alpha1.LabelValue{"disk": "fast"},
+		Tolerations:  []corev1.Toleration{{Key: "gpu", Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule}},
+		Affinity: corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
+			NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "zone", Operator: corev1.NodeSelectorOpExists}}}},
+		}}},
+		PriorityClassName: "batch",
+		RuntimeClassName:  "sandboxed",
+		ImagePullSecrets:  []v1alpha1.PullSecret{{Name: "registry"}},
+		Volumes: []v1alpha1.Volume{
+			{Name: "scratch", EmptyDir: &v1alpha1.EmptyDirVolume{SizeLimit: resource.MustParse("2Gi")}},
+			{Name: "ram", EmptyDir: &v1alpha1.EmptyDirVolume{Medium: v1alpha1.MediumMemory, SizeLimit: resource.MustParse("64Mi")}},
+			{Name: "settings", ConfigMap: v1alpha1.ConfigMapVolume{Name: "settings", Items: []v1alpha1.KeyPath{{Key: "a", Path: "a.conf"}}}},
+			{Name: "keys", Secret: v1alpha1.SecretVolume{SecretName: "keys"}},
+			{Name: "models", PersistentVolumeClaim: v1alpha1.ClaimVolume{ClaimName: "models"}},
+			{Name: "data", Image: v1alpha1.ImageVolume{Reference: "registry.example/data:1"}},
+		},
+		VolumeMounts: []v1alpha1.VolumeMount{
+			{Name: "scratch", MountPath: "/scratch"},
+			{Name: "models", MountPath: "/models", SubPath: "v1", Access: v1alpha1.AccessReadOnly},
+		},
+		Env: []v1alpha1.EnvVar{
+			{Name: "MODE", Value: new("fast")},
+			{Name: "PASSWORD", ValueFrom: v1alpha1.EnvSource{SecretKeyRef: v1alpha1.KeyRef{Name: "keys", Key: "password"}}},
+			{Name: "LEVEL", ValueFrom: v1alpha1.EnvSource{ConfigMapKeyRef: v1alpha1.KeyRef{Name: "settings", Key: "level"}}},
+		},
+		SecurityContext: v1alpha1.SecurityContext{
+			RunAsUser: new(int64(0)), RunAsGroup: new(int64(1)), FSGroup: new(int64(2)),
+			RootFilesystem:      v1alpha1.RootFilesystemWritable,
+			AddCapabilities:     []v1alpha1.Capability{"NET_BIND_SERVICE"},
+			PrivilegeEscalation: v1alpha1.PrivilegeEscalationAllowed,
+		},
+	}
+}
+
 func TestBuild(t *testing.T) {
-	for name, delivery := range map[string]v1alpha1.AgentDelivery{
-		"embedded":       v1alpha1.AgentEmbedded,
-		"image-volume":   v1alpha1.AgentImageVolume,
-		"init-container": "", // the operator's default, here
+	for name, change := range map[string]func(*v1alpha1.ProcessType){
+		"embedded":       func(t *v1alpha1.ProcessType) { t.Spec.Agent = v1alpha1.AgentEmbedded },
+		"image-volume":   func(t *v1alpha1.ProcessType) { t.Spec.Agent = v1alpha1.AgentImageVolume },
+		"init-container": func(*v1alpha1.ProcessType) {}, // the operator's default, here
+		"everything": func(t *v1alpha1.ProcessType) {
+			t.Spec.Args = []string{"--more"}
+			t.Spec.Limits = v1alpha1.Limits{InputBytes: 1000, OutputBytes: 2000, ScratchBytes: 5 << 20}
+			t.Spec.Template = everything()
+			// What an earlier spec left there does not count.
+			t.Status.Image, t.Status.Command = "registry.example/old@sha256:1", []string{"/old"}
+		},
+		"from-image": func(t *v1alpha1.ProcessType) {
+			t.Spec.Agent, t.Spec.Command, t.Spec.Args = v1alpha1.AgentEmbedded, nil, []string{"already in status.command"}
+			t.Status.Image, t.Status.Command = "registry.example/worker@sha256:0123", []string{"/entrypoint", "arg"}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &v1alpha1.Process{
@@ -33,13 +90,15 @@ func TestBuild(t *testing.T) {
 			pt := &v1alpha1.ProcessType{
 				ObjectMeta: metav1.ObjectMeta{Namespace: "work", Name: "ocr"},
 				Spec: v1alpha1.ProcessTypeSpec{
-					Image: "registry.example/worker:1", Command: []string{"/worker", "--fast"}, Agent: delivery,
+					Image: "registry.example/worker:1", Command: []string{"/worker", "--fast"},
 					TimeoutSeconds: 300, StartTimeoutSeconds: 180, Attempts: 3,
 					Template: v1alpha1.WorkerTemplate{Resources: corev1.ResourceRequirements{
 						Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")},
 					}},
 				},
 			}
+			change(pt)
+			before := pt.DeepCopy()
 			job := Build(p, pt, Config{
 				AgentImage: "registry.example/agent:1", AgentDelivery: v1alpha1.AgentInitContainer,
 				CollectorURL: "http://collector:8090", ServiceAccount: "procman-worker", GraceSeconds: 25, DeliverySeconds: 600,
@@ -47,6 +106,9 @@ func TestBuild(t *testing.T) {
 			got, err := yaml.Marshal(job)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if diff := cmp.Diff(before, pt); diff != "" {
+				t.Errorf("the type, which is a cache's, was changed: %s", diff)
 			}
 			if strings.Contains(string(got), "client data") {
 				t.Error("the client's input got into the Job")

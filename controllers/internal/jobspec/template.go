@@ -1,0 +1,112 @@
+package jobspec
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"procman.dev/procman/api/v1alpha1"
+)
+
+// podLabels are the type's labels and ours, which win.
+func podLabels(p *v1alpha1.Process, t *v1alpha1.ProcessType) map[string]string {
+	labels := plain(t.Spec.Template.Labels)
+	labels[v1alpha1.LabelProcess], labels[v1alpha1.LabelType] = p.Name, t.Name
+	return labels
+}
+
+func podAnnotations(t *v1alpha1.ProcessType) map[string]string {
+	return plain(t.Spec.Template.Annotations)
+}
+
+// plain is a map of strings.
+func plain[V ~string](m map[string]V) map[string]string {
+	out := make(map[string]string, len(m)+2)
+	for key, value := range m {
+		out[key] = string(value)
+	}
+	return out
+}
+
+// place says on which nodes, with which rank, runtime, credentials and volumes
+// the pod runs.
+func place(spec *corev1.PodSpec, t v1alpha1.WorkerTemplate) {
+	t = *t.DeepCopy() // the type is a cache's
+	if len(t.NodeSelector) > 0 {
+		spec.NodeSelector = plain(t.NodeSelector)
+	}
+	spec.Tolerations = append(spec.Tolerations, t.Tolerations...)
+	if t.Affinity != (corev1.Affinity{}) {
+		spec.Affinity = &t.Affinity
+	}
+	spec.PriorityClassName = t.PriorityClassName
+	if t.RuntimeClassName != "" {
+		spec.RuntimeClassName = &t.RuntimeClassName
+	}
+	for _, secret := range t.ImagePullSecrets {
+		spec.ImagePullSecrets = append(spec.ImagePullSecrets, corev1.LocalObjectReference{Name: secret.Name})
+	}
+	for _, volume := range t.Volumes {
+		spec.Volumes = append(spec.Volumes, corev1.Volume{Name: volume.Name, VolumeSource: volumeSource(volume)})
+	}
+}
+
+// volumeSource is one of the kinds that give a pod nothing of its node.
+func volumeSource(v v1alpha1.Volume) corev1.VolumeSource {
+	switch {
+	case v.EmptyDir != nil:
+		medium := corev1.StorageMediumDefault
+		if v.EmptyDir.Medium == v1alpha1.MediumMemory {
+			medium = corev1.StorageMediumMemory
+		}
+		return corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: medium, SizeLimit: &v.EmptyDir.SizeLimit}}
+	case v.ConfigMap.Name != "":
+		return corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+			LocalObjectReference: corev1.LocalObjectReference{Name: v.ConfigMap.Name}, Items: keysToPaths(v.ConfigMap.Items),
+		}}
+	case v.Secret.SecretName != "":
+		return corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: v.Secret.SecretName, Items: keysToPaths(v.Secret.Items)}}
+	case v.PersistentVolumeClaim.ClaimName != "":
+		return corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: v.PersistentVolumeClaim.ClaimName}}
+	default:
+		return corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: v.Image.Reference, PullPolicy: corev1.PullIfNotPresent}}
+	}
+}
+
+func keysToPaths(items []v1alpha1.KeyPath) []corev1.KeyToPath {
+	var out []corev1.KeyToPath
+	for _, item := range items {
+		out = append(out, corev1.KeyToPath{Key: item.Key, Path: item.Path})
+	}
+	return out
+}
+
+func templateMounts(mounts []v1alpha1.VolumeMount) []corev1.VolumeMount {
+	var out []corev1.VolumeMount
+	for _, m := range mounts {
+		out = append(out, corev1.VolumeMount{
+			Name: m.Name, MountPath: m.MountPath, SubPath: m.SubPath, ReadOnly: m.Access == v1alpha1.AccessReadOnly,
+		})
+	}
+	return out
+}
+
+func templateEnv(variables []v1alpha1.EnvVar) []corev1.EnvVar {
+	var out []corev1.EnvVar
+	for _, v := range variables {
+		variable := corev1.EnvVar{Name: v.Name}
+		if v.Value != nil {
+			variable.Value = *v.Value
+		}
+		if ref := v.ValueFrom.SecretKeyRef; ref.Name != "" {
+			variable.ValueFrom = &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+				LocalObjectReference: corev1.LocalObjectReference{Name: ref.Name}, Key: ref.Key,
+			}}
+		}
+		if ref := v.ValueFrom.ConfigMapKeyRef; ref.Name != "" {
+			variable.ValueFrom = &corev1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{
+				LocalObjectReference: corev1.LocalObjectReference{Name: ref.Name}, Key: ref.Key,
+			}}
+		}
+		out = append(out, variable)
+	}
+	return out
+}
