@@ -18,7 +18,11 @@ import (
 func (s *Server) createProcess(w http.ResponseWriter, r *http.Request) error {
 	pt := s.types.lookup(r.PathValue("type"))
 	if pt == nil {
-		return s.unknownType()
+		return s.unusableType("")
+	}
+	inputSchema, err := pt.usable()
+	if err != nil {
+		return s.unusableType(err.Error())
 	}
 	key, err := idempotencyKey(r.Header)
 	if err != nil {
@@ -29,10 +33,6 @@ func (s *Server) createProcess(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer release()
-	inputSchema, err := pt.inputSchema()
-	if err != nil {
-		return internal(fmt.Errorf("compile input schema of process type %s: %w", pt.Name, err))
-	}
 	input, err := inputIn(data, pt.MaxInputBytes(), inputSchema)
 	if err != nil {
 		return err
@@ -65,13 +65,16 @@ func (s *Server) newProcess(pt *processType, input []byte) *v1alpha1.Process {
 	}
 }
 
-// unknownType is the failure of a POST to a type that is not registered. A type
-// registered a moment ago may not be known yet: the informer is milliseconds
-// behind, and asking the API server would let anyone load it with made-up names.
-func (s *Server) unknownType() error {
+// unusableType is the failure of a POST to a type that is not registered, or is
+// but cannot be used: then message says why. It names those that can be used.
+//
+// A type registered a moment ago may not be known yet: the informer is
+// milliseconds behind, and asking the API server would let anyone load it with
+// made-up names.
+func (s *Server) unusableType(message string) error {
 	expected, err := json.Marshal(map[string][]string{"enum": append([]string{}, s.types.names()...)})
 	if err != nil {
 		return internal(fmt.Errorf("list the process types: %w", err))
 	}
-	return invalidInput.at(schema.Details{In: "path", At: "processType", Expected: expected})
+	return invalidInput.at(schema.Details{In: "path", At: "processType", Expected: expected, Message: message})
 }

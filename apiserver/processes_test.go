@@ -12,7 +12,9 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"procman.dev/procman/api/v1alpha1"
@@ -211,14 +213,76 @@ func TestLostAnswerOfACreate(t *testing.T) {
 	}
 }
 
-func TestBrokenSchemaIsOurs(t *testing.T) {
+// A type that is not accepted: by its condition, or, before the operator has
+// looked, by its schema. What the operator said of an earlier form is nothing.
+func TestTypeThatIsNotAccepted(t *testing.T) {
 	f := newFacade(t)
-	f.register("broken", 2, func(pt *v1alpha1.ProcessType) {
-		pt.Spec.InputSchema = &apiextensionsv1.JSON{Raw: []byte(`{"type":"object","minimun":1}`)}
-	})
-	f.want(f.post("/v1/processes/broken", `{"input":{}}`), 580, failed)
-	if !strings.Contains(f.log.String(), "process type broken: minimun: there is no such keyword") {
-		t.Errorf("the log lacks the cause:\n%s", f.log.String())
+	broken := &apiextensionsv1.JSON{Raw: []byte(`{"type":"object","minimun":1}`)}
+	refused := func(message, types string) string {
+		return `{"errorCode":"InvalidInput","errorDetails":{"in":"path","at":"processType","expected":{"enum":[` + types + `]},` +
+			`"message":"process type shaky is not accepted: ` + message + `"}}`
+	}
+	said := func(status metav1.ConditionStatus, generation int64, message string) []metav1.Condition {
+		return []metav1.Condition{{Type: v1alpha1.ConditionAccepted, Status: status, ObservedGeneration: generation, Message: message}}
+	}
+	const others = `"echo","ocr","ocrReaders"`
+	for name, test := range map[string]struct {
+		schema     *apiextensionsv1.JSON
+		conditions []metav1.Condition
+		refusal    string // none when empty
+		listed     bool
+	}{
+		"accepted":                             {nil, said("True", 1, ""), "", true},
+		"not looked at":                        {nil, nil, "", true},
+		"refused":                              {nil, said("False", 1, "spec.template: no"), refused("spec.template: no", others), false},
+		"refused in an earlier form":           {nil, said("False", 0, "spec.template: no"), "", true},
+		"a schema that is none, not looked at": {broken, nil, refused("spec.inputSchema: minimun: there is no such keyword", others+`,"shaky"`), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f.register("shaky", 2, func(pt *v1alpha1.ProcessType) {
+				pt.UID = types.UID(name) // another one each time
+				pt.Spec.InputSchema, pt.Status.Conditions = test.schema, test.conditions
+			})
+			got := f.post("/v1/processes/shaky", `{"input":{}}`)
+			if test.refusal == "" && got.status != 200 {
+				t.Errorf("status %d: %s", got.status, got.body)
+			}
+			if test.refusal != "" {
+				f.want(got, 480, test.refusal)
+			}
+			for _, path := range []string{"/v1/processTypes", "/openapi.json"} {
+				if described := strings.Contains(f.get(path).body, "shaky"); described != test.listed {
+					t.Errorf("%s names it: %t, want %t", path, described, test.listed)
+				}
+			}
+		})
+	}
+}
+
+// The operator's verdict comes as a change of the status alone, and so do counts.
+func TestVerdictComesLater(t *testing.T) {
+	f := newFacade(t)
+	echo := &v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Name: "echo", Namespace: namespace, UID: "uid-echo", Generation: 1}}
+	for _, status := range []metav1.ConditionStatus{"", "True", "False", "True"} {
+		echo = echo.DeepCopy()
+		if status != "" {
+			echo.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionAccepted, Status: status, ObservedGeneration: 1}}
+		}
+		f.types.OnUpdate(nil, echo)
+		want := 200
+		if status == "False" {
+			want = 480
+		}
+		if got := f.post("/v1/processes/echo", `{"input":{}}`); got.status != want {
+			t.Errorf("accepted is %q: status %d, want %d: %s", status, got.status, want, got.body)
+		}
+		before := f.get("/openapi.json").header.Get("ETag")
+		counted := echo.DeepCopy()
+		counted.Status.Finished = new(int32(7))
+		f.types.OnUpdate(echo, counted)
+		if after := f.get("/openapi.json").header.Get("ETag"); after != before {
+			t.Errorf("counts change what is said about the types")
+		}
 	}
 }
 

@@ -2,11 +2,14 @@ package apiserver
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
 
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 
@@ -30,7 +33,7 @@ var _ toolscache.ResourceEventHandler = (*Types)(nil)
 // typeIndex is what requests see: it is replaced, never changed.
 type typeIndex struct {
 	byAnyName map[string]*processType
-	names     []string // all of them, sorted
+	names     []string // those of accepted types, sorted
 	// What is said about the types, made when it is first asked for.
 	openAPI      func() (document, error)
 	processTypes func() (document, error)
@@ -50,7 +53,13 @@ func newTypeIndex(byName map[string]*processType) *typeIndex {
 			}
 		}
 	}
-	index.names = slices.Sorted(maps.Keys(index.byAnyName))
+	for name, pt := range index.byAnyName {
+		if pt.refused() == nil {
+			index.names = append(index.names, name)
+		}
+	}
+	slices.Sort(index.names)
+	types = slices.DeleteFunc(types, func(pt *processType) bool { return pt.refused() != nil }) // nobody can use them
 	slices.SortFunc(types, func(a, b *processType) int { return cmp.Compare(a.Name, b.Name) })
 	index.openAPI = sync.OnceValues(func() (document, error) { return newDocument(describe(Contract, types)) })
 	index.processTypes = sync.OnceValues(func() (document, error) { return newDocument(processTypes(types)) })
@@ -74,8 +83,8 @@ func NewTypes() *Types {
 // lookup returns the type called name, which may be an alias, or nil.
 func (t *Types) lookup(name string) *processType { return t.index.Load().byAnyName[name] }
 
-// names returns every name and alias that a type can be called by, sorted. The
-// caller must not change it.
+// names returns every name and alias that an accepted type can be called by,
+// sorted. The caller must not change it.
 func (t *Types) names() []string { return t.index.Load().names }
 
 // OnAdd registers a type.
@@ -108,6 +117,9 @@ func (t *Types) set(pt *v1alpha1.ProcessType) {
 	defer t.mu.Unlock()
 	next := &processType{ProcessType: pt}
 	if old := t.byName[pt.Name]; old != nil && version(old.ProcessType) == version(pt) {
+		if equality.Semantic.DeepEqual(old.refused(), next.refused()) {
+			return // its counts are nothing to us
+		}
 		next.inputSchema = old.inputSchema
 	} else {
 		next.inputSchema = sync.OnceValues(func() (*schema.Schema, error) { return schema.Compile(pt.Spec.InputSchema) })
@@ -123,6 +135,28 @@ type specVersion struct {
 }
 
 func version(pt *v1alpha1.ProcessType) specVersion { return specVersion{pt.UID, pt.Generation} }
+
+// refused is the operator's verdict that the type, as it is, cannot be used; nil
+// when it can, or nothing has been said about it yet.
+func (t *processType) refused() *metav1.Condition {
+	if c := t.Verdict(v1alpha1.ConditionAccepted); c != nil && c.Status == metav1.ConditionFalse {
+		return c
+	}
+	return nil
+}
+
+// usable returns the type's input schema, or an error that says why no process of
+// the type can be made.
+func (t *processType) usable() (*schema.Schema, error) {
+	if c := t.refused(); c != nil {
+		return nil, fmt.Errorf("process type %s is not accepted: %s", t.Name, c.Message)
+	}
+	input, err := t.inputSchema()
+	if err != nil { // the operator is about to say so, too
+		return nil, fmt.Errorf("process type %s is not accepted: spec.inputSchema: %w", t.Name, err)
+	}
+	return input, nil
+}
 
 // lifetimeSeconds is how long a process of the type lives.
 func (t *processType) lifetimeSeconds() int32 {

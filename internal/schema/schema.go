@@ -42,6 +42,8 @@ type Details struct {
 	// the words of the schema: {"type":"integer","minimum":1}, {"enum":["eng"]},
 	// or {"rule":"self.a < self.b","message":"a must be below b"}.
 	Expected json.RawMessage `json:"expected,omitempty"`
+	// Message says in words what the other members cannot.
+	Message string `json:"message,omitempty"`
 }
 
 // Validate returns the first violation in raw, which is the text of the value
