@@ -1,10 +1,13 @@
 package envtest
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -105,12 +108,13 @@ func TestProcessTypeRules(t *testing.T) {
 	}{
 		"a name with a dot":       {func(pt *v1alpha1.ProcessType) { pt.Name = "a.b" }, "the name of a ProcessType has at most 63 characters"},
 		"no image":                {func(pt *v1alpha1.ProcessType) { pt.Spec.Image = "" }, "spec.image"},
-		"no command":              {func(pt *v1alpha1.ProcessType) { pt.Spec.Command = nil }, "spec.command"},
 		"an alias with a slash":   {func(pt *v1alpha1.ProcessType) { pt.Spec.Aliases = []string{"a/b"} }, "spec.aliases[0]"},
 		"an alias twice":          {func(pt *v1alpha1.ProcessType) { pt.Spec.Aliases = []string{"a", "a"} }, "Duplicate value"},
 		"eleven attempts":         {func(pt *v1alpha1.ProcessType) { pt.Spec.Attempts = 11 }, "less than or equal to 10"},
 		"a timeout over a day":    {func(pt *v1alpha1.ProcessType) { pt.Spec.TimeoutSeconds = 86401 }, "less than or equal to 86400"},
 		"an output limit of 2MiB": {func(pt *v1alpha1.ProcessType) { pt.Spec.Limits.OutputBytes = 2 << 20 }, "less than or equal to 1048576"},
+		"a scratch of a byte":     {func(pt *v1alpha1.ProcessType) { pt.Spec.Limits.ScratchBytes = 1 }, "greater than or equal to 1048576"},
+		"an empty command":        {func(pt *v1alpha1.ProcessType) { pt.Spec.Command = []string{""} }, "spec.command[0]"},
 		"an unknown delivery":     {func(pt *v1alpha1.ProcessType) { pt.Spec.Agent = "Magic" }, "Unsupported value"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -120,4 +124,129 @@ func TestProcessTypeRules(t *testing.T) {
 			refused(t, kube.Create(t.Context(), pt), test.message)
 		})
 	}
+}
+
+func TestTemplateRules(t *testing.T) {
+	t.Parallel()
+	labels := func(key string) func(*v1alpha1.WorkerTemplate) {
+		return func(w *v1alpha1.WorkerTemplate) { w.Labels = map[string]v1alpha1.LabelValue{key: "x"} }
+	}
+	annotations := func(key string) func(*v1alpha1.WorkerTemplate) {
+		return func(w *v1alpha1.WorkerTemplate) { w.Annotations = map[string]v1alpha1.AnnotationValue{key: "x"} }
+	}
+	volumes := func(volumes ...v1alpha1.Volume) func(*v1alpha1.WorkerTemplate) {
+		return func(w *v1alpha1.WorkerTemplate) { w.Volumes = volumes }
+	}
+	keys := v1alpha1.SecretVolume{SecretName: "keys"}
+	mounted := func(mounts ...v1alpha1.VolumeMount) func(*v1alpha1.WorkerTemplate) {
+		return func(w *v1alpha1.WorkerTemplate) {
+			w.Volumes = []v1alpha1.Volume{{Name: "keys", Secret: keys}}
+			w.VolumeMounts = mounts
+		}
+	}
+	at := func(path string) func(*v1alpha1.WorkerTemplate) {
+		return mounted(v1alpha1.VolumeMount{Name: "keys", MountPath: path})
+	}
+	env := func(v ...v1alpha1.EnvVar) func(*v1alpha1.WorkerTemplate) {
+		return func(w *v1alpha1.WorkerTemplate) { w.Env = v }
+	}
+	const taken = "mountPath must not be, or lie in, /process, /procman, /tmp, /var/run/procman, /dev, /proc or /sys, nor hold them"
+	for name, test := range map[string]struct {
+		change  func(*v1alpha1.WorkerTemplate)
+		message string // none: it is fine
+	}{
+		"a label":                      {labels("team"), ""},
+		"a label with a domain":        {labels("notkubernetes.io/a"), ""},
+		"Kueue's label":                {labels("kueue.x-k8s.io/queue-name"), ""},
+		"another label of Kueue's":     {labels("kueue.x-k8s.io/priority-class"), "labels under k8s.io are refused, but kueue.x-k8s.io/queue-name"},
+		"a label of kubernetes.io":     {labels("kubernetes.io/a"), "labels under kubernetes.io are refused"},
+		"a label below kubernetes.io":  {labels("batch.kubernetes.io/job-name"), "labels under kubernetes.io are refused"},
+		"a label below k8s.io":         {labels("node.k8s.io/a"), "labels under k8s.io are refused"},
+		"a label of the product":       {labels("procman.dev/process"), "labels under procman.dev are the product's"},
+		"seventeen labels":             {func(w *v1alpha1.WorkerTemplate) { w.Labels = many[v1alpha1.LabelValue](17) }, "at most 16"},
+		"an annotation":                {annotations("registry.example/a"), ""},
+		"an annotation of AppArmor's":  {annotations("container.apparmor.security.beta.kubernetes.io/worker"), "annotations under kubernetes.io are refused"},
+		"an annotation of k8s.io":      {annotations("k8s.io/a"), "annotations under k8s.io are refused"},
+		"an annotation of the product": {annotations("procman.dev/start-timeout-seconds"), "annotations under procman.dev are the product's"},
+		"a volume":                     {volumes(v1alpha1.Volume{Name: "keys", Secret: keys}), ""},
+		"a volume of no kind":          {volumes(v1alpha1.Volume{Name: "none"}), "exactly one of the fields in [emptyDir configMap secret persistentVolumeClaim image] must be set"},
+		"a volume of two kinds":        {volumes(v1alpha1.Volume{Name: "two", Secret: keys, ConfigMap: v1alpha1.ConfigMapVolume{Name: "a"}}), "exactly one of the fields in"},
+		"a volume of our name":         {volumes(v1alpha1.Volume{Name: "token", Secret: keys}), "the volumes process, tmp, token and agent are the product's own"},
+		"two volumes of a name":        {volumes(v1alpha1.Volume{Name: "a", Secret: keys}, v1alpha1.Volume{Name: "a", Secret: keys}), "Duplicate value"},
+		"a mount":                      {at("/keys/a"), ""},
+		"a mount beside ours":          {at("/processes"), ""},
+		"a mount of no volume":         {mounted(v1alpha1.VolumeMount{Name: "other", MountPath: "/a"}), "every volumeMount names one of volumes"},
+		"two mounts of a path":         {mounted(v1alpha1.VolumeMount{Name: "keys", MountPath: "/a"}, v1alpha1.VolumeMount{Name: "keys", MountPath: "/a", SubPath: "b"}), "Duplicate value"},
+		"a mount that is relative":     {at("keys"), "should match"},
+		"a mount of the root":          {at("/"), "spec.template.volumeMounts[0].mountPath"},
+		"a mount with dots":            {at("/a/../process"), "mountPath has no . and .."},
+		"a mount at /process":          {at("/process"), taken},
+		"a mount in /process":          {at("/process/a"), taken},
+		"a mount at the agent":         {at("/procman/agent"), taken},
+		"a mount in /tmp":              {at("/tmp/cache"), taken},
+		"a mount at the token":         {at("/var/run/procman"), taken},
+		"a mount at the token's place": {at("/run/procman/token"), taken},
+		"a mount that holds the token": {at("/var"), taken},
+		"a mount in /proc":             {at("/proc/sys"), taken},
+		"a way out of a volume":        {mounted(v1alpha1.VolumeMount{Name: "keys", MountPath: "/a", SubPath: "b/../../c"}), "subPath has no .."},
+		"an access that there is not":  {mounted(v1alpha1.VolumeMount{Name: "keys", MountPath: "/a", Access: "Append"}), "Unsupported value"},
+		"a variable":                   {env(v1alpha1.EnvVar{Name: "PROCESS", Value: new("")}), ""},
+		"a variable of ours":           {env(v1alpha1.EnvVar{Name: "PROCMAN_TIMEOUT_SECONDS", Value: new("1")}), "variables that begin with PROCESS_ or PROCMAN_ are the product's own"},
+		"a variable of the contract":   {env(v1alpha1.EnvVar{Name: "PROCESS_ID", Value: new("1")}), "variables that begin with PROCESS_ or PROCMAN_ are the product's own"},
+		"a variable twice":             {env(v1alpha1.EnvVar{Name: "A"}, v1alpha1.EnvVar{Name: "A"}), "Duplicate value"},
+		"a variable that is none":      {env(v1alpha1.EnvVar{Name: "A=B"}), "should match"},
+		"a variable of two values":     {env(v1alpha1.EnvVar{Name: "A", Value: new("1"), ValueFrom: v1alpha1.EnvSource{SecretKeyRef: v1alpha1.KeyRef{Name: "a", Key: "b"}}}), "a variable has a value or a valueFrom, not both"},
+		"a variable from two sources":  {env(v1alpha1.EnvVar{Name: "A", ValueFrom: v1alpha1.EnvSource{SecretKeyRef: v1alpha1.KeyRef{Name: "a", Key: "b"}, ConfigMapKeyRef: v1alpha1.KeyRef{Name: "a", Key: "b"}}}), "exactly one of the fields in [secretKeyRef configMapKeyRef] must be set"},
+		"a user below zero":            {func(w *v1alpha1.WorkerTemplate) { w.SecurityContext.RunAsUser = new(int64(-1)) }, "greater than or equal to 0"},
+		"a capability with CAP_":       {func(w *v1alpha1.WorkerTemplate) { w.SecurityContext.AddCapabilities = []v1alpha1.Capability{"chown"} }, "should match"},
+		"an escalation that is odd":    {func(w *v1alpha1.WorkerTemplate) { w.SecurityContext.PrivilegeEscalation = "Perhaps" }, "Unsupported value"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pt := newType("template-rules")
+			test.change(&pt.Spec.Template)
+			err := kube.Create(t.Context(), pt, client.DryRunAll)
+			if test.message == "" && err != nil {
+				t.Errorf("refused: %v", err)
+			}
+			if test.message != "" {
+				refused(t, err, test.message)
+			}
+		})
+	}
+}
+
+// What Go types cannot say, people can write.
+func TestWhatPeopleWrite(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ spec, message string }{
+		"an emptyDir without a bound": {`{"template":{"volumes":[{"name":"a","emptyDir":{}}]}}`, "spec.template.volumes[0].emptyDir.sizeLimit: Required value"},
+		"a directory of the node":     {`{"template":{"volumes":[{"name":"a","hostPath":{"path":"/"}}]}}`, "exactly one of the fields in"},
+		"an empty template":           {`{"template":{}}`, "spec.template in body should have at least 1 properties"},
+		"a schema that is no object":  {`{"inputSchema":"string"}`, "spec.inputSchema"},
+		"an env of a field":           {`{"template":{"env":[{"name":"A","valueFrom":{"fieldRef":{"fieldPath":"spec.nodeName"}}}]}}`, "exactly one of the fields in"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var spec map[string]any
+			if err := json.Unmarshal([]byte(test.spec), &spec); err != nil {
+				t.Fatal(err)
+			}
+			spec["image"] = "worker:1"
+			written := &unstructured.Unstructured{Object: map[string]any{
+				"apiVersion": "procman.dev/v1alpha1", "kind": "ProcessType",
+				"metadata": map[string]any{"namespace": namespace, "name": "written"}, "spec": spec,
+			}}
+			refused(t, kube.Create(t.Context(), written, client.DryRunAll), test.message)
+		})
+	}
+}
+
+// many is a map of n entries.
+func many[V ~string](n int) map[string]V {
+	m := map[string]V{}
+	for i := range n {
+		m[fmt.Sprintf("key-%d", i)] = "x"
+	}
+	return m
 }

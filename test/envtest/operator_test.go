@@ -185,28 +185,3 @@ func TestExpiredProcessIsDeleted(t *testing.T) {
 		t.Error("it was deleted before its time")
 	}
 }
-
-func TestProcessTypeIsAcceptedOrSaysWhyNot(t *testing.T) {
-	t.Parallel()
-	bad := newType("bad-schema")
-	bad.Spec.OutputSchema = &apiextensionsv1.JSON{Raw: []byte(`{"type":"objekt"}`)}
-	create(t, newType("good-schema"))
-	create(t, bad)
-	for name, want := range map[string]metav1.ConditionStatus{"good-schema": metav1.ConditionTrue, "bad-schema": metav1.ConditionFalse} {
-		pt := &v1alpha1.ProcessType{}
-		var accepted *metav1.Condition
-		eventually(t, name+" has been looked at", func(ctx context.Context) bool {
-			if err := kube.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, pt); err != nil {
-				t.Fatal(err)
-			}
-			accepted = meta.FindStatusCondition(pt.Status.Conditions, v1alpha1.ConditionAccepted)
-			return accepted != nil
-		})
-		if accepted.Status != want {
-			t.Errorf("%s: %+v", name, accepted)
-		}
-		if want == metav1.ConditionFalse && !strings.HasPrefix(accepted.Message, "spec.outputSchema: ") {
-			t.Errorf("%s: the message does not say where: %s", name, accepted.Message)
-		}
-	}
-}
