@@ -147,7 +147,7 @@ type Volume struct {
 
 	// emptyDir is a directory that lives as long as the pod.
 	// +optional
-	EmptyDir *EmptyDirVolume `json:"emptyDir,omitempty"`
+	EmptyDir *EmptyDirVolume `json:"emptyDir,omitempty,omitzero"`
 
 	// configMap shows the keys of a ConfigMap as files.
 	// +optional

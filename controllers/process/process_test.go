@@ -57,6 +57,7 @@ func aType() *v1alpha1.ProcessType {
 	return &v1alpha1.ProcessType{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "work", Name: "t"},
 		Spec:       v1alpha1.ProcessTypeSpec{Image: "i", Command: []string{"/w"}, Attempts: 1, StartTimeoutSeconds: 60, TimeoutSeconds: 60},
+		Status:     v1alpha1.ProcessTypeStatus{Conditions: []metav1.Condition{{Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionTrue}}},
 	}
 }
 

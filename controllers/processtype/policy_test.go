@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/controllers/delivery"
 	"procman.dev/procman/controllers/internal/jobspec"
 )
 
@@ -44,7 +45,10 @@ func TestPolicy(t *testing.T) {
 			}
 			pt := named("a", 0)
 			pt.Spec.Template.SecurityContext = test.security
-			job := example(&pt, jobspec.Config{AgentImage: "agent", AgentDelivery: v1alpha1.AgentInitContainer})
+			job := example(&pt, jobspec.Config{AgentImage: "agent", AgentDelivery: delivery.Auto})
+			if len(job.Spec.Template.Spec.InitContainers) != 1 {
+				t.Error("the agent's own container is not looked at")
+			}
 			got := policy.violations(&job.Spec.Template.ObjectMeta, &job.Spec.Template.Spec)
 			if len(test.want) == 0 && got != "" {
 				t.Errorf("got %q, want none", got)

@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/controllers/delivery"
 	"procman.dev/procman/controllers/internal/jobspec"
 	"procman.dev/procman/internal/schema"
 )
@@ -90,6 +91,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, t *v1alpha1.ProcessType) (re
 func example(t *v1alpha1.ProcessType, c jobspec.Config) *batchv1.Job {
 	t = t.DeepCopy()
 	t.Status.Image, t.Status.Command = t.Spec.Image, []string{"entrypoint"} // as long as the image has not been asked
+	if c.AgentDelivery == delivery.Auto {
+		c.AgentDelivery = v1alpha1.AgentInitContainer // which asks for more than the other one
+	}
 	p := &v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{Namespace: t.Namespace, Name: t.Name, UID: t.UID}}
 	return jobspec.Build(p, t, c)
 }

@@ -29,7 +29,7 @@ import (
 )
 
 // verdict waits for what the operator says of a type as it is.
-func verdict(t *testing.T, name, condition string) (*v1alpha1.ProcessType, metav1.Condition) {
+func verdict(t *testing.T, name, condition string) metav1.Condition {
 	t.Helper()
 	pt := &v1alpha1.ProcessType{}
 	var said metav1.Condition
@@ -43,7 +43,7 @@ func verdict(t *testing.T, name, condition string) (*v1alpha1.ProcessType, metav
 		}
 		return c != nil
 	})
-	return pt, said
+	return said
 }
 
 func TestTypeIsAcceptedOrSaysWhyNot(t *testing.T) {
@@ -65,7 +65,7 @@ func TestTypeIsAcceptedOrSaysWhyNot(t *testing.T) {
 			pt := newType("judged-" + name)
 			test.change(&pt.Spec)
 			create(t, pt)
-			_, accepted := verdict(t, pt.Name, v1alpha1.ConditionAccepted)
+			accepted := verdict(t, pt.Name, v1alpha1.ConditionAccepted)
 			if accepted.Reason != test.reason || !strings.HasPrefix(accepted.Message, test.prefix) {
 				t.Errorf("the condition is %+v, want %s: %s", accepted, test.reason, test.prefix)
 			}
@@ -136,10 +136,10 @@ func TestCommandComesFromTheImage(t *testing.T) {
 	p := newProcess("from-image")
 	p.Spec.Type = pt.Name
 	create(t, p)
-	if _, said := verdict(t, pt.Name, v1alpha1.ConditionImageResolved); said.Reason != "ImageNotFound" {
+	if said := verdict(t, pt.Name, v1alpha1.ConditionImageResolved); said.Reason != "ImageNotFound" {
 		t.Errorf("an image that is not there: %+v", said)
 	}
-	if _, said := verdict(t, pt.Name, v1alpha1.ConditionAccepted); said.Status != metav1.ConditionTrue {
+	if said := verdict(t, pt.Name, v1alpha1.ConditionAccepted); said.Status != metav1.ConditionTrue {
 		t.Errorf("the type is not accepted: %+v", said)
 	}
 	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(p), &batchv1.Job{}); !apierrors.IsNotFound(err) {

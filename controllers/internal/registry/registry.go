@@ -119,11 +119,8 @@ func classify(reference string, err error) error {
 	// The body that is no error of a registry's is not repeated: whatever
 	// answers at that address may say there what is not for everybody.
 	said := fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
-	for _, d := range answer.Errors {
-		if d.Code != "" || d.Message != "" {
-			said += ", " + shortened(fmt.Sprintf("%s: %s", d.Code, d.Message))
-			break
-		}
+	if len(answer.Errors) > 0 {
+		said += ", " + shortened(fmt.Sprintf("%s: %s", answer.Errors[0].Code, answer.Errors[0].Message))
 	}
 	return fmt.Errorf("%w: %s: %s", reason, reference, said)
 }
