@@ -11,12 +11,12 @@ import (
 // +kubebuilder:validation:XValidation:rule="!has(self.volumeMounts) || self.volumeMounts.all(m, has(self.volumes) && self.volumes.exists(v, v.name == m.name))",message="every volumeMount names one of volumes"
 type WorkerTemplate struct {
 	// labels of the Job and of the pod, besides the product's own; 16 at most.
-	// Keys of Kubernetes and of the product are refused, but
-	// kueue.x-k8s.io/queue-name, which goes to the Job alone.
+	// Keys of Kubernetes and of the product are refused; those for Kueue belong
+	// on the type itself.
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=16
-	// +kubebuilder:validation:XValidation:rule="self.all(k, k == 'kueue.x-k8s.io/queue-name' || !('.' + k).contains('.kubernetes.io/'))",message="labels under kubernetes.io are refused"
-	// +kubebuilder:validation:XValidation:rule="self.all(k, k == 'kueue.x-k8s.io/queue-name' || !k.contains('k8s.io/'))",message="labels under k8s.io are refused, but kueue.x-k8s.io/queue-name"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !('.' + k).contains('.kubernetes.io/'))",message="labels under kubernetes.io are refused"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.contains('k8s.io/'))",message="labels under k8s.io are refused; those for Kueue belong on the type itself"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !('.' + k).contains('.procman.dev/'))",message="labels under procman.dev are the product's"
 	// +optional
 	Labels map[string]LabelValue `json:"labels,omitempty"`

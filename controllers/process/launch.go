@@ -46,8 +46,10 @@ func (r *Reconciler) launch(ctx context.Context, p *v1alpha1.Process) (reconcile
 	switch it := ready(p, processType, now); {
 	case it.refusal != nil:
 		return reconcile.Result{}, r.finish(ctx, p, *it.refusal, "")
-	case !it.until.IsZero():
-		return reconcile.Result{RequeueAfter: it.until.Sub(now)}, nil // or when the type changes
+	case it.waits && it.until.IsZero():
+		return reconcile.Result{}, nil // the type's next change wakes it
+	case it.waits:
+		return reconcile.Result{RequeueAfter: it.until.Sub(now)}, nil // or it does
 	}
 	refusal, err := r.checkInput(ctx, p, processType)
 	if err != nil {

@@ -24,25 +24,22 @@ import (
 type readiness struct {
 	// refusal is how the Process ends, as it cannot be launched.
 	refusal *agentapi.Result
-	// until is when waiting for the type ends; zero: the Process can be launched.
+	// waits: for a change of the type, until a time if that is set.
+	waits bool
 	until time.Time
 }
 
-// ready says whether a Process can be launched with its type as it is at now. It
-// waits for the operator's verdict on the type and, when the type has no command,
-// for its image to be resolved, for as long as an attempt may take to start.
+// ready says whether a Process can be launched with its type as it is at now.
+//
+// It waits for what the operator is about to find out about the type, which is
+// a matter of seconds. For an image that the registry does not give, it waits as
+// long as an attempt may take to start: from its creation on or, when it has been
+// in line for long, from when the registry first said so.
 func ready(p *v1alpha1.Process, t *v1alpha1.ProcessType, now time.Time) readiness {
-	until := p.CreationTimestamp.Add(time.Duration(t.Spec.StartTimeoutSeconds) * time.Second)
-	wait := func(code, message string) readiness {
-		if now.Before(until) {
-			return readiness{until: until}
-		}
-		return readiness{refusal: new(agentapi.Failure(code, map[string]any{"message": message}))}
-	}
 	accepted := t.Verdict(v1alpha1.ConditionAccepted)
 	switch {
 	case accepted == nil:
-		return wait(errorcode.TypeNotAccepted, "the operator did not get to look at process type "+t.Name+" in its startTimeoutSeconds")
+		return readiness{waits: true}
 	case accepted.Status != metav1.ConditionTrue:
 		return readiness{refusal: new(agentapi.Failure(errorcode.TypeNotAccepted, map[string]any{
 			"reason": accepted.Reason, "message": "process type " + t.Name + " is not accepted: " + accepted.Message,
@@ -53,11 +50,21 @@ func ready(p *v1alpha1.Process, t *v1alpha1.ProcessType, now time.Time) readines
 	resolved := t.Verdict(v1alpha1.ConditionImageResolved)
 	switch {
 	case resolved == nil:
-		return wait(errorcode.ImagePullFailed, "the registry of "+t.Spec.Image+" did not answer in the type's startTimeoutSeconds")
-	case resolved.Status != metav1.ConditionTrue:
-		return wait(errorcode.ImagePullFailed, resolved.Message)
+		return readiness{waits: true}
+	case resolved.Status == metav1.ConditionTrue:
+		return readiness{}
 	}
-	return readiness{}
+	since := p.CreationTimestamp.Time
+	if first := resolved.LastTransitionTime.Time; first.After(since) {
+		since = first
+	}
+	until := since.Add(time.Duration(t.Spec.StartTimeoutSeconds) * time.Second)
+	if now.Before(until) {
+		return readiness{waits: true, until: until}
+	}
+	return readiness{refusal: new(agentapi.Failure(errorcode.ImagePullFailed, map[string]any{
+		"image": t.Spec.Image, "reason": resolved.Reason, "message": resolved.Message,
+	}))}
 }
 
 // byTypeUnderway indexes the Processes that are not finished by their type.

@@ -157,8 +157,7 @@ func TestTemplateRules(t *testing.T) {
 	}{
 		"a label":                      {labels("team"), ""},
 		"a label with a domain":        {labels("notkubernetes.io/a"), ""},
-		"Kueue's label":                {labels("kueue.x-k8s.io/queue-name"), ""},
-		"another label of Kueue's":     {labels("kueue.x-k8s.io/priority-class"), "labels under k8s.io are refused, but kueue.x-k8s.io/queue-name"},
+		"a label of Kueue's":           {labels("kueue.x-k8s.io/queue-name"), "labels under k8s.io are refused; those for Kueue belong on the type itself"},
 		"a label of kubernetes.io":     {labels("kubernetes.io/a"), "labels under kubernetes.io are refused"},
 		"a label below kubernetes.io":  {labels("batch.kubernetes.io/job-name"), "labels under kubernetes.io are refused"},
 		"a label below k8s.io":         {labels("node.k8s.io/a"), "labels under k8s.io are refused"},

@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func everything() v1alpha1.WorkerTemplate {
 	return v1alpha1.WorkerTemplate{
 		Labels: map[string]v1alpha1.LabelValue{
-			"team": "pages", LabelQueue: "pages",
+			"team":                "pages",
 			v1alpha1.LabelProcess: "forged", // the API server refuses it; ours would win
 		},
 		Annotations: map[string]v1alpha1.AnnotationValue{"registry.example/contact": "pages@registry.example"},
