@@ -82,11 +82,11 @@ type WorkerTemplate struct {
 	// +optional
 	ImagePullSecrets []PullSecret `json:"imagePullSecrets,omitempty"`
 
-	// volumes of the pod; 16 at most. The product's own come besides.
+	// volumes of the pod; 12 at most. The product's own come besides.
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:MaxItems=12
 	// +optional
 	Volumes []Volume `json:"volumes,omitempty"`
 
@@ -147,7 +147,7 @@ type Volume struct {
 
 	// emptyDir is a directory that lives as long as the pod.
 	// +optional
-	EmptyDir *EmptyDirVolume `json:"emptyDir,omitempty,omitzero"`
+	EmptyDir *EmptyDirVolume `json:"emptyDir,omitempty"`
 
 	// configMap shows the keys of a ConfigMap as files.
 	// +optional
@@ -175,7 +175,9 @@ type EmptyDirVolume struct {
 	Medium VolumeMedium `json:"medium,omitempty"`
 
 	// sizeLimit bounds it, as a quantity such as 1Gi. Beyond it, a directory of
-	// Memory is full, and the pod of one of Disk is evicted.
+	// Memory is full, and the pod of one of Disk is evicted. More than 0, which
+	// Kubernetes takes for no bound.
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isGreaterThan(quantity('0'))",message="sizeLimit is more than 0"
 	// +required
 	SizeLimit resource.Quantity `json:"sizeLimit,omitempty,omitzero"`
 }

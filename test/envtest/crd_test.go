@@ -220,6 +220,8 @@ func TestWhatPeopleWrite(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ spec, message string }{
 		"an emptyDir without a bound": {`{"template":{"volumes":[{"name":"a","emptyDir":{}}]}}`, "spec.template.volumes[0].emptyDir.sizeLimit: Required value"},
+		"an emptyDir of no size":      {`{"template":{"volumes":[{"name":"a","emptyDir":{"sizeLimit":0}}]}}`, "sizeLimit is more than 0"},
+		"an emptyDir of 0Gi":          {`{"template":{"volumes":[{"name":"a","emptyDir":{"sizeLimit":"0Gi"}}]}}`, "sizeLimit is more than 0"},
 		"a directory of the node":     {`{"template":{"volumes":[{"name":"a","hostPath":{"path":"/"}}]}}`, "exactly one of the fields in"},
 		"an empty template":           {`{"template":{}}`, "spec.template in body should have at least 1 properties"},
 		"a schema that is no object":  {`{"inputSchema":"string"}`, "spec.inputSchema"},
