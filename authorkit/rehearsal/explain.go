@@ -3,6 +3,7 @@ package rehearsal
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"procman.dev/procman/api/v1alpha1"
@@ -12,13 +13,16 @@ import (
 	"procman.dev/procman/internal/strictjson"
 )
 
-// CommandOf is the command to run: the one given, or the type's own; empty when
-// there is neither.
+// CommandOf is the command to run: the one given, or the type's own with its
+// args; empty when there is neither.
 func CommandOf(t *v1alpha1.ProcessType, given []string) []string {
 	if len(given) > 0 {
 		return given
 	}
-	return t.Spec.Command
+	if len(t.Spec.Command) == 0 { // args alone are for the image's entrypoint
+		return nil
+	}
+	return slices.Concat(t.Spec.Command, t.Spec.Args)
 }
 
 // Refusal is what a POST of the input is refused with, or nil when it is
