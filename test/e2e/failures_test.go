@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"procman.dev/procman/api/v1alpha1"
 )
@@ -203,6 +205,26 @@ func TestImageThatDoesNotCome(t *testing.T) {
 		complete(t, "image-busy", id)
 		if left := registry.busy.Load(); left >= 0 {
 			t.Errorf("the registry has not been asked: %d", left)
+		}
+	})
+	t.Run("an image that says what it runs comes by its digest", func(t *testing.T) {
+		t.Parallel()
+		registerEcho(t, "image-told", func(s *v1alpha1.ProcessTypeSpec) {
+			s.Image, s.Command = registry.host+"/idle/echo-worker:"+registry.tag, nil
+		})
+		id := post(t, "image-told", `{"a":1}`)
+		complete(t, "image-told", id)
+		pt := &v1alpha1.ProcessType{}
+		if err := kube.Get(t.Context(), client.ObjectKey{Namespace: workNamespace, Name: "image-told"}, pt); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(pt.Status.Image, registry.host+"/idle/echo-worker@sha256:") || !slices.Equal(pt.Status.Command, []string{"/echo-worker"}) {
+			t.Errorf("it is resolved to %q, which runs %q", pt.Status.Image, pt.Status.Command)
+		}
+		for _, pod := range workerPods(t, id) {
+			if pod.Spec.Containers[0].Image != pt.Status.Image {
+				t.Errorf("the pod runs %s, want %s", pod.Spec.Containers[0].Image, pt.Status.Image)
+			}
 		}
 	})
 }

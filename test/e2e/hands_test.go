@@ -36,7 +36,7 @@ func runningPod(t *testing.T, id string) *corev1.Pod {
 	t.Helper()
 	var pod *corev1.Pod
 	eventually(t, time.Minute, "the worker of "+id+" runs", func() bool {
-		for _, p := range podsOfProcess(t, id) {
+		for _, p := range workerPods(t, id) {
 			if p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil {
 				pod = &p
 			}
@@ -63,7 +63,7 @@ func TestPodIsInterrupted(t *testing.T) {
 			if a := complete(t, "pod-"+name, id); string(a.Output) != `{"done":true}` {
 				t.Errorf("the output is %s", a.Output)
 			}
-			if pods := podsOfProcess(t, id); len(pods) != 1 || pods[0].UID == pod.UID {
+			if pods := workerPods(t, id); len(pods) != 1 || pods[0].UID == pod.UID {
 				t.Errorf("the process has %d pods, want the one that took the first one's place", len(pods))
 			}
 			if attempts := process(t, id).Status.Attempts; attempts == nil || *attempts != 1 {
@@ -193,7 +193,7 @@ func TestResultsWhileThereIsNoOperator(t *testing.T) {
 	change(func(s *appsv1.DeploymentSpec) { s.Replicas = new(int32(0)) })
 	for _, id := range []string{small, large} {
 		eventually(t, time.Minute, "the worker has ended, and its agent has given up", func() bool {
-			pods := podsOfProcess(t, id)
+			pods := workerPods(t, id)
 			return len(pods) == 1 && pods[0].Status.Phase != corev1.PodRunning
 		})
 	}

@@ -240,3 +240,13 @@ func process(t *testing.T, id string) *v1alpha1.Process {
 	}
 	return p
 }
+
+// workerPods are the pods of a process.
+func workerPods(t *testing.T, id string) []corev1.Pod {
+	t.Helper()
+	var pods corev1.PodList
+	if err := kube.List(t.Context(), &pods, client.InNamespace(workNamespace), client.MatchingLabels{v1alpha1.LabelProcess: id}); err != nil {
+		t.Fatal(err)
+	}
+	return pods.Items
+}

@@ -78,7 +78,7 @@ func (n playedNode) runs(t *testing.T, id string) *corev1.Pod {
 	t.Helper()
 	var pod corev1.Pod
 	eventually(t, time.Minute, "the process has a pod on node "+n.Name, func() bool {
-		pods := podsOfProcess(t, id)
+		pods := workerPods(t, id)
 		if len(pods) == 1 {
 			pod = pods[0]
 		}
@@ -113,15 +113,6 @@ func patchStatus(t *testing.T, object client.Object, status any) {
 	if err := kube.Status().Patch(t.Context(), object, client.RawPatch("application/strategic-merge-patch+json", patch)); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func podsOfProcess(t *testing.T, id string) []corev1.Pod {
-	t.Helper()
-	var pods corev1.PodList
-	if err := kube.List(t.Context(), &pods, client.InNamespace(workNamespace), client.MatchingLabels{v1alpha1.LabelProcess: id}); err != nil {
-		t.Fatal(err)
-	}
-	return pods.Items
 }
 
 // onPlayedNode starts a process of a new type on a new node of its own.
@@ -196,7 +187,7 @@ func TestNodeComesBackWithTheResult(t *testing.T) {
 	node, id, pod := onPlayedNode(t, "lost-back", 2, false)
 	node.say(t, corev1.ConditionUnknown)
 	eventually(t, 30*time.Second+slowness, "the pod is told to go", func() bool {
-		pods := podsOfProcess(t, id)
+		pods := workerPods(t, id)
 		return len(pods) == 1 && pods[0].DeletionTimestamp != nil
 	})
 	node.say(t, corev1.ConditionTrue)

@@ -34,15 +34,6 @@ func underWay(t *testing.T, typeName string) int {
 	return n
 }
 
-func workerPods(t *testing.T, id string) []corev1.Pod {
-	t.Helper()
-	var pods corev1.PodList
-	if err := kube.List(t.Context(), &pods, client.InNamespace(workNamespace), client.MatchingLabels{v1alpha1.LabelProcess: id}); err != nil {
-		t.Fatal(err)
-	}
-	return pods.Items
-}
-
 // setMaxConcurrent changes a type that is there.
 func setMaxConcurrent(t *testing.T, typeName string, n int32) {
 	t.Helper()

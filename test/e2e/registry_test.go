@@ -34,7 +34,8 @@ type imageRegistry struct {
 	busy atomic.Int64
 }
 
-// startRegistry serves the echo worker's image as busy/echo-worker, wants
+// startRegistry serves the echo worker's image as busy/echo-worker and as
+// idle/echo-worker, wants
 // credentials for all of private/, and has nothing else.
 func startRegistry(t *testing.T) *imageRegistry {
 	t.Helper()
@@ -79,12 +80,14 @@ func startRegistry(t *testing.T) *imageRegistry {
 	if image, err = mutate.Config(image, v1.Config{Cmd: []string{"/echo-worker"}, User: "65532:65532", Labels: map[string]string{"pulled": r.tag}}); err != nil {
 		t.Fatal(err)
 	}
-	reference, err := name.ParseReference(r.host+"/busy/echo-worker:"+r.tag, name.Insecure)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.Write(reference, image); err != nil {
-		t.Fatal(err)
+	for _, repository := range []string{"busy", "idle"} {
+		reference, err := name.ParseReference(r.host+"/"+repository+"/echo-worker:"+r.tag, name.Insecure)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := remote.Write(reference, image); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return r
 }
