@@ -86,7 +86,7 @@ e2e() {
     hack/deploy.sh test 9>&-
     local status=0
     KUBECONFIG=$(bin/localcluster kubeconfig --name test) \
-        tests e2e . -tags e2e -count 1 -timeout 30m ./test/e2e/... 9>&- || status=$?
+        tests e2e . -tags e2e -count 1 -timeout 30m -parallel 24 ./test/e2e/... 9>&- || status=$?
     if [ "$status" != 0 ]; then
         hack/report.sh test || true
         exit "$status"
