@@ -15,6 +15,9 @@ import (
 	"procman.dev/procman/apiserver"
 	"procman.dev/procman/authorkit/manifest"
 	"procman.dev/procman/authorkit/rehearsal"
+	"procman.dev/procman/controllers/process"
+	"procman.dev/procman/internal/errorcode"
+	"procman.dev/procman/internal/strictjson"
 )
 
 // defaultGrace is the operator's default.
@@ -133,7 +136,10 @@ func (f *runFlags) read(stdin io.Reader) (*v1alpha1.ProcessType, []byte, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	refusal, err := rehearsal.Refusal(t, input)
+	if err := strictjson.CheckObject(input); err != nil { // which has the place of what is no JSON
+		return nil, nil, fmt.Errorf("%s: a POST of it is refused: %s: %w", f.input, errorcode.InvalidInput, err)
+	}
+	refusal, err := process.Refusal(t, input)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", f.file, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/authorkit/manifest"
 	"procman.dev/procman/authorkit/rehearsal"
+	"procman.dev/procman/controllers/process"
 	"procman.dev/procman/internal/schema"
 )
 
@@ -157,7 +158,7 @@ func (e *examination) accepted() []Input {
 // accepts says whether the type's schema accepts an input, and reports it.
 func (e *examination) accepts(input Input) bool {
 	f := Finding{Check: "input", Input: input.Name, Status: Pass, Reason: "inputSchema accepts it"}
-	refusal, err := rehearsal.Refusal(e.t, input.Text)
+	refusal, err := process.Refusal(e.t, input.Text)
 	if err != nil {
 		f.Status, f.Reason = Fail, err.Error() // not reached: the schema compiles
 	} else if refusal != nil {

@@ -7,10 +7,6 @@ import (
 	"strings"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/internal/agentapi"
-	"procman.dev/procman/internal/errorcode"
-	"procman.dev/procman/internal/schema"
-	"procman.dev/procman/internal/strictjson"
 )
 
 // CommandOf is the command to run: the one given, or the type's own with its
@@ -23,30 +19,6 @@ func CommandOf(t *v1alpha1.ProcessType, given []string) []string {
 		return nil
 	}
 	return slices.Concat(t.Spec.Command, t.Spec.Args)
-}
-
-// Refusal is what a POST of the input is refused with, or nil when it is
-// accepted. The error says that the type's inputSchema is no schema.
-func Refusal(t *v1alpha1.ProcessType, input []byte) (*agentapi.Result, error) {
-	compiled, err := schema.Compile(t.Spec.InputSchema)
-	if err != nil {
-		return nil, fmt.Errorf("spec.inputSchema: %w", err)
-	}
-	if len(input) > t.MaxInputBytes() {
-		return new(agentapi.Failure(errorcode.InputTooLarge, map[string]any{"bytes": len(input), "maxBytes": t.MaxInputBytes()})), nil
-	}
-	if err := strictjson.CheckObject(input); err != nil {
-		return new(agentapi.Failure(errorcode.InvalidInput, map[string]any{"message": err.Error()})), nil
-	}
-	violation := compiled.Validate("input", input)
-	if violation == nil {
-		return nil, nil
-	}
-	details, err := json.Marshal(violation.Details)
-	if err != nil {
-		return nil, fmt.Errorf("encode violation: %w", err)
-	}
-	return &agentapi.Result{ErrorCode: violation.Code, ErrorDetails: string(details)}, nil
 }
 
 // Explain is an errorCode with what its details say to a person, on one line.

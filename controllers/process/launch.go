@@ -151,14 +151,21 @@ func (r *Reconciler) checkInput(ctx context.Context, p *v1alpha1.Process, t *v1a
 		}
 		input = live.Spec.Input
 	}
+	return Refusal(t, []byte(input))
+}
+
+// Refusal is what a type refuses an input with, in the words of a POST; nil when
+// it takes it. The error says that the type's inputSchema is no schema: the type
+// is not accepted, or was so by another operator.
+func Refusal(t *v1alpha1.ProcessType, input []byte) (*agentapi.Result, error) {
 	if len(input) > t.MaxInputBytes() {
 		return new(agentapi.Failure(errorcode.InputTooLarge, map[string]any{"in": "body", "at": "input", "expected": map[string]any{"maxBytes": t.MaxInputBytes()}})), nil
 	}
 	compiled, err := schema.Compile(t.Spec.InputSchema)
-	if err != nil { // the type is accepted: another operator saw it otherwise
+	if err != nil {
 		return nil, fmt.Errorf("compile input schema of process type %s: %w", t.Name, err)
 	}
-	if violation := compiled.Validate("input", []byte(input)); violation != nil {
+	if violation := compiled.Validate("input", input); violation != nil {
 		details, err := json.Marshal(violation.Details)
 		if err != nil {
 			return nil, fmt.Errorf("encode violation: %w", err)

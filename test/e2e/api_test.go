@@ -158,7 +158,7 @@ func TestProcessMadeWithKubectl(t *testing.T) {
 
 func TestExpiry(t *testing.T) {
 	t.Parallel()
-	registerEcho(t, "echo-brief", func(s *v1alpha1.ProcessTypeSpec) { s.LifetimeSeconds = 6 })
+	registerEcho(t, "echo-brief", func(s *v1alpha1.ProcessTypeSpec) { s.LifetimeSeconds = 30 }) // enough for a worker on a busy machine
 	done := post(t, "echo-brief", `{}`)
 	running := post(t, "echo-brief", `{"echo":{"seconds":120}}`)
 	complete(t, "echo-brief", done)
