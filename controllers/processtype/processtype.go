@@ -123,7 +123,10 @@ func reasons(err error) string {
 	}
 	var causes []string
 	for _, c := range status.Status().Details.Causes {
-		causes = append(causes, c.Field+": "+c.Message)
+		if c.Field != "" { // a policy names none
+			c.Message = c.Field + ": " + c.Message
+		}
+		causes = append(causes, c.Message)
 	}
 	return strings.Join(causes, "; ")
 }

@@ -44,6 +44,7 @@ func (f failure) check(t *testing.T, processType string) {
 		}
 	})
 	if f.prepare != nil {
+		accepted(t, processType) // what is prepared is not to be found when the type is looked at
 		f.prepare(t, processType)
 	}
 	input := `{}`
@@ -115,8 +116,8 @@ func TestFailures(t *testing.T) {
 			code:   "WorkerFailed", details: []string{"agent: Embedded", "no such file"}, bound: 5 * time.Second, attempt: 1,
 		},
 		"evicted": {
-			change: func(s *v1alpha1.ProcessTypeSpec) { s.Attempts = 2 },
-			echo:   `{"scratchMiB":8,"seconds":600}`, code: "Evicted", details: []string{"process", "exceeds"}, bound: 2 * 45 * time.Second, attempt: 2,
+			change: func(s *v1alpha1.ProcessTypeSpec) { s.Attempts, s.Limits.ScratchBytes = 2, 1<<20 },
+			echo:   `{"scratchMiB":8,"seconds":600}`, code: "Evicted", details: []string{"tmp", "exceeds"}, bound: 2 * 45 * time.Second, attempt: 2,
 		},
 		"unschedulable": {
 			change: func(s *v1alpha1.ProcessTypeSpec) {

@@ -250,3 +250,16 @@ func workerPods(t *testing.T, id string) []corev1.Pod {
 	}
 	return pods.Items
 }
+
+// accepted waits until the operator has looked at a type, and taken it.
+func accepted(t *testing.T, name string) {
+	t.Helper()
+	eventually(t, time.Minute, "type "+name+" is accepted", func() bool {
+		pt := &v1alpha1.ProcessType{}
+		if err := kube.Get(t.Context(), client.ObjectKey{Namespace: workNamespace, Name: name}, pt); err != nil {
+			t.Fatal(err)
+		}
+		c := pt.Verdict(v1alpha1.ConditionAccepted)
+		return c != nil && c.Status == metav1.ConditionTrue
+	})
+}

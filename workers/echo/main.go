@@ -107,7 +107,7 @@ func (s *script) burden() error {
 		}
 	}
 	if s.ScratchMiB > 0 {
-		scratch, err := os.Create(filepath.Join(filepath.Dir(os.Getenv("PROCESS_OUTPUT_FILE")), "scratch"))
+		scratch, err := os.Create(filepath.Join(os.TempDir(), "scratch"))
 		if err != nil {
 			return fmt.Errorf("make scratch file: %w", err)
 		}

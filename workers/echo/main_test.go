@@ -118,8 +118,9 @@ func TestWorkerEndsAsItIsTold(t *testing.T) {
 	}
 }
 
-func TestScratchFileIsBesideTheOutput(t *testing.T) {
+func TestScratchFileIsInTmp(t *testing.T) {
 	read := worker(t, `{"echo":{"scratchMiB":2}}`)
+	t.Setenv("TMPDIR", filepath.Dir(os.Getenv("PROCESS_OUTPUT_FILE")))
 	if _, err := run(); err != nil || len(read("scratch")) != 2<<20 {
 		t.Errorf("the file has %d bytes, error %v", len(read("scratch")), err)
 	}

@@ -18,7 +18,7 @@ type script struct {
 	// ChildMemoryMiB is how much memory a child takes, touches and gives back; what
 	// becomes of the child is nothing to the worker.
 	ChildMemoryMiB int `json:"childMemoryMiB"`
-	// ScratchMiB is the size of a file that it leaves beside its output.
+	// ScratchMiB is the size of a file that it leaves in /tmp.
 	ScratchMiB int `json:"scratchMiB"`
 	// Seconds is how long it runs, with Progress, in percent, spread over it.
 	Seconds  float64   `json:"seconds"`
