@@ -1,0 +1,171 @@
+// Command generate writes the test documents, into the directory that it is run in:
+//
+//	go run ./generate
+//
+// They are made by hand, so that each has just what its test needs. The encrypted
+// ones are made from these by qpdf, whose package is needed for that alone.
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"strings"
+	"unicode/utf16"
+)
+
+// document is what a PDF is made from.
+type document struct {
+	info  map[string]string // the keys of its information dictionary
+	dates map[string]string // likewise, for values that are written as they are
+	pages []string          // the lines of each
+	means map[rune]string   // what a character is said to mean, unless itself
+}
+
+var documents = map[string]document{
+	"report.pdf": {
+		info: map[string]string{
+			"Title": "Quarterly report", "Author": "Ada Lovelace", "Subject": "Engines", "Keywords": "analytical, difference",
+			"Creator": "generate", "Producer": "by hand",
+		},
+		dates: map[string]string{"CreationDate": "D:20240229133700+02'00'", "ModDate": "D:20240301"},
+		pages: []string{"First page", "", "Third page\nwith two lines"},
+	},
+	"bare.pdf":     {pages: []string{"No information"}},
+	"scripts.pdf":  {info: map[string]string{"Title": "Ελληνικά 漢字"}, pages: []string{"Καλημέρα κόσμε\nПривет мир\n你好世界"}},
+	"columns.pdf":  {pages: []string{"left               right"}},
+	"controls.pdf": {info: map[string]string{"Title": "A\nPages: 7\nAuthor: B"}, pages: []string{"one ¶", "two"}, means: map[rune]string{'¶': "form\ffeed\x00"}},
+	"lost.pdf":     {pages: []string{"one", lost, "three"}},
+}
+
+// lost is a page that the document names and does not have.
+const lost = "lost"
+
+func main() {
+	for name, d := range documents {
+		if err := os.WriteFile(name, d.pdf(), 0o644); err != nil {
+			log.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{
+		{"--encrypt", "user", "owner", "256", "--", "report.pdf", "password.pdf"},
+		{"--encrypt", "", "owner", "256", "--extract=n", "--", "report.pdf", "nocopy.pdf"},
+	} {
+		if out, err := exec.Command("qpdf", append([]string{"--static-id", "--static-aes-iv"}, args...)...).CombinedOutput(); err != nil {
+			log.Fatalf("qpdf: %v: %s", err, out)
+		}
+	}
+}
+
+// pdf is the file. Its objects are 1 the catalog, 2 the page tree, 3 the
+// information, 4 the font, 5 what its codes mean, then a page and its content by
+// turns.
+func (d document) pdf() []byte {
+	codes := d.codes()
+	objects := []string{
+		"<</Type /Catalog /Pages 2 0 R>>",
+		d.tree(),
+		"<<" + d.information() + ">>",
+		"<</Type /Font /Subtype /Type1 /BaseFont /Courier /FirstChar 0 /LastChar 255 /Widths [" +
+			strings.Repeat("600 ", 256) + "] /ToUnicode 5 0 R>>",
+		stream(d.cmap(codes)),
+	}
+	for i, text := range d.pages {
+		page := fmt.Sprintf("<</Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Resources <</Font <</F 4 0 R>>>> /Contents %d 0 R>>", 7+2*i)
+		if text == lost {
+			page = "null"
+		}
+		objects = append(objects, page, stream(content(text, codes)))
+	}
+	return file(objects)
+}
+
+func (d document) tree() string {
+	var kids strings.Builder
+	for i := range d.pages {
+		fmt.Fprintf(&kids, "%d 0 R ", 6+2*i)
+	}
+	return fmt.Sprintf("<</Type /Pages /Count %d /Kids [%s]>>", len(d.pages), kids.String())
+}
+
+func (d document) information() string {
+	var info strings.Builder
+	for _, key := range []string{"Title", "Author", "Subject", "Keywords", "Creator", "Producer"} {
+		if value, ok := d.info[key]; ok {
+			fmt.Fprintf(&info, "/%s <FEFF%s> ", key, hex(value))
+		}
+	}
+	for _, key := range []string{"CreationDate", "ModDate"} {
+		if value, ok := d.dates[key]; ok {
+			fmt.Fprintf(&info, "/%s (%s) ", key, value)
+		}
+	}
+	return info.String()
+}
+
+// codes gives each character of the document a code of one byte.
+func (d document) codes() map[rune]byte {
+	codes := map[rune]byte{}
+	for _, r := range strings.Join(d.pages, "") {
+		if _, ok := codes[r]; !ok && r != '\n' {
+			codes[r] = byte(len(codes) + 1)
+		}
+	}
+	return codes
+}
+
+// cmap says which characters the codes mean.
+func (d document) cmap(codes map[rune]byte) string {
+	mapping := make([]string, len(codes))
+	for r, code := range codes {
+		meaning, ok := d.means[r]
+		if !ok {
+			meaning = string(r)
+		}
+		mapping[code-1] = fmt.Sprintf("<%02X> <%s>\n", code, hex(meaning))
+	}
+	return fmt.Sprintf("/CIDInit /ProcSet findresource begin 12 dict begin begincmap\n"+
+		"1 begincodespacerange <00> <FF> endcodespacerange\n%d beginbfchar\n%sendbfchar\nendcmap end end\n",
+		len(mapping), strings.Join(mapping, ""))
+}
+
+// content draws the lines of a page.
+func content(text string, codes map[rune]byte) string {
+	draw := "BT /F 12 Tf 14 TL 72 700 Td\n"
+	for line := range strings.SplitSeq(text, "\n") {
+		draw += "<"
+		for _, r := range line {
+			draw += fmt.Sprintf("%02X", codes[r])
+		}
+		draw += "> Tj T*\n"
+	}
+	return draw + "ET\n"
+}
+
+func stream(text string) string {
+	return fmt.Sprintf("<</Length %d>>\nstream\n%sendstream", len(text), text)
+}
+
+// hex is a text in UTF-16, in hexadecimal digits.
+func hex(text string) string {
+	var digits string
+	for _, unit := range utf16.Encode([]rune(text)) {
+		digits += fmt.Sprintf("%04X", unit)
+	}
+	return digits
+}
+
+// file puts objects, the first of which is number 1, into a file.
+func file(objects []string) []byte {
+	var b bytes.Buffer
+	b.WriteString("%PDF-1.6\n")
+	xref := fmt.Sprintf("xref\n0 %d\n0000000000 65535 f \n", len(objects)+1)
+	for i, object := range objects {
+		xref += fmt.Sprintf("%010d 00000 n \n", b.Len())
+		fmt.Fprintf(&b, "%d 0 obj\n%s\nendobj\n", i+1, object)
+	}
+	fmt.Fprintf(&b, "%strailer\n<</Size %d /Root 1 0 R /Info 3 0 R>>\nstartxref\n%d\n%%%%EOF\n", xref, len(objects)+1, b.Len())
+	return b.Bytes()
+}
