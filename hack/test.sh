@@ -43,10 +43,11 @@ lint() {
 unit() {
     say "unit tests and envtest"
     make bin/localcluster bin/gotestsum
-    if ! command -v tesseract >/dev/null || ! command -v tiff2rgba >/dev/null; then
-        echo "installing Debian packages: tesseract-ocr tesseract-ocr-eng libtiff-tools"
+    local packages=(tesseract-ocr tesseract-ocr-eng libtiff-tools poppler-utils poppler-data)
+    if ! hash tesseract tiff2rgba pdftotext 2>/dev/null || [ ! -d /usr/share/poppler/cMap ]; then
+        echo "installing Debian packages: ${packages[*]}"
         apt-get update -qq
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends tesseract-ocr tesseract-ocr-eng libtiff-tools >/dev/null
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
     fi
     KUBEBUILDER_ASSETS=$(bin/localcluster assets)
     export KUBEBUILDER_ASSETS

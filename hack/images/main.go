@@ -44,6 +44,10 @@ var recipes = []recipe{
 		name: "ocr-worker", programs: []program{agent, {"./workers/ocr", "ocr-worker"}}, entrypoint: []string{"/ocr-worker"},
 		packages: []string{"tesseract-ocr", "tesseract-ocr-eng", "libtiff-tools"},
 	},
+	{
+		name: "pdftext-worker", programs: []program{agent, {"./workers/pdftext", "pdftext-worker"}}, entrypoint: []string{"/pdftext-worker"},
+		packages: []string{"poppler-utils", "poppler-data"}, // the latter has the codes of East Asian texts
+	},
 }
 
 func main() {

@@ -25,9 +25,9 @@ type document struct {
 	info info
 }
 
-// maxText is how many bytes of text one run of pdftotext may print: more than
-// limits.outputBytes can be, so that more is an output that nobody would get.
-const maxText = 1<<20 + 1
+// maxText is how many bytes one run of poppler may print: as many as
+// limits.outputBytes can be at most, so that more would reach nobody.
+const maxText = 1 << 20
 
 // open reads what a PDF says about itself. The error is a *refusal when the
 // document is damaged or needs a password.
@@ -38,7 +38,7 @@ func open(ctx context.Context, path string) (*document, error) {
 	}
 	about, ok := parseInfo(text)
 	if !ok {
-		return nil, damaged(nil)
+		return nil, damaged("the document has no pages that can be found")
 	}
 	return &document{path: path, info: about}, nil
 }
@@ -57,14 +57,14 @@ func (d *document) texts(ctx context.Context, how layout, first, last int) ([]st
 	if err != nil {
 		return nil, err
 	}
-	text, ended := strings.CutSuffix(text, "\f")
+	text, complete := strings.CutSuffix(text, "\f")
 	texts := strings.Split(text, "\f")
 	switch {
-	case first == last && !ended:
-		return nil, damaged(map[string]any{"page": first})
+	case first == last && !complete:
+		return nil, damaged(fmt.Sprintf("page %d cannot be read", first))
 	case first == last:
 		return []string{clean(text)}, nil
-	case ended && len(texts) == last-first+1:
+	case complete && len(texts) == last-first+1:
 		for i := range texts {
 			texts[i] = clean(texts[i])
 		}
@@ -95,32 +95,26 @@ func poppler(ctx context.Context, program string, args ...string) (string, error
 	var exit *exec.ExitError
 	switch {
 	case out.over:
-		return "", &refusal{Code: "OutputTooLarge", Details: map[string]any{"bytes": maxText, "maxBytes": maxText - 1}}
+		return "", tooMuchText
 	case err == nil:
 		return out.text.String(), nil
 	case !errors.As(err, &exit):
 		return "", fmt.Errorf("run %s: %w", program, err)
+	case ended(exit, syscall.SIGKILL), ended(exit, syscall.SIGTERM):
+		return "", fmt.Errorf("run %s: %w", program, err) // for want of memory or time: not the document's fault
 	case strings.Contains(complaints.text.String(), "Incorrect password"):
-		return "", &refusal{Code: "PasswordRequired", Details: map[string]any{"in": "body", "at": "input.source.data",
-			"message": "the document opens with a password only: send one without"}}
-	}
-	switch status := exit.Sys().(syscall.WaitStatus); {
-	case status.Signaled() && (status.Signal() == syscall.SIGKILL || status.Signal() == syscall.SIGTERM):
-		return "", fmt.Errorf("%s: %w", program, err) // for memory or time: not the document's
+		return "", passwordRequired
 	default:
-		return "", damaged(nil)
+		return "", damaged("the document cannot be read")
 	}
 }
 
-func damaged(details map[string]any) *refusal {
-	r := &refusal{Code: "DocumentDamaged", Details: map[string]any{"in": "body", "at": "input.source.data"}}
-	for name, value := range details {
-		r.Details[name] = value
-	}
-	return r
+func ended(exit *exec.ExitError, by syscall.Signal) bool {
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == by
 }
 
-// bounded keeps the first maxText-1 bytes that are written to it.
+// bounded keeps the first maxText bytes that are written to it.
 type bounded struct {
 	text bytes.Buffer
 	over bool
@@ -128,7 +122,7 @@ type bounded struct {
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	room := maxText - 1 - b.text.Len()
+	room := maxText - b.text.Len()
 	b.text.Write(p[:min(len(p), room)])
 	if len(p) > room && !b.over {
 		b.over = true

@@ -37,22 +37,12 @@ type page struct {
 	Text   string `json:"text"`
 }
 
-// refusal is an error that no other attempt would change: what goes into the
-// error file.
-type refusal struct {
-	Code    string         `json:"errorCode"`
-	Details map[string]any `json:"errorDetails"`
-}
-
-func (r *refusal) Error() string { return r.Code }
-
 // chunk is how many pages are read between two reports of progress.
 const chunk = 16
 
 func main() {
 	err := work(context.Background())
-	var refused *refusal
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*refusal](err); ok {
 		err = writeJSON(os.Getenv("PROCESS_ERROR_FILE"), refused)
 	}
 	if err != nil {
@@ -68,11 +58,11 @@ func work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	data, err := in.document()
+	pdf, err := in.document()
 	if err != nil {
 		return err
 	}
-	path, err := temporary(data)
+	path, err := temporary(pdf)
 	if err != nil {
 		return err
 	}
@@ -139,46 +129,44 @@ func readInput(path string) (input, error) {
 
 // document is the PDF's bytes.
 func (in input) document() ([]byte, error) {
-	data, err := base64.StdEncoding.DecodeString(in.Source.Data)
+	pdf, err := base64.StdEncoding.DecodeString(in.Source.Data)
 	if err != nil {
-		return nil, invalid("input.source.data", map[string]any{"type": "string", "contentEncoding": "base64"})
+		return nil, invalid(data, map[string]any{"contentEncoding": "base64"}, "the data is not base64")
 	}
-	// Readers of PDF take a header within the first 1024 bytes (ISO 32000-1, annex H.3).
-	if !bytes.Contains(data[:min(len(data), 1024)], []byte("%PDF-")) {
-		return nil, invalid("input.source.data", map[string]any{"type": "string", "contentMediaType": "application/pdf"})
+	// Readers take a header within the first 1024 bytes (ISO 32000-1, annex H.3).
+	if !bytes.Contains(pdf[:min(len(pdf), 1024)], []byte("%PDF-")) {
+		return nil, invalid(data, map[string]any{"contentMediaType": "application/pdf"}, "the data is no PDF")
 	}
-	return data, nil
+	return pdf, nil
 }
 
-// within are the first and the last page to read of a document of so many pages.
+// within are the first and the last page to read of a document of so many.
 func (r pageRange) within(pages int) (first, last int, err error) {
 	first, last = 1, pages
-	if r.First != nil {
-		if first = int(*r.First); first < 1 || first > pages {
-			return 0, 0, invalid("input.pages.first", map[string]any{"type": "integer", "minimum": 1, "maximum": pages})
+	for _, end := range []struct {
+		at    string
+		asked *float64
+		page  *int
+	}{{"input.pages.first", r.First, &first}, {"input.pages.last", r.Last, &last}} {
+		if end.asked == nil {
+			continue
 		}
-	}
-	if r.Last != nil {
-		if last = int(*r.Last); last < first || last > pages {
-			return 0, 0, invalid("input.pages.last", map[string]any{"type": "integer", "minimum": first, "maximum": pages})
+		if *end.asked < float64(first) || *end.asked > float64(pages) {
+			expected := map[string]any{"type": "integer", "minimum": first, "maximum": pages}
+			return 0, 0, invalid(end.at, expected, fmt.Sprintf("the document has %d pages", pages))
 		}
+		*end.page = int(*end.asked)
 	}
 	return first, last, nil
 }
 
-// invalid refuses what the client has sent at a place, in the form in which the
-// service itself does.
-func invalid(at string, expected map[string]any) *refusal {
-	return &refusal{Code: "InvalidInput", Details: map[string]any{"in": "body", "at": at, "expected": expected}}
-}
-
 // temporary writes the document where it may be written, and returns its path.
-func temporary(data []byte) (string, error) {
+func temporary(pdf []byte) (string, error) {
 	f, err := os.CreateTemp("", "*.pdf")
 	if err != nil {
 		return "", err
 	}
-	_, err = f.Write(data)
+	_, err = f.Write(pdf)
 	return f.Name(), errors.Join(err, f.Close())
 }
 

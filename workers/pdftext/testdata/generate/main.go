@@ -3,7 +3,8 @@
 //	go run ./generate
 //
 // They are made by hand, so that each has just what its test needs. The encrypted
-// ones are made from these by qpdf, whose package is needed for that alone.
+// ones are made from these by qpdf, whose package is needed for that alone, and are
+// others each time.
 package main
 
 import (
@@ -22,6 +23,7 @@ type document struct {
 	dates map[string]string // likewise, for values that are written as they are
 	pages []string          // the lines of each
 	means map[rune]string   // what a character is said to mean, unless itself
+	named bool              // its text is in a code that has a name, not in one of its own
 }
 
 var documents = map[string]document{
@@ -35,6 +37,7 @@ var documents = map[string]document{
 	},
 	"bare.pdf":     {pages: []string{"No information"}},
 	"scripts.pdf":  {info: map[string]string{"Title": "Ελληνικά 漢字"}, pages: []string{"Καλημέρα κόσμε\nПривет мир\n你好世界"}},
+	"japanese.pdf": {pages: []string{"日本語の文書"}, named: true},
 	"columns.pdf":  {pages: []string{"left               right"}},
 	"controls.pdf": {info: map[string]string{"Title": "A\nPages: 7\nAuthor: B"}, pages: []string{"one ¶", "two"}, means: map[rune]string{'¶': "form\ffeed\x00"}},
 	"lost.pdf":     {pages: []string{"one", lost, "three"}},
@@ -68,8 +71,7 @@ func (d document) pdf() []byte {
 		"<</Type /Catalog /Pages 2 0 R>>",
 		d.tree(),
 		"<<" + d.information() + ">>",
-		"<</Type /Font /Subtype /Type1 /BaseFont /Courier /FirstChar 0 /LastChar 255 /Widths [" +
-			strings.Repeat("600 ", 256) + "] /ToUnicode 5 0 R>>",
+		d.font(),
 		stream(d.cmap(codes)),
 	}
 	for i, text := range d.pages {
@@ -77,7 +79,7 @@ func (d document) pdf() []byte {
 		if text == lost {
 			page = "null"
 		}
-		objects = append(objects, page, stream(content(text, codes)))
+		objects = append(objects, page, stream(d.content(text, codes)))
 	}
 	return file(objects)
 }
@@ -103,6 +105,16 @@ func (d document) information() string {
 		}
 	}
 	return info.String()
+}
+
+func (d document) font() string {
+	if d.named {
+		return "<</Type /Font /Subtype /Type0 /BaseFont /Mincho /Encoding /UniJIS-UTF16-H /DescendantFonts [<</Type /Font " +
+			"/Subtype /CIDFontType0 /BaseFont /Mincho /CIDSystemInfo <</Registry (Adobe) /Ordering (Japan1) /Supplement 6>> " +
+			"/FontDescriptor <</Type /FontDescriptor /FontName /Mincho /Flags 4>>>>]>>"
+	}
+	return "<</Type /Font /Subtype /Type1 /BaseFont /Courier /FirstChar 0 /LastChar 255 /Widths [" +
+		strings.Repeat("600 ", 256) + "] /ToUnicode 5 0 R>>"
 }
 
 // codes gives each character of the document a code of one byte.
@@ -132,12 +144,16 @@ func (d document) cmap(codes map[rune]byte) string {
 }
 
 // content draws the lines of a page.
-func content(text string, codes map[rune]byte) string {
+func (d document) content(text string, codes map[rune]byte) string {
 	draw := "BT /F 12 Tf 14 TL 72 700 Td\n"
 	for line := range strings.SplitSeq(text, "\n") {
 		draw += "<"
 		for _, r := range line {
-			draw += fmt.Sprintf("%02X", codes[r])
+			if d.named {
+				draw += hex(string(r))
+			} else {
+				draw += fmt.Sprintf("%02X", codes[r])
+			}
 		}
 		draw += "> Tj T*\n"
 	}

@@ -1,0 +1,95 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func pdf(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join("..", "..", "workers", "pdftext", "testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(content)
+}
+
+func TestPDFTextReadsPages(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ file, more, want string }{
+		"a range of pages": {"report.pdf", `,"pages":{"first":2}`, `{"info":{"title":"Quarterly report","author":"Ada Lovelace","subject":"Engines",` +
+			`"keywords":"analytical, difference","creator":"generate","producer":"by hand","created":"2024-02-29T13:37:00+02:00",` +
+			`"modified":"2024-03-01T00:00:00Z","pageCount":3,"pdfVersion":"1.6","pageSize":{"width":595,"height":842},"encrypted":false},` +
+			`"pages":[{"number":2,"text":""},{"number":3,"text":"Third page\nwith two lines"}]}`},
+		"other scripts": {"scripts.pdf", "", `{"info":{"title":"Ελληνικά 漢字","pageCount":1,"pdfVersion":"1.6","pageSize":{"width":595,"height":842},` +
+			`"encrypted":false},"pages":[{"number":1,"text":"Καλημέρα κόσμε\nПривет мир\n你好世界"}]}`},
+		"a code that has a name": {"japanese.pdf", `,"layout":"physical"`, `{"info":{"pageCount":1,"pdfVersion":"1.6","pageSize":{"width":595,"height":842},` +
+			`"encrypted":false},"pages":[{"number":1,"text":"日本語の文書"}]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// By its alias, as clients may prefer.
+			a := complete(t, "pdfText", post(t, "pdfText", `{"source":{"data":"`+pdf(t, test.file)+`"}`+test.more+`}`))
+			got, want := any(nil), any(nil)
+			if err := json.Unmarshal(a.Output, &got); err != nil {
+				t.Fatal(err)
+			}
+			if err := json.Unmarshal([]byte(test.want), &want); err != nil {
+				t.Fatal(err)
+			}
+			got.(map[string]any)["pages"] = trimmed(got.(map[string]any)["pages"])
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+		})
+	}
+}
+
+// trimmed are pages without the blanks before their lines, which are as wide as the
+// fonts that are there say.
+func trimmed(pages any) any {
+	for _, p := range pages.([]any) {
+		page := p.(map[string]any)
+		page["text"] = strings.TrimSpace(page["text"].(string))
+	}
+	return pages
+}
+
+func TestPDFTextRefuses(t *testing.T) {
+	t.Parallel()
+	report := pdf(t, "report.pdf")
+	for name, test := range map[string]struct{ input, code, want string }{
+		"what is no PDF":    {`{"source":{"data":"aGVsbG8="}}`, "InvalidInput", `{"in":"body","at":"input.source.data","expected":{"contentMediaType":"application/pdf"},"message":"the data is no PDF"}`},
+		"no such page":      {`{"source":{"data":"` + report + `"},"pages":{"last":4}}`, "InvalidInput", `{"in":"body","at":"input.pages.last","expected":{"maximum":3,"minimum":1,"type":"integer"},"message":"the document has 3 pages"}`},
+		"a password":        {`{"source":{"data":"` + pdf(t, "password.pdf") + `"}}`, "PasswordRequired", `{"in":"body","at":"input.source.data","message":"the document opens with a password only: send it without"}`},
+		"one that is cut":   {`{"source":{"data":"` + report[:1200] + `"}}`, "DocumentDamaged", `{"in":"body","at":"input.source.data","message":"the document cannot be read"}`},
+		"one without pages": {`{"source":{"data":"` + pdf(t, "lost.pdf") + `"}}`, "DocumentDamaged", `{"in":"body","at":"input.source.data","message":"page 3 cannot be read"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := failed(t, "pdftext", post(t, "pdftext", test.input), test.code)
+			if got := string(a.ErrorDetails); got != test.want {
+				t.Errorf("errorDetails are %s\nwant %s", got, test.want)
+			}
+		})
+	}
+}
+
+// The rule over two properties is the schema's, and refuses at once.
+func TestPDFTextRefusesABackwardRange(t *testing.T) {
+	t.Parallel()
+	a := do(t, http.MethodPost, "/v1/processes/pdftext", []byte(`{"input":{"source":{"data":"aGk="},"pages":{"first":3,"last":2}}}`))
+	want := `{"errorCode":"InvalidInput","errorDetails":{"in":"body","at":"input.pages","expected":{"rule":"first must not be after last"}}}`
+	if a.status != 480 || string(a.body) != want {
+		t.Errorf("status %d: %s\nwant 480: %s", a.status, a.body, want)
+	}
+}

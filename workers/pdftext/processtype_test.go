@@ -1,0 +1,69 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/internal/schema"
+)
+
+// registration is the process type that processtype.yaml registers.
+func registration(t *testing.T) v1alpha1.ProcessTypeSpec {
+	t.Helper()
+	text, err := os.ReadFile("processtype.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var processType v1alpha1.ProcessType
+	if err := yaml.UnmarshalStrict(text, &processType); err != nil {
+		t.Fatal(err)
+	}
+	return processType.Spec
+}
+
+func outputSchema(t *testing.T) *schema.Schema {
+	t.Helper()
+	output, err := schema.Compile(registration(t).OutputSchema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return output
+}
+
+func TestInputSchema(t *testing.T) {
+	input, err := schema.Compile(registration(t).InputSchema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		input string
+		at    string // of the violation
+	}{
+		"the least":              {`{"source":{"data":"aGk="}}`, ""},
+		"everything":             {`{"source":{"data":"aGk="},"pages":{"first":2,"last":2},"layout":"physical"}`, ""},
+		"an integer with point":  {`{"source":{"data":"aGk="},"pages":{"first":2.0}}`, ""},
+		"no source":              {`{}`, "input.source"},
+		"empty data":             {`{"source":{"data":""}}`, "input.source.data"},
+		"a member with a typo":   {`{"source":{"data":"aGk="},"page":1}`, "input.page"},
+		"page 0":                 {`{"source":{"data":"aGk="},"pages":{"first":0}}`, "input.pages.first"},
+		"half a page":            {`{"source":{"data":"aGk="},"pages":{"last":1.5}}`, "input.pages.last"},
+		"the last before":        {`{"source":{"data":"aGk="},"pages":{"first":3,"last":2}}`, "input.pages"},
+		"a layout that is none":  {`{"source":{"data":"aGk="},"layout":"-raw"}`, "input.layout"},
+		"a number that is huge":  {`{"source":{"data":"aGk="},"pages":{"last":1000001}}`, "input.pages.last"},
+		"a page that is a text":  {`{"source":{"data":"aGk="},"pages":{"last":"-f"}}`, "input.pages.last"},
+		"a range that is a list": {`{"source":{"data":"aGk="},"pages":[1,2]}`, "input.pages"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			at := ""
+			if violation := input.Validate("input", []byte(test.input)); violation != nil {
+				at = violation.Details.At
+			}
+			if at != test.at {
+				t.Errorf("the violation is at %q, want %q", at, test.at)
+			}
+		})
+	}
+}
