@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
@@ -99,8 +100,14 @@ func (b *builder) node(props *apiextensionsv1.JSONSchemaProps, spine *structural
 	return n
 }
 
+// valueTypes are those of a CustomResourceDefinition's schema.
+var valueTypes = []string{"array", "boolean", "integer", "number", "object", "string"}
+
 // values builds what is about the value itself.
 func (b *builder) values(n *node, at place) {
+	if t := n.props.Type; t != "" && !slices.Contains(valueTypes, t) {
+		b.fail(at.keyword("type"), "there is no type %q, expected one of %s", t, strings.Join(valueTypes, ", "))
+	}
 	if n.props.Enum != nil {
 		n.enum = map[string]bool{}
 	}

@@ -205,6 +205,7 @@ func TestCompileSaysWhatIsWrongAndWhere(t *testing.T) {
 	tests := map[string]struct{ schema, want string }{
 		"no type":            {`{}`, "type: must be object"},
 		"not an object":      {`{"type":"array","items":{"type":"string"}}`, "type: must be object"},
+		"a type with a typo": {`{"type":"object","properties":{"text":{"type":"strin"}}}`, `properties.text.type: there is no type "strin", expected one of array, boolean,`},
 		"no JSON":            {`{`, "read the schema: "},
 		"unknown keyword":    {`{"type":"object","properties":{"dpi":{"type":"integer","minimun":1}}}`, "properties.dpi.minimun: there is no such keyword"},
 		"unknown in a rule":  {`{"type":"object","x-kubernetes-validations":[{"rule":"true","massage":"x"}]}`, "x-kubernetes-validations[0].massage: there is no such keyword"},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -19,17 +20,18 @@ import (
 	"procman.dev/procman/test/docs"
 )
 
-// TestDocs runs the examples of the pages for clients; those of the README in the
-// directory that make run is called in. It is not parallel: what a page lists is
+// TestDocs runs the examples of the pages for clients and for authors of workers;
+// those of the README in the directory that make run is called in. It is not parallel: what a page lists is
 // what it has made. With -update, the pages are given what is printed here.
 func TestDocs(t *testing.T) {
 	settled(t)
-	for page, dir := range map[string]string{"README.md": "../..", "docs/api.md": "", "docs/clients.md": ""} {
+	path := kit(t) + string(os.PathListSeparator) + pathWithKubectl(t)
+	for page, dir := range map[string]string{"README.md": "../..", "docs/api.md": "", "docs/clients.md": "", "docs/adding-a-worker.md": ""} {
 		t.Run(strings.TrimSuffix(filepath.Base(page), ".md"), func(t *testing.T) {
-			dropType(t, "order")
-			t.Cleanup(func() { dropType(t, "order") }) // of a page that was not run to its end
+			dropMade(t)
+			t.Cleanup(func() { dropMade(t) }) // of a page that was not run to its end
 			docs.Run(t, filepath.Join("../..", page), docs.Setting{
-				Env:  map[string]string{"PATH": pathWithKubectl(t)},
+				Env:  map[string]string{"PATH": path},
 				Dir:  dir,
 				Here: map[string]string{"127.0.0.1:3000": strings.TrimPrefix(baseURL, "http://")},
 			})
@@ -65,11 +67,28 @@ func pathWithKubectl(t *testing.T) string {
 	return os.Getenv("PATH") + string(os.PathListSeparator) + strings.TrimSpace(string(assets))
 }
 
-// dropType makes sure that there is no such type.
-func dropType(t *testing.T, name string) {
+// kit is a directory with procman, the command line of authors.
+func kit(t *testing.T) string {
 	t.Helper()
-	pt := &v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Namespace: workNamespace, Name: name}}
-	if err := client.IgnoreNotFound(kube.Delete(context.Background(), pt)); err != nil {
-		t.Error(err)
+	dir := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "../../cmd/procman").CombinedOutput(); err != nil {
+		t.Fatalf("build procman: %v\n%s", err, out)
+	}
+	return dir
+}
+
+// dropMade makes sure that there is nothing of what the pages make and remove.
+func dropMade(t *testing.T) {
+	t.Helper()
+	in := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: workNamespace, Name: name} }
+	for _, made := range []client.Object{
+		&v1alpha1.ProcessType{ObjectMeta: in("order")},
+		&v1alpha1.ProcessType{ObjectMeta: in("digest")},
+		&corev1.ConfigMap{ObjectMeta: in("digest-1")},
+		&corev1.ConfigMap{ObjectMeta: in("digest-2")},
+	} {
+		if err := client.IgnoreNotFound(kube.Delete(context.Background(), made)); err != nil {
+			t.Error(err)
+		}
 	}
 }
