@@ -91,13 +91,17 @@ func (s *Server) deleteProcess(w http.ResponseWriter, r *http.Request) error {
 }
 
 // named returns the type and the id that a path names. The type is an object
-// name, the id a possible one.
+// name, the id a possible one. A type that is not registered may have been, and
+// its processes are still there, or have expired: the id tells.
 func (s *Server) named(r *http.Request) (typeName, id string, err error) {
-	pt, id := s.types.lookup(r.PathValue("type")), r.PathValue("id")
-	if pt == nil || len(validation.IsDNS1123Label(id)) > 0 {
+	typeName, id = r.PathValue("type"), r.PathValue("id")
+	if pt := s.types.lookup(typeName); pt != nil {
+		typeName = pt.Name
+	}
+	if len(validation.IsDNS1123Label(id)) > 0 {
 		return "", "", resourceNotFound.failure()
 	}
-	return pt.Name, id, nil
+	return typeName, id, nil
 }
 
 // find returns a live process of a type, or the failure that says why there is

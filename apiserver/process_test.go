@@ -185,3 +185,24 @@ func TestTerminalMeansTerminal(t *testing.T) {
 	f.clock.Step(time.Minute)
 	f.want(f.get(path), 410, expired)
 }
+
+// A type that is no longer registered takes nothing from those who have an id.
+func TestProcessesOutliveTheirType(t *testing.T) {
+	f := newFacade(t)
+	id := f.ring.New("echo", epoch.Add(time.Minute))
+	f.known(id, finished)
+	path := "/v1/processes/echo/" + id
+	before := f.get(path)
+	gone := &v1alpha1.ProcessType{}
+	gone.Name = "echo"
+	f.types.OnDelete(gone)
+	f.want(f.get(path), 200, before.body)
+	f.want(f.get("/v1/processes/ocr/"+id), 404, notFound)
+	f.want(f.get("/v1/processes/none/"+id), 404, notFound)
+	f.want(f.post("/v1/processes/echo", `{"input":{}}`), 480,
+		`{"errorCode":"InvalidInput","errorDetails":{"in":"path","at":"processType","expected":{"enum":["ocr","ocrReaders"]}}}`)
+	f.clock.Step(time.Minute)
+	f.want(f.get(path), 410, `{"errorCode":"ResourceExpired"}`)
+	f.gone(id)
+	f.want(f.get(path), 410, `{"errorCode":"ResourceExpired"}`)
+}

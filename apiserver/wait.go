@@ -120,7 +120,7 @@ func (s *Server) streamProcess(w http.ResponseWriter, r *http.Request, typeName,
 	defer expiry.Stop()
 	beat := s.clock.NewTimer(heartbeat)
 	defer beat.Stop()
-	for shown := ""; ; {
+	for shown, due := "", false; ; { // due: the client has not heard of us for a while
 		switch p, err := s.find(r.Context(), typeName, id); {
 		case err != nil:
 			f := failureOf(err)
@@ -131,14 +131,17 @@ func (s *Server) streamProcess(w http.ResponseWriter, r *http.Request, typeName,
 			if err := sendEvent(w, body(p, payloads{input: s.inputSound(p), output: true})); err != nil || p.Finished() {
 				return err
 			}
+		case due:
+			if err := send(w, []byte(":\n\n")); err != nil {
+				return err
+			}
 		}
+		due = false
 		select {
 		case <-watch.changed:
 		case <-expiry.C():
 		case <-beat.C():
-			if err := send(w, []byte(":\n\n")); err != nil {
-				return err
-			}
+			due = true
 			beat.Reset(heartbeat)
 		case <-s.draining:
 			return nil
