@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 type fake struct {
 	mu        sync.Mutex
 	refuse    int // how many requests are answered 503 first
+	early     int // how many requests for the input are told to come again in a second
 	notWanted bool
 	onRequest func(path string) // called first
 	loseReply bool              // the first result is kept, and answered 503
@@ -63,6 +64,10 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	case f.notWanted:
 		w.WriteHeader(http.StatusConflict)
+	case r.URL.Path == agentapi.InputPath && f.early > 0:
+		f.early--
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusTooEarly)
 	case r.URL.Path == agentapi.InputPath:
 		w.Header().Set(agentapi.HeaderAttempt, "2")
 		_, _ = io.WriteString(w, `{"n": 1.0}`)

@@ -21,12 +21,18 @@ import (
 // over or gone, or a newer attempt has taken its place.
 var errNotWanted = errors.New("not wanted by the collector")
 
+// tooEarlyError: the pause before this attempt lasts for so long.
+type tooEarlyError struct{ wait time.Duration }
+
+func (e *tooEarlyError) Error() string { return "the attempt is due in " + e.wait.String() }
+
 // Bounds of one request and of the pauses between tries.
 const (
 	requestTimeout = 15 * time.Second
 	firstPause     = 20 * time.Millisecond
 	longestPause   = 5 * time.Second
-	// inputTimeout bounds the getting of the input; after it the attempt fails.
+	// inputTimeout bounds the getting of the input, but for the pause before the
+	// attempt; after it the attempt fails.
 	inputTimeout = 5 * time.Minute
 	// maxInputBytes is far above any limit a type can set.
 	maxInputBytes = 16 << 20
@@ -55,9 +61,29 @@ type input struct {
 	attempt int32
 }
 
-// fetchInput gets the input, trying until it has it, the process proves to be
-// over (errNotWanted), or inputTimeout is over.
+// fetchInput gets the input once the attempt is due: it waits as long as it is
+// told to, for agentapi.MaxPause and inputTimeout in all, and asks again. Errors
+// are those of askInput, and that ctx ended.
 func (c *collector) fetchInput(ctx context.Context) (input, error) {
+	for began := time.Now(); ; {
+		in, err := c.askInput(ctx)
+		early, ok := errors.AsType[*tooEarlyError](err)
+		if !ok || time.Since(began)+early.wait > agentapi.MaxPause+inputTimeout {
+			return in, err
+		}
+		slog.Info("waiting for the attempt to be due", "in", early.wait)
+		select {
+		case <-ctx.Done():
+			return input{}, fmt.Errorf("give up: %w", err)
+		case <-time.After(early.wait):
+		}
+	}
+}
+
+// askInput gets the input, trying until it has it, the process proves to be over
+// (errNotWanted), the attempt not to be due (tooEarlyError), or inputTimeout is
+// over.
+func (c *collector) askInput(ctx context.Context) (input, error) {
 	ctx, cancel := context.WithTimeout(ctx, inputTimeout)
 	defer cancel()
 	var in input
@@ -99,7 +125,8 @@ func (c *collector) deliver(r agentapi.Result) error {
 }
 
 // do makes one request with a fresh token and returns the answer to it.
-// 404, 409 and 410 are errNotWanted; any other status but 200 is worth another try.
+// 404, 409 and 410 are errNotWanted, 425 with Retry-After is a tooEarlyError; any
+// other status but 200 is worth another try.
 func (c *collector) do(ctx context.Context, method, path string, body []byte) (http.Header, []byte, error) {
 	token, err := os.ReadFile(c.tokenFile)
 	if err != nil {
@@ -124,16 +151,21 @@ func (c *collector) do(ctx context.Context, method, path string, body []byte) (h
 		return response.Header, answer, nil
 	case http.StatusNotFound, http.StatusConflict, http.StatusGone:
 		return nil, nil, fmt.Errorf("%w: %s", errNotWanted, answer)
+	case http.StatusTooEarly:
+		seconds, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 16)
+		if err == nil && seconds > 0 {
+			return nil, nil, &tooEarlyError{time.Duration(seconds) * time.Second}
+		}
 	}
 	return nil, nil, fmt.Errorf("%s %s: %s: %s", method, path, response.Status, answer)
 }
 
-// persist tries until try succeeds, is not wanted, or ctx ends; the pauses
+// persist tries until try succeeds, is not wanted or too early, or ctx ends; the pauses
 // double from firstPause to longestPause.
 func persist(ctx context.Context, try func() error) error {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		err := try()
-		if err == nil || errors.Is(err, errNotWanted) {
+		if _, early := errors.AsType[*tooEarlyError](err); err == nil || early || errors.Is(err, errNotWanted) {
 			return err
 		}
 		slog.Info("trying again", "in", pause, "cause", err)

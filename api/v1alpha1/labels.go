@@ -14,6 +14,10 @@ const (
 // processes.
 const AnnotationStartTimeoutSeconds = "procman.dev/start-timeout-seconds"
 
+// AnnotationBackoffSeconds on a Job keeps the type's backoffSeconds likewise;
+// absent when the type had none.
+const AnnotationBackoffSeconds = "procman.dev/backoff-seconds"
+
 // LabelIdempotencyKey is on every Lease that stands for an Idempotency-Key of
 // the HTTP API. The holder of the Lease is the Process that the key stands for.
 const LabelIdempotencyKey = "procman.dev/idempotency-key"

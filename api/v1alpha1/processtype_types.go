@@ -199,6 +199,16 @@ type ProcessTypeSpec struct {
 	// +optional
 	Attempts int32 `json:"attempts,omitempty"`
 
+	// backoffSeconds is the pause before a second attempt of a worker that
+	// crashed, from 1 to 3600; doubled before each further one, to 3600 at most.
+	// Kubernetes itself makes one of 10 s, doubled likewise, and the longer of the
+	// two holds. The pod of the next attempt keeps its place on its node meanwhile.
+	// Kubernetes' own alone when absent. A change is for later processes.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=3600
+	// +optional
+	BackoffSeconds int32 `json:"backoffSeconds,omitempty"`
+
 	// maxConcurrent is how many processes of the type are under way at most, from
 	// 1 to 10000; those beyond it wait their turn, the oldest first. Any number
 	// when absent. A change holds at once, and ends nothing that runs.

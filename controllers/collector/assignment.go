@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -28,6 +29,8 @@ type assignment struct {
 	attempt int32
 	// last says that the Job makes no other attempt after this one.
 	last bool
+	// due is when its worker may start; zero for at once.
+	due time.Time
 }
 
 // assignments follows a pod to its process.
@@ -82,6 +85,7 @@ func (a *assignments) find(ctx context.Context, id identity) (*assignment, error
 		process: process,
 		job:     job,
 		attempt: number,
+		due:     outcome.DueAt(job, attempts, pod),
 		last:    job.Spec.BackoffLimit != nil && job.Status.Failed >= *job.Spec.BackoffLimit,
 	}, nil
 }

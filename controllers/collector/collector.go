@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -50,6 +51,7 @@ type Collector struct {
 	client        client.Client
 	live          client.Reader
 	writer        *terminal.Writer
+	clock         clock.PassiveClock
 	mux           *http.ServeMux
 }
 
@@ -65,6 +67,7 @@ func New(o Options) *Collector {
 		client:      o.Client,
 		live:        o.Live,
 		writer:      o.Writer,
+		clock:       o.Clock,
 		mux:         http.NewServeMux(),
 	}
 	c.mux.HandleFunc("GET "+agentapi.InputPath, c.assigned(c.input))
@@ -109,8 +112,13 @@ func (c *Collector) assigned(handle func(context.Context, *assignment, http.Resp
 	}
 }
 
-// input answers with the process's input, byte for byte.
+// input answers with the process's input, byte for byte, once the attempt is due.
 func (c *Collector) input(ctx context.Context, a *assignment, w http.ResponseWriter, _ *http.Request) error {
+	if wait := a.due.Sub(c.clock.Now()); wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+		http.Error(w, "the pause before this attempt is not over", http.StatusTooEarly)
+		return nil
+	}
 	process := a.process
 	if process.Spec.Input == "" { // too large for the cache
 		live := &v1alpha1.Process{}

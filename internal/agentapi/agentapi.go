@@ -20,7 +20,8 @@ const Audience = "procman-collector"
 
 // The collector's endpoints. All take the agent's token as bearer token.
 const (
-	// InputPath: GET answers with the process's input, byte for byte.
+	// InputPath: GET answers with the process's input, byte for byte; or with 425
+	// and Retry-After, in seconds, while the pause before the attempt lasts.
 	InputPath = "/v1/input"
 	// ResultPath: PUT takes a Result. 200 says it has been dealt with for good.
 	ResultPath = "/v1/result"
@@ -87,6 +88,9 @@ const ExitInterrupted = 114
 // DeliveryTimeout is how long after the worker's end its agent keeps trying to
 // deliver the result, where EnvDeliverySeconds does not say.
 const DeliveryTimeout = 10 * time.Minute
+
+// MaxPause bounds the pause that a type may ask for before another attempt.
+const MaxPause = time.Hour
 
 // MaxErrorDetailsBytes bounds a Result's ErrorDetails, and the file in which a
 // worker declares them.

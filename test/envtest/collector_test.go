@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -245,5 +247,48 @@ func TestOneOfManyResultsCounts(t *testing.T) {
 	ask(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{ErrorCode: "Other"})
 	if again := finished(t, p.Name); again.ResourceVersion != first.ResourceVersion {
 		t.Errorf("it changed from %+v to %+v", first.Status, again.Status)
+	}
+}
+
+func TestAnAttemptIsNotDueBeforeItsPause(t *testing.T) {
+	t.Parallel()
+	const pause = 8 * time.Second
+	pt := newType("pausing")
+	pt.Spec.BackoffSeconds = int32(pause / time.Second)
+	create(t, pt)
+	p := newProcess("pausing")
+	p.Spec.Type = "pausing"
+	create(t, p)
+	job := launched(t, p)
+	first := addPod(t, job, "pausing-1")
+	if response, got := ask(t, http.MethodGet, agentapi.InputPath, token(t, "procman-worker", agentapi.Audience, first), nil); response.StatusCode != http.StatusOK {
+		t.Fatalf("GET input of the first attempt: %s: %s", response.Status, got)
+	}
+	crash := metav1.Now().Rfc3339Copy()
+	endPod(t, first, corev1.ContainerStateTerminated{ExitCode: 5, FinishedAt: crash})
+
+	bearer := token(t, "procman-worker", agentapi.Audience, addPod(t, job, "pausing-2"))
+	eventually(t, "the second attempt is told to wait", func(context.Context) bool {
+		response, got := ask(t, http.MethodGet, agentapi.InputPath, bearer, nil)
+		if response.StatusCode != http.StatusTooEarly { // the crash has yet to reach the cache
+			return false
+		}
+		if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err != nil || seconds < 1 || seconds > 8 || strings.Contains(got, p.Spec.Input) {
+			t.Errorf("it is told to come again after %q: %s", response.Header.Get("Retry-After"), got)
+		}
+		return true
+	})
+	eventually(t, "the second attempt gets the input", func(context.Context) bool {
+		response, _ := ask(t, http.MethodGet, agentapi.InputPath, bearer, nil)
+		return response.StatusCode == http.StatusOK && response.Header.Get(agentapi.HeaderAttempt) == "2"
+	})
+	if waited := time.Since(crash.Time); waited < pause {
+		t.Errorf("it got the input %s after the crash, want %s and more", waited, pause)
+	}
+	if response, got := ask(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{Output: `{}`}); response.StatusCode != http.StatusOK {
+		t.Fatalf("PUT result: %s: %s", response.Status, got)
+	}
+	if s := finished(t, p.Name).Status; s.State != v1alpha1.StateComplete || *s.Attempts != 2 {
+		t.Errorf("the status is %+v", s)
 	}
 }

@@ -110,6 +110,7 @@ func TestProcessTypeRules(t *testing.T) {
 		"no image":                {func(pt *v1alpha1.ProcessType) { pt.Spec.Image = "" }, "spec.image"},
 		"an alias with a slash":   {func(pt *v1alpha1.ProcessType) { pt.Spec.Aliases = []string{"a/b"} }, "spec.aliases[0]"},
 		"an alias twice":          {func(pt *v1alpha1.ProcessType) { pt.Spec.Aliases = []string{"a", "a"} }, "Duplicate value"},
+		"a pause above an hour":   {func(pt *v1alpha1.ProcessType) { pt.Spec.BackoffSeconds = 3601 }, "less than or equal to 3600"},
 		"eleven attempts":         {func(pt *v1alpha1.ProcessType) { pt.Spec.Attempts = 11 }, "less than or equal to 10"},
 		"a timeout over a day":    {func(pt *v1alpha1.ProcessType) { pt.Spec.TimeoutSeconds = 86401 }, "less than or equal to 86400"},
 		"an output limit of 2MiB": {func(pt *v1alpha1.ProcessType) { pt.Spec.Limits.OutputBytes = 2 << 20 }, "less than or equal to 1048576"},

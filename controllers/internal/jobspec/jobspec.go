@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -43,6 +44,9 @@ func Build(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) *batchv1.Job 
 	labels, annotations := podLabels(p, t), podAnnotations(t)
 	jobAnnotations := maps.Clone(annotations)
 	jobAnnotations[v1alpha1.AnnotationStartTimeoutSeconds] = strconv.Itoa(int(t.Spec.StartTimeoutSeconds))
+	if t.Spec.BackoffSeconds > 0 {
+		jobAnnotations[v1alpha1.AnnotationBackoffSeconds] = strconv.Itoa(int(t.Spec.BackoffSeconds))
+	}
 	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        p.Name,
@@ -112,9 +116,10 @@ func tolerations() []corev1.Toleration {
 }
 
 func pod(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) corev1.PodSpec {
-	// The agent keeps the time itself; this bound is for an agent that cannot.
-	longest := int64(t.Spec.StartTimeoutSeconds) + int64(t.Spec.TimeoutSeconds) +
-		int64(c.GraceSeconds) + int64(c.DeliverySeconds)
+	// The agent keeps the time itself; this bound is for an agent that cannot. A
+	// pod waits for its turn in the pause before its attempt.
+	longest := int64(t.Spec.StartTimeoutSeconds) + int64(Pause(t.Spec.BackoffSeconds, t.Spec.Attempts-1)/time.Second) +
+		int64(t.Spec.TimeoutSeconds) + int64(c.GraceSeconds) + int64(c.DeliverySeconds)
 	spec := corev1.PodSpec{
 		RestartPolicy:                 corev1.RestartPolicyNever,
 		ServiceAccountName:            c.ServiceAccount,

@@ -72,6 +72,7 @@ func TestBuild(t *testing.T) {
 		"init-container": func(*v1alpha1.ProcessType) {}, // the operator's default, here
 		"everything": func(t *v1alpha1.ProcessType) {
 			t.Spec.Args = []string{"--more"}
+			t.Spec.BackoffSeconds = 60
 			t.Spec.Limits = v1alpha1.Limits{InputBytes: 1000, OutputBytes: 2000, ScratchBytes: 5 << 20}
 			t.Spec.Template = everything()
 			// What an earlier spec left there does not count.

@@ -1,0 +1,18 @@
+package jobspec
+
+import (
+	"time"
+
+	"procman.dev/procman/internal/agentapi"
+)
+
+// Pause is what a type's backoffSeconds ask for between the end of an attempt
+// and the start of the next worker, after so many attempts that failed:
+// doubled for each, agentapi.MaxPause at most. 0 when the type asks for none.
+func Pause(backoffSeconds, failed int32) time.Duration {
+	if backoffSeconds <= 0 || failed <= 0 {
+		return 0
+	}
+	first := min(time.Duration(backoffSeconds)*time.Second, agentapi.MaxPause)
+	return min(first<<min(failed-1, 12), agentapi.MaxPause)
+}
