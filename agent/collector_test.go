@@ -92,16 +92,16 @@ func TestFetchInputInTime(t *testing.T) {
 	for name, test := range map[string]struct {
 		answers         answers
 		atLeast, atMost time.Duration
-		want            error // nil for the input, io.EOF for any error
+		end             string
 	}{
-		"at once":                          {answers{given}, 0, 0, nil},
-		"the longest pause":                {answers{early("3600"), given}, time.Hour, time.Hour, nil},
-		"a pause that was not quite over":  {answers{early("3600"), early("1"), given}, time.Hour + time.Second, time.Hour + time.Second, nil},
-		"over when the pause is":           {answers{early("30"), over}, 30 * time.Second, 30 * time.Second, errNotWanted},
-		"a pause without an end":           {answers{early("60")}, time.Hour, time.Hour + inputTimeout, io.EOF},
-		"a pause longer than there is one": {answers{early("7200")}, 0, 0, io.EOF},
-		"no word of how long":              {answers{early(""), given}, firstPause, firstPause, nil},
-		"away after the pause":             {answers{early("3600"), away}, time.Hour + inputTimeout, time.Hour + inputTimeout + longestPause, io.EOF},
+		"at once":                          {answers{given}, 0, 0, "input"},
+		"the longest pause":                {answers{early("3600"), given}, time.Hour, time.Hour, "input"},
+		"a pause that was not quite over":  {answers{early("3600"), early("1"), given}, time.Hour + time.Second, time.Hour + time.Second, "input"},
+		"over when the pause is":           {answers{early("30"), over}, 30 * time.Second, 30 * time.Second, "not wanted"},
+		"a pause without an end":           {answers{early("60")}, time.Hour, time.Hour + inputTimeout, "error"},
+		"a pause longer than there is one": {answers{early("7200")}, 0, 0, "error"},
+		"no word of how long":              {answers{early(""), given}, firstPause, firstPause, "input"},
+		"away after the pause":             {answers{early("3600"), away}, time.Hour + inputTimeout, time.Hour + inputTimeout + longestPause, "error"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -111,11 +111,15 @@ func TestFetchInputInTime(t *testing.T) {
 				if took := time.Since(began); took < test.atLeast || took > test.atMost {
 					t.Errorf("it took %s, want %s to %s", took, test.atLeast, test.atMost)
 				}
+				end := "input"
 				switch {
-				case test.want == nil && (err != nil || in.attempt != 2),
-					test.want == io.EOF && (err == nil || errors.Is(err, errNotWanted)),
-					test.want == errNotWanted && !errors.Is(err, errNotWanted):
-					t.Errorf("it gives attempt %d and %v", in.attempt, err)
+				case errors.Is(err, errNotWanted):
+					end = "not wanted"
+				case err != nil || in.attempt != 2:
+					end = "error"
+				}
+				if end != test.end {
+					t.Errorf("it ends with %s, want %s: attempt %d, %v", end, test.end, in.attempt, err)
 				}
 			})
 		})

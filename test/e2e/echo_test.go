@@ -74,6 +74,32 @@ func TestCrashIsTriedAgain(t *testing.T) {
 	}
 }
 
+func TestThePauseOfATypeIsKept(t *testing.T) {
+	t.Parallel()
+	const pause = 20 * time.Second // Kubernetes' own is half of it
+	registerEcho(t, "echo-pausing", func(s *v1alpha1.ProcessTypeSpec) { s.Attempts, s.BackoffSeconds = 2, int32(pause/time.Second) })
+	id := post(t, "echo-pausing", `{"echo":{"failAttempts":1}}`)
+	complete(t, "echo-pausing", id)
+	s := process(t, id).Status
+	if s.Attempts == nil || *s.Attempts != 2 {
+		t.Fatalf("attempts are %v, want 2", s.Attempts)
+	}
+	var crash, waiting time.Time
+	for _, pod := range workerPods(t, id) {
+		switch c := pod.Status.ContainerStatuses[0]; pod.Status.Phase {
+		case corev1.PodFailed:
+			crash = c.State.Terminated.FinishedAt.Time
+		case corev1.PodSucceeded:
+			waiting = c.State.Terminated.StartedAt.Time
+		}
+	}
+	if waited := s.StartTime.Sub(crash); crash.IsZero() || waited < pause || waited > pause+slowness {
+		t.Errorf("the second worker started %s after the crash, want %s and at most %s more", waited, pause, slowness)
+	} else {
+		t.Logf("the second worker started %s after the crash, its pod %s after it", waited, waiting.Sub(crash))
+	}
+}
+
 func TestHowAWorkerEndsHasItsName(t *testing.T) {
 	t.Parallel()
 	registerEcho(t, "echo-once", func(s *v1alpha1.ProcessTypeSpec) {
