@@ -258,7 +258,7 @@ type ProcessTypeStatus struct {
 	Command []string `json:"command,omitempty"`
 
 	// queued is how many processes of the type, of those there are now, have yet
-	// to be started. Some seconds behind. Absent until there was one.
+	// to be started. Some seconds behind.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	Queued *int32 `json:"queued,omitempty"`

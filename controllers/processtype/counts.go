@@ -92,10 +92,7 @@ func (r *CountReconciler) Reconcile(ctx context.Context, t *v1alpha1.ProcessType
 			return reconcile.Result{RequeueAfter: behind}, nil
 		}
 	}
-	now, counted := r.tally.of(t.Name)
-	if !counted && t.Status.Queued == nil {
-		return reconcile.Result{}, nil // there never was a process
-	}
+	now := r.tally.of(t.Name)
 	changed := t.DeepCopy()
 	changed.Status.Queued, changed.Status.Running, changed.Status.Finished = &now.queued, &now.running, &now.finished
 	if differs(t.Status.Queued, now.queued) || differs(t.Status.Running, now.running) || differs(t.Status.Finished, now.finished) {
@@ -192,8 +189,8 @@ func (t *tally) remove(p *v1alpha1.Process) {
 	}
 }
 
-// of returns the counts of a type, and whether it has any Process.
-func (t *tally) of(processType string) (counts, bool) {
+// of returns the counts of a type.
+func (t *tally) of(processType string) counts {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := counts{finished: t.finished[processType]}
@@ -204,5 +201,5 @@ func (t *tally) of(processType string) (counts, bool) {
 			c.queued++
 		}
 	}
-	return c, c != counts{}
+	return c
 }

@@ -48,8 +48,8 @@ func TestTally(t *testing.T) {
 		{"the last one goes", func() { counting.OnDelete(b); counting.OnDelete(job("a")) }, counts{}},
 	} {
 		step.do()
-		if got, any := counting.of("ocr"); got != step.want || any != (step.want != counts{}) {
-			t.Errorf("%s: got %+v, %t, want %+v", step.what, got, any, step.want)
+		if got := counting.of("ocr"); got != step.want {
+			t.Errorf("%s: got %+v, want %+v", step.what, got, step.want)
 		}
 	}
 	if len(counting.finished)+len(counting.jobs) > 0 || len(counting.underway) != 1 {
