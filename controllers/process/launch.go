@@ -25,7 +25,8 @@ import (
 )
 
 // typeGrace is how long a Process waits for a type that is not there: one
-// kubectl apply of both may bring the Process first.
+// kubectl apply of both may bring the Process first, and kubectl replace takes a
+// type away before it brings the next.
 const typeGrace = 5 * time.Second
 
 // launch starts the Process's Job, or finishes the Process when it cannot be
@@ -34,7 +35,7 @@ func (r *Reconciler) launch(ctx context.Context, p *v1alpha1.Process) (reconcile
 	processType := &v1alpha1.ProcessType{}
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: p.Spec.Type}, processType)
 	if apierrors.IsNotFound(err) {
-		if wait := p.CreationTimestamp.Add(typeGrace).Sub(r.Clock.Now()); wait > 0 {
+		if wait := r.types.absentSince(p).Add(typeGrace).Sub(r.Clock.Now()); wait > 0 {
 			return reconcile.Result{RequeueAfter: wait}, nil
 		}
 		return reconcile.Result{}, r.refuseType(ctx, p)
@@ -82,7 +83,7 @@ func (r *Reconciler) createJob(ctx context.Context, p *v1alpha1.Process, t *v1al
 		if metav1.IsControlledBy(job, p) {
 			return reconcile.Result{}, nil
 		}
-		return reconcile.Result{}, r.finish(ctx, p, nameTaken(), "")
+		return r.nameTaken(ctx, p, job)
 	}
 	return r.refused(ctx, p, t, err)
 }
@@ -193,8 +194,19 @@ func (r *Reconciler) refuseType(ctx context.Context, p *v1alpha1.Process) error 
 	}), "")
 }
 
-func nameTaken() agentapi.Result {
-	return agentapi.Failure(errorcode.NameTaken, map[string]any{
+// predecessorGrace is how long a Process waits for the Job of another one of its
+// name to be garbage collected.
+const predecessorGrace = time.Minute
+
+// nameTaken deals with a Job of the Process's name that is not the Process's. That
+// of another Process of the name, which is gone, goes as well in a moment.
+func (r *Reconciler) nameTaken(ctx context.Context, p *v1alpha1.Process, job *batchv1.Job) (reconcile.Result, error) {
+	owner := metav1.GetControllerOf(job)
+	predecessors := owner != nil && owner.APIVersion == v1alpha1.GroupVersion.String() && owner.Kind == "Process" && owner.Name == p.Name
+	if predecessors && r.Clock.Now().Before(p.CreationTimestamp.Add(predecessorGrace)) {
+		return reconcile.Result{RequeueAfter: time.Second}, nil
+	}
+	return reconcile.Result{}, r.finish(ctx, p, agentapi.Failure(errorcode.NameTaken, map[string]any{
 		"message": "a Job of the process's name exists that is not the process's; it was left alone",
-	})
+	}), "")
 }

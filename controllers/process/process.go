@@ -44,6 +44,8 @@ type Reconciler struct {
 	// Delivery is how the agent gets into the workers of types that do not say,
 	// as it is now; it goes before Job's.
 	Delivery func() v1alpha1.AgentDelivery
+
+	types absence
 }
 
 // Setup registers the controller. concurrency is how many Processes are worked
@@ -86,7 +88,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, p *v1alpha1.Process) (reconc
 	case err != nil:
 		return reconcile.Result{}, fmt.Errorf("get job: %w", err)
 	case !metav1.IsControlledBy(job, p):
-		return reconcile.Result{}, r.finish(ctx, p, nameTaken(), "")
+		return r.nameTaken(ctx, p, job)
 	}
 	return r.observe(ctx, p, job)
 }

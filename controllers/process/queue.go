@@ -86,6 +86,7 @@ func (r *Reconciler) jobEvents() handler.EventHandler {
 func (r *Reconciler) typeEvents() handler.EventHandler {
 	take := func(o client.Object, todo requests) {
 		if t, ok := o.(*v1alpha1.ProcessType); ok {
+			r.types.came(t.Name)
 			wake(todo, t, r.Queue.Register(t.Name, int(t.Spec.MaxConcurrent)))
 		}
 	}
@@ -93,6 +94,7 @@ func (r *Reconciler) typeEvents() handler.EventHandler {
 		CreateFunc: func(_ context.Context, e event.CreateEvent, todo requests) { take(e.Object, todo) },
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, todo requests) { take(e.ObjectNew, todo) },
 		DeleteFunc: func(_ context.Context, e event.DeleteEvent, todo requests) {
+			r.types.went(e.Object.GetName(), r.Clock.Now())
 			wake(todo, e.Object, r.Queue.Unregister(e.Object.GetName()))
 		},
 	}

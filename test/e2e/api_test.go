@@ -142,7 +142,7 @@ func TestProcessMadeWithKubectl(t *testing.T) {
 	if p := finished("by-hand"); p.Status.Output != `{"n": 1.0}` {
 		t.Errorf("the output is %q", p.Status.Output)
 	}
-	if a := get(t, "echo", "by-hand"); a.status != http.StatusOK || string(a.Output) != `{"n": 1.0}` {
+	if a := complete(t, "echo", "by-hand"); a.status != http.StatusOK || string(a.Output) != `{"n": 1.0}` {
 		t.Errorf("GET: status %d: %s", a.status, a.body)
 	}
 	if p := finished("by-hand-large"); p.Status.Output != large {

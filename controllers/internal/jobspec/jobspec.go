@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -172,7 +173,14 @@ func worker(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) corev1.Conta
 // the type says, or else as its image does, by what its registry said.
 func program(t *v1alpha1.ProcessType) (image string, command []string) {
 	if len(t.Spec.Command) == 0 {
-		return t.Status.Image, t.Status.Command
+		// Kubernetes replaces $(NAME) in a container's command, and $$ by $, but not in
+		// what it takes from the image by itself: that is to stay as it is. The args at
+		// its end are the type's.
+		command = slices.Clone(t.Status.Command)
+		for i := range max(len(command)-len(t.Spec.Args), 0) {
+			command[i] = strings.ReplaceAll(command[i], "$", "$$")
+		}
+		return t.Status.Image, command
 	}
 	return t.Spec.Image, slices.Concat(t.Spec.Command, t.Spec.Args)
 }

@@ -159,3 +159,16 @@ func TestThroughKueue(t *testing.T) {
 		})
 	}
 }
+
+// What an image runs by itself is not Kubernetes' to expand; what a type says is.
+func TestCommandOfTheImageIsKept(t *testing.T) {
+	pt := &v1alpha1.ProcessType{Spec: v1alpha1.ProcessTypeSpec{Image: "i", Args: []string{"$(PROCESS_ID)"}}}
+	pt.Status.Image, pt.Status.Command = "i@sha256:0", []string{"sh", "-c", "echo $$ $(HOME)", "$(PROCESS_ID)"}
+	_, got := program(pt)
+	if diff := cmp.Diff([]string{"sh", "-c", "echo $$$$ $$(HOME)", "$(PROCESS_ID)"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if pt.Status.Command[2] != "echo $$ $(HOME)" {
+		t.Error("the type itself is changed")
+	}
+}
