@@ -80,7 +80,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
-	processes := &process.Reconciler{Client: c, Live: live, Clock: o.Clock, Writer: writer, Job: o.Job, Queue: turns, Delivery: deliver}
+	processes := &process.Reconciler{Client: c, Live: live, Clock: o.Clock, Writer: writer, Job: o.Job, Queue: turns, Delivery: deliver, Violations: o.Policy.Violations}
 	if err := processes.Setup(ctx, mgr, o.Concurrency); err != nil {
 		return fmt.Errorf("set up process controller: %w", err)
 	}

@@ -70,7 +70,12 @@ func (r *Reconciler) launch(ctx context.Context, p *v1alpha1.Process) (reconcile
 func (r *Reconciler) createJob(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType) (reconcile.Result, error) {
 	config := r.Job
 	config.AgentDelivery = r.Delivery()
-	err := r.Client.Create(ctx, jobspec.Build(p, t, config))
+	job := jobspec.Build(p, t, config)
+	// The type was accepted, maybe by an operator that allowed more.
+	if said := r.Violations(&job.Spec.Template.ObjectMeta, &job.Spec.Template.Spec); said != "" {
+		return reconcile.Result{}, r.finish(ctx, p, notAccepted(t, v1alpha1.ReasonPolicyViolation, said), "")
+	}
+	err := r.Client.Create(ctx, job)
 	switch {
 	case err == nil:
 		logf.FromContext(ctx).V(1).Info("job created", "type", t.Name)

@@ -44,6 +44,8 @@ type Reconciler struct {
 	// Delivery is how the agent gets into the workers of types that do not say,
 	// as it is now; it goes before Job's.
 	Delivery func() v1alpha1.AgentDelivery
+	// Violations is what a pod may not be, in words; nothing when it may.
+	Violations func(*metav1.ObjectMeta, *corev1.PodSpec) string
 
 	types absence
 }

@@ -43,7 +43,8 @@ func world(t *testing.T, functions interceptor.Funcs, objects ...client.Object) 
 	turns := queue.New(now)
 	turns.Register("t", 0)
 	turns.Observe(queue.Process{Name: "p", UID: "process", Type: "t"})
-	return &Reconciler{Client: c, Live: c, Clock: now, Writer: &terminal.Writer{Client: c, Live: c, Clock: now}, Queue: turns, Delivery: func() v1alpha1.AgentDelivery { return v1alpha1.AgentEmbedded }}, now
+	return &Reconciler{Client: c, Live: c, Clock: now, Writer: &terminal.Writer{Client: c, Live: c, Clock: now}, Queue: turns, Delivery: func() v1alpha1.AgentDelivery { return v1alpha1.AgentEmbedded },
+		Violations: func(*metav1.ObjectMeta, *corev1.PodSpec) string { return "" }}, now
 }
 
 func aProcess() *v1alpha1.Process {
@@ -194,5 +195,18 @@ func TestPodOfALostNodeIsAbandoned(t *testing.T) {
 	// The next attempt has its pause and its time to start from now on.
 	if p, again, err := reconcileIt(t, r); err != nil || p.Finished() || again != 70*time.Second {
 		t.Errorf("the process is %+v, looked at again in %s, error %v", p.Status, again, err)
+	}
+}
+
+// A type that was accepted under a laxer policy launches nothing under this one.
+func TestPodBeyondThePolicy(t *testing.T) {
+	r, _ := world(t, interceptor.Funcs{}, aProcess(), aType())
+	r.Violations = func(*metav1.ObjectMeta, *corev1.PodSpec) string { return "no root here" }
+	p, _, err := reconcileIt(t, r)
+	if err != nil || p.Status.ErrorCode != "TypeNotAccepted" || !strings.Contains(p.Status.ErrorDetails, "no root here") {
+		t.Errorf("%+v, %v", p.Status, err)
+	}
+	if r.Client.Get(t.Context(), client.ObjectKey{Namespace: "work", Name: "p"}, &batchv1.Job{}) == nil {
+		t.Error("it has a Job")
 	}
 }

@@ -41,9 +41,7 @@ func ready(p *v1alpha1.Process, t *v1alpha1.ProcessType, now time.Time) readines
 	case accepted == nil:
 		return readiness{waits: true}
 	case accepted.Status != metav1.ConditionTrue:
-		return readiness{refusal: new(agentapi.Failure(errorcode.TypeNotAccepted, map[string]any{
-			"reason": accepted.Reason, "message": "process type " + t.Name + " is not accepted: " + accepted.Message,
-		}))}
+		return readiness{refusal: new(notAccepted(t, accepted.Reason, accepted.Message))}
 	case len(t.Spec.Command) > 0:
 		return readiness{}
 	}
@@ -104,4 +102,11 @@ func (r *Reconciler) underwayOf(ctx context.Context, t client.Object) []reconcil
 		requests[i].NamespacedName = client.ObjectKeyFromObject(&underway.Items[i])
 	}
 	return requests
+}
+
+// notAccepted is what becomes of a Process of a type that cannot be used.
+func notAccepted(t *v1alpha1.ProcessType, reason, message string) agentapi.Result {
+	return agentapi.Failure(errorcode.TypeNotAccepted, map[string]any{
+		"reason": reason, "message": "process type " + t.Name + " is not accepted: " + message,
+	})
 }

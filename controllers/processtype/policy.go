@@ -50,10 +50,10 @@ var fields = map[policy.CheckID]struct{ field, allowed string }{
 	"runAsUser":                {"runAsUser", "any user but 0"},
 }
 
-// violations says for every field of a type that asks for more than the policy
+// Violations says for every field of a type that asks for more than the policy
 // allows which it is, what it asked for and what is allowed; nothing when the pod
 // keeps to the policy.
-func (p Policy) violations(meta *metav1.ObjectMeta, spec *corev1.PodSpec) string {
+func (p Policy) Violations(meta *metav1.ObjectMeta, spec *corev1.PodSpec) string {
 	var said []string
 	seen := map[string]bool{}
 	for _, check := range p.checks {

@@ -49,7 +49,7 @@ func TestPolicy(t *testing.T) {
 			if len(job.Spec.Template.Spec.InitContainers) != 1 {
 				t.Error("the agent's own container is not looked at")
 			}
-			got := policy.violations(&job.Spec.Template.ObjectMeta, &job.Spec.Template.Spec)
+			got := policy.Violations(&job.Spec.Template.ObjectMeta, &job.Spec.Template.Spec)
 			if len(test.want) == 0 && got != "" {
 				t.Errorf("got %q, want none", got)
 			}

@@ -71,7 +71,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, t *v1alpha1.ProcessType) (re
 		return reconcile.Result{}, fmt.Errorf("list process types: %w", err)
 	}
 	job := example(t, r.Job)
-	accepted := judge(t, all.Items, r.Policy.violations(&job.Spec.Template.ObjectMeta, &job.Spec.Template.Spec))
+	accepted := judge(t, all.Items, r.Policy.Violations(&job.Spec.Template.ObjectMeta, &job.Spec.Template.Spec))
 	if accepted.Status == metav1.ConditionTrue {
 		refusal, err := r.rehearse(ctx, job)
 		if err != nil {
