@@ -88,6 +88,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, p *v1alpha1.Process) (reconc
 	case !metav1.IsControlledBy(job, p):
 		return reconcile.Result{}, r.finish(ctx, p, nameTaken(), "")
 	}
+	if err := r.unmarkRefused(ctx, p); err != nil {
+		return reconcile.Result{}, err
+	}
 	return r.observe(ctx, p, job)
 }
 
