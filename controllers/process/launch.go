@@ -145,6 +145,21 @@ func (r *Reconciler) markRefused(ctx context.Context, p *v1alpha1.Process, messa
 	return nil
 }
 
+// unmarkRefused takes that back once the Process has its Job, so that a later
+// refusal has its own time to start.
+func (r *Reconciler) unmarkRefused(ctx context.Context, p *v1alpha1.Process) error {
+	before := p.DeepCopy()
+	if !meta.RemoveStatusCondition(&p.Status.Conditions, v1alpha1.ConditionLaunched) {
+		return nil
+	}
+	// Conditions are replaced as a whole: nobody else may have changed one.
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := client.IgnoreNotFound(r.Client.Status().Patch(ctx, p, patch)); err != nil {
+		return fmt.Errorf("mark process as launched: %w", err)
+	}
+	return nil
+}
+
 // checkInput validates the input of a Process against its type. One made over
 // HTTP has passed already; one made with kubectl is told here, in the same
 // words.

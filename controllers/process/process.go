@@ -92,6 +92,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, p *v1alpha1.Process) (reconc
 	case !metav1.IsControlledBy(job, p):
 		return r.nameTaken(ctx, p, job)
 	}
+	if err := r.unmarkRefused(ctx, p); err != nil {
+		return reconcile.Result{}, err
+	}
 	return r.observe(ctx, p, job)
 }
 

@@ -132,6 +132,46 @@ func TestRefusedJob(t *testing.T) {
 	}
 }
 
+func TestRefusalIsForgottenOnceThereIsAJob(t *testing.T) {
+	refuses, patches := true, 0
+	quota := apierrors.NewForbidden(schema.GroupResource{Group: "batch", Resource: "jobs"}, "p", errors.New("exceeded quota"))
+	r, now := world(t, interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, o client.Object, options ...client.CreateOption) error {
+			if refuses {
+				return quota
+			}
+			return c.Create(ctx, o, options...)
+		},
+		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+			patches++
+			return c.SubResource(sub).Patch(ctx, o, patch, options...)
+		},
+	}, aProcess(), aType())
+	expect := func(refused bool, so int) {
+		t.Helper()
+		p, _, err := reconcileIt(t, r)
+		is := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionLaunched) != nil
+		if err != nil || p.Finished() || is != refused || patches != so {
+			t.Errorf("the status is %+v after %d patches, error %v; want refused %t after %d", p.Status, patches, err, refused, so)
+		}
+	}
+	expect(true, 1)
+	refuses = false
+	now.SetTime(start.Add(50 * time.Second))
+	expect(true, 1) // the Job is made
+	expect(false, 2)
+	expect(false, 2)
+	// Somebody deletes the Job: another refusal has its whole time.
+	if err := r.Client.DeleteAllOf(t.Context(), &batchv1.Job{}, client.InNamespace("work")); err != nil {
+		t.Fatal(err)
+	}
+	refuses = true
+	now.SetTime(start.Add(70 * time.Second))
+	expect(true, 3)
+	now.SetTime(start.Add(129 * time.Second))
+	expect(true, 3)
+}
+
 // launchedJob is the Job of aProcess.
 func launchedJob() *batchv1.Job {
 	return &batchv1.Job{

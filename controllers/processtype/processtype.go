@@ -81,11 +81,19 @@ func (r *Reconciler) Reconcile(ctx context.Context, t *v1alpha1.ProcessType) (re
 			accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, v1alpha1.ReasonInvalidTemplate, refusal
 		}
 	}
-	return patchStatus(ctx, r.Client, t, func(s *v1alpha1.ProcessTypeStatus) {
+	result, err := patchStatus(ctx, r.Client, t, func(s *v1alpha1.ProcessTypeStatus) {
 		accepted.Message = bounded(accepted.Message)
 		meta.SetStatusCondition(&s.Conditions, accepted)
 	})
+	if err == nil && result.IsZero() && accepted.Reason == v1alpha1.ReasonInvalidTemplate {
+		result.RequeueAfter = rehearseAgain
+	}
+	return result, err
 }
+
+// rehearseAgain is the pause before a Job that the API server found invalid is
+// rehearsed again: a policy of the cluster may have said so, and be mended.
+const rehearseAgain = time.Minute
 
 // example is the Job that a Process of the type would get.
 func example(t *v1alpha1.ProcessType, c jobspec.Config) *batchv1.Job {
@@ -100,16 +108,18 @@ func example(t *v1alpha1.ProcessType, c jobspec.Config) *batchv1.Job {
 
 // rehearse has the API server check a Job without making it, which finds what no
 // schema of ours can: a label that is none, a request over its limit. It returns
-// why the server calls it invalid. What else it may refuse, for a quota or for a
-// webhook that knows no rehearsals, says nothing about the type.
+// why the server calls it invalid. What else it may answer, for a quota or for a
+// webhook that is away or knows no rehearsals, says nothing about the type. An
+// error is that it does not answer.
 func (r *Reconciler) rehearse(ctx context.Context, job *batchv1.Job) (refusal string, err error) {
 	job.Name, job.GenerateName, job.OwnerReferences = "", "rehearsal-", nil
 	err = r.Client.Create(ctx, job, client.DryRunAll)
+	var answer apierrors.APIStatus
 	switch {
-	case err == nil, apierrors.IsForbidden(err), apierrors.IsBadRequest(err):
-		return "", nil
 	case apierrors.IsInvalid(err):
 		return "the cluster refuses the Job of such a process: " + reasons(err), nil
+	case err == nil, errors.As(err, &answer):
+		return "", nil
 	}
 	return "", fmt.Errorf("rehearse the job of a process: %w", err)
 }
