@@ -135,11 +135,13 @@ func TestRefusedJob(t *testing.T) {
 func TestRefusalIsForgottenOnceThereIsAJob(t *testing.T) {
 	refuses, patches := true, 0
 	quota := apierrors.NewForbidden(schema.GroupResource{Group: "batch", Resource: "jobs"}, "p", errors.New("exceeded quota"))
+	made := metav1.NewTime(start.Add(50 * time.Second))
 	r, now := world(t, interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, options ...client.CreateOption) error {
 			if refuses {
 				return quota
 			}
+			o.SetCreationTimestamp(made)
 			return c.Create(ctx, o, options...)
 		},
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
@@ -157,7 +159,7 @@ func TestRefusalIsForgottenOnceThereIsAJob(t *testing.T) {
 	}
 	expect(true, 1)
 	refuses = false
-	now.SetTime(start.Add(50 * time.Second))
+	now.SetTime(made.Time)
 	expect(true, 1) // the Job is made
 	expect(false, 2)
 	expect(false, 2)
