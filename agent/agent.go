@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"procman.dev/procman/internal/agentapi"
+	"procman.dev/procman/internal/errorcode"
 )
 
 // Run does one attempt from fetching the input to leaving the receipt, and
@@ -36,20 +37,23 @@ func Run(ctx context.Context, c Config) int {
 
 	input, err := collector.fetchInput(ctx)
 	switch {
+	case errors.Is(err, errSuperseded):
+		slog.Info("nothing to do: another attempt has the process", "cause", err)
+		return agentapi.ExitInterrupted
 	case errors.Is(err, errNotWanted):
-		slog.Info("nothing to do: the process is over or another attempt has it", "cause", err)
+		slog.Info("nothing to do: the process is over", "cause", err)
 		return agentapi.ExitFinal
 	case ctx.Err() != nil:
 		slog.Info("told to stop before the worker was started")
 		return agentapi.ExitInterrupted
 	case err != nil:
-		slog.Error("get the input", "error", err)
-		return 1
+		slog.Error("get the input", "error", err) // it names hosts: not for clients
+		return fail(&c, "its pod could not get the input from the operator; the pod's log says why")
 	}
 	deadline := time.Now().Add(c.Timeout)
 	if err := prepare(&c, input.text); err != nil {
 		slog.Error("prepare the worker's files", "error", err)
-		return 1
+		return fail(&c, "its files could not be made: "+err.Error())
 	}
 
 	stopProgress := collector.reportProgress(ctx, c.progressFile())
@@ -70,13 +74,26 @@ func Run(ctx context.Context, c Config) int {
 	// The receipt comes first: from here on the result outlives this process.
 	receipt := agentapi.Receipt{Result: result}
 	leave(&c, receipt)
-	if err := collector.deliver(result); err != nil {
+	switch err := collector.deliver(result); {
+	case errors.Is(err, errSuperseded):
+		slog.Info("the result counts for nothing: another attempt has the process", "cause", err)
+		return agentapi.ExitInterrupted
+	case err != nil:
 		slog.Error("deliver the result; it remains in the receipt as far as that can hold it", "error", err)
-	} else {
+	default:
 		receipt.Delivered = true
 		leave(&c, receipt)
 	}
 	return exitCode(e, result)
+}
+
+// fail ends an attempt whose worker was never started, through no fault of its
+// own: why is left for the operator to tell, should no attempt do better.
+func fail(c *Config, why string) int {
+	result := agentapi.Failure(errorcode.WorkerFailed, map[string]any{"message": "the worker was not started: " + why})
+	result.Retry = true
+	leave(c, agentapi.Receipt{Result: result})
+	return 1
 }
 
 // exitCode is what the Job sees of a result.

@@ -39,14 +39,15 @@ func TestMain(m *testing.M) {
 
 // fake is a collector that records what it is given.
 type fake struct {
-	mu        sync.Mutex
-	refuse    int // how many requests are answered 503 first
-	early     int // how many requests for the input are told to come again in a second
-	notWanted bool
-	onRequest func(path string) // called first
-	loseReply bool              // the first result is kept, and answered 503
-	result    *agentapi.Result
-	progress  []int32
+	mu          sync.Mutex
+	refuse      int // how many requests are answered 503 first
+	early       int // how many requests for the input are told to come again in a second
+	notWanted   int // the status for who is not wanted, from the request for notWantedAt on
+	notWantedAt string
+	onRequest   func(path string) // called first
+	loseReply   bool              // the first result is kept, and answered 503
+	result      *agentapi.Result
+	progress    []int32
 }
 
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -62,8 +63,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case f.refuse > 0:
 		f.refuse--
 		w.WriteHeader(http.StatusServiceUnavailable)
-	case f.notWanted:
-		w.WriteHeader(http.StatusConflict)
+	case f.notWanted != 0 && strings.HasPrefix(r.URL.Path, f.notWantedAt):
+		w.WriteHeader(f.notWanted)
 	case r.URL.Path == agentapi.InputPath && f.early > 0:
 		f.early--
 		w.Header().Set("Retry-After", "1")
@@ -240,13 +241,37 @@ func TestSIGTERMReachesTheWorkerAndTheResultIsDelivered(t *testing.T) {
 
 func TestWhatIsNotWantedIsNotRun(t *testing.T) {
 	t.Parallel()
-	mark := filepath.Join(t.TempDir(), "ran")
-	r := startAgent(t, &fake{notWanted: true}, "touch "+mark, nil)
-	if exit := r.end(t); exit != agentapi.ExitFinal {
-		t.Errorf("exit %d, want %d", exit, agentapi.ExitFinal)
+	for status, want := range map[int]int{http.StatusConflict: agentapi.ExitFinal, http.StatusGone: agentapi.ExitInterrupted} {
+		mark := filepath.Join(t.TempDir(), "ran")
+		r := startAgent(t, &fake{notWanted: status}, "touch "+mark, nil)
+		if exit := r.end(t); exit != want {
+			t.Errorf("%d: exit %d, want %d", status, exit, want)
+		}
+		if _, err := os.Stat(mark); err == nil {
+			t.Errorf("%d: the worker was run", status)
+		}
 	}
-	if _, err := os.Stat(mark); err == nil {
-		t.Error("the worker was run")
+}
+
+// The exit code of an attempt that counts for nothing must not end the Job of the
+// one that does.
+func TestASupersededResultEndsNothing(t *testing.T) {
+	t.Parallel()
+	script := `echo '{"errorCode":"No"}' >"$PROCESS_ERROR_FILE"`
+	for status, want := range map[int]int{http.StatusConflict: agentapi.ExitFinal, http.StatusGone: agentapi.ExitInterrupted} {
+		r := startAgent(t, &fake{notWanted: status, notWantedAt: agentapi.ResultPath}, script, nil)
+		if exit := r.end(t); exit != want {
+			t.Errorf("%d: exit %d, want %d", status, exit, want)
+		}
+	}
+}
+
+func TestAWorkerThatCannotBeStartedLeavesWhy(t *testing.T) {
+	t.Parallel()
+	r := startAgent(t, &fake{}, "true", func(c *Config) { c.Dir = filepath.Join(c.Dir, "none") })
+	exit, receipt := r.end(t), r.receipt(t)
+	if exit != 1 || receipt.ErrorCode != "WorkerFailed" || !receipt.Retry || !strings.Contains(receipt.ErrorDetails, "not started: its files") {
+		t.Errorf("exit %d, receipt %+v", exit, receipt)
 	}
 }
 

@@ -17,9 +17,14 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// errNotWanted: the collector has no use for this attempt. The process is
-// over or gone, or a newer attempt has taken its place.
-var errNotWanted = errors.New("not wanted by the collector")
+// The collector has no use for this attempt.
+var (
+	// errNotWanted: the process is over or gone.
+	errNotWanted = errors.New("not wanted by the collector")
+	// errSuperseded, which is an errNotWanted: a newer attempt has taken its place,
+	// and the Job must not end for this one.
+	errSuperseded = fmt.Errorf("%w: superseded", errNotWanted)
+)
 
 // tooEarlyError: the pause before this attempt lasts for so long.
 type tooEarlyError struct{ wait time.Duration }
@@ -102,10 +107,10 @@ func (c *collector) askInput(ctx context.Context) (input, error) {
 	return in, err
 }
 
-// deliver hands the result over, trying until it is confirmed or
-// its time for that is over. That the collector does not want it is
-// a confirmation, too. It does not end with the agent's context: a worker that
-// was told to stop still has a result.
+// deliver hands the result over, trying until it is confirmed or its time for
+// that is over. That the process is over is a confirmation, too; errSuperseded
+// says that the result counts for nothing. It does not end with the agent's
+// context: a worker that was told to stop still has a result.
 func (c *collector) deliver(r agentapi.Result) error {
 	body, err := json.Marshal(r)
 	if err != nil {
@@ -117,7 +122,7 @@ func (c *collector) deliver(r agentapi.Result) error {
 		_, _, err := c.do(ctx, http.MethodPut, agentapi.ResultPath, body)
 		return err
 	})
-	if errors.Is(err, errNotWanted) {
+	if errors.Is(err, errNotWanted) && !errors.Is(err, errSuperseded) {
 		slog.Info("the result is not wanted", "cause", err)
 		return nil
 	}
@@ -125,7 +130,7 @@ func (c *collector) deliver(r agentapi.Result) error {
 }
 
 // do makes one request with a fresh token and returns the answer to it.
-// 404, 409 and 410 are errNotWanted, 425 with Retry-After is a tooEarlyError; any
+// 404 and 409 are errNotWanted, 410 is errSuperseded, 425 with Retry-After is a tooEarlyError; any
 // other status but 200 is worth another try.
 func (c *collector) do(ctx context.Context, method, path string, body []byte) (http.Header, []byte, error) {
 	token, err := os.ReadFile(c.tokenFile)
@@ -149,8 +154,10 @@ func (c *collector) do(ctx context.Context, method, path string, body []byte) (h
 	switch response.StatusCode {
 	case http.StatusOK:
 		return response.Header, answer, nil
-	case http.StatusNotFound, http.StatusConflict, http.StatusGone:
+	case http.StatusNotFound, http.StatusConflict:
 		return nil, nil, fmt.Errorf("%w: %s", errNotWanted, answer)
+	case http.StatusGone:
+		return nil, nil, fmt.Errorf("%w: %s", errSuperseded, answer)
 	case http.StatusTooEarly:
 		seconds, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 16)
 		if err == nil && seconds > 0 {

@@ -62,8 +62,11 @@ func judge(e ending, b bounds) agentapi.Result {
 		return agentapi.Failure(errorcode.WorkerFailed, map[string]any{
 			"message": "the worker's command could not be started: " + e.startErr.Error(),
 		})
-	case e.signal == 0 && e.exitCode == 0 && (e.output != nil || !e.interrupted): // who is told to stop may well end in peace
-		return judgeOutput(e.output)
+	case e.signal == 0 && e.exitCode == 0:
+		// Who is told to stop may well end in peace, and leave half of it.
+		if r := judgeOutput(e.output); r.Complete() || !e.interrupted {
+			return r
+		}
 	}
 	details := map[string]any{}
 	if e.signal != 0 {

@@ -78,6 +78,9 @@ func TestJudge(t *testing.T) {
 	if r := judge(ending{interrupted: true}, b); !r.Interrupted || !r.Retry {
 		t.Errorf("a worker that was told to stop, and did so in peace without an output, is %+v", r)
 	}
+	if r := judge(ending{interrupted: true, output: content(`{"half": `)}, b); !r.Interrupted || !r.Retry {
+		t.Errorf("a worker that was told to stop, and left half an output, is %+v", r)
+	}
 	if r := judge(ending{interrupted: true, output: content(`{}`)}, b); !r.Complete() {
 		t.Errorf("a worker that was told to stop, and was done, is %+v", r)
 	}

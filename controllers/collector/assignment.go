@@ -17,9 +17,13 @@ import (
 	"procman.dev/procman/controllers/internal/outcome"
 )
 
-// errNotWanted: the pod has nothing, or nothing any more, to do with a process
-// that is still to be finished.
-var errNotWanted = errors.New("not wanted")
+var (
+	// errNotWanted: the pod has nothing, or nothing any more, to do with a process
+	// that is still to be finished.
+	errNotWanted = errors.New("not wanted")
+	// errSuperseded: nor has it, but another pod of its Job has.
+	errSuperseded = errors.New("superseded")
+)
 
 // assignment is what a pod is there for.
 type assignment struct {
@@ -41,8 +45,9 @@ type assignments struct {
 }
 
 // find follows pod → Job → Process by owner references and their UIDs; names
-// and labels prove nothing. Returns errNotWanted when the chain is broken, the
-// process is over, or a newer pod of the Job has taken this one's place.
+// and labels prove nothing. Returns errNotWanted when the chain is broken or the
+// process is over, and errSuperseded when a newer pod of the Job has taken this
+// one's place.
 func (a *assignments) find(ctx context.Context, id identity) (*assignment, error) {
 	pod := &corev1.Pod{}
 	if err := a.get(ctx, id.podName, id.podUID, pod); err != nil {
@@ -76,7 +81,7 @@ func (a *assignments) find(ctx context.Context, id identity) (*assignment, error
 	attempts := outcome.Attempts(job, pods.Items)
 	if n := len(attempts); n == 0 || attempts[n-1].UID != pod.UID {
 		if n > 0 && pod.CreationTimestamp.Before(&attempts[n-1].CreationTimestamp) {
-			return nil, fmt.Errorf("%w: pod %s took the place of %s", errNotWanted, attempts[n-1].Name, pod.Name)
+			return nil, fmt.Errorf("%w: pod %s took the place of %s", errSuperseded, attempts[n-1].Name, pod.Name)
 		}
 		attempts = append(attempts, *pod) // the cache has yet to see it
 	}

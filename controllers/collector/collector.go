@@ -102,6 +102,8 @@ func (c *Collector) assigned(handle func(context.Context, *assignment, http.Resp
 			status = http.StatusUnauthorized
 		case errors.Is(err, errNotWanted), apierrors.IsNotFound(err):
 			status = http.StatusConflict
+		case errors.Is(err, errSuperseded):
+			status = http.StatusGone
 		case errors.Is(err, errBadRequest):
 			status = http.StatusBadRequest
 		default:

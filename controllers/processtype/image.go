@@ -26,6 +26,12 @@ import (
 	"procman.dev/procman/controllers/internal/registry"
 )
 
+// Bounds of status.command: that of its schema, and what an object can hold besides.
+const (
+	maxCommand      = 256
+	maxCommandBytes = 512 << 10
+)
+
 // The pauses between questions to a registry that did not answer one.
 const (
 	firstPause   = time.Second
@@ -96,6 +102,7 @@ func (r *ImageReconciler) Reconcile(ctx context.Context, t *v1alpha1.ProcessType
 // What keeps an image from being resolved besides its registry.
 var (
 	errNoEntrypoint = errors.New("the image names no program: give the type a command")
+	errCommandSize  = fmt.Errorf("the image's entrypoint and arguments are more than %d or %d bytes: give the type a command", maxCommand, maxCommandBytes)
 	errPullSecret   = errors.New("pull secret")
 )
 
@@ -119,8 +126,15 @@ func (r *ImageReconciler) resolve(ctx context.Context, t *v1alpha1.ProcessType) 
 		arguments = t.Spec.Args
 	}
 	command := slices.Concat(image.Entrypoint, arguments)
-	if len(command) == 0 {
+	bytes := 0
+	for _, word := range command {
+		bytes += len(word)
+	}
+	switch {
+	case len(command) == 0:
 		return "", nil, errNoEntrypoint
+	case len(command) > maxCommand, bytes > maxCommandBytes:
+		return "", nil, errCommandSize
 	}
 	return image.Reference, command, nil
 }
@@ -175,7 +189,7 @@ func verdict(err error) metav1.Condition {
 		resolved.Reason = v1alpha1.ReasonImageNotFound
 	case errors.Is(err, registry.ErrUnauthorized):
 		resolved.Reason = v1alpha1.ReasonUnauthorized
-	case errors.Is(err, errNoEntrypoint):
+	case errors.Is(err, errNoEntrypoint), errors.Is(err, errCommandSize):
 		resolved.Reason = v1alpha1.ReasonNoEntrypoint
 	case errors.Is(err, errPullSecret):
 		resolved.Reason = v1alpha1.ReasonNoPullSecret

@@ -5,6 +5,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -243,6 +244,10 @@ func TestImageIsAskedForEverMoreSlowly(t *testing.T) {
 	w.busy.Store(false)
 	w.push("worker:2", v1.Config{})
 	w.reconcile("NoEntrypoint", "give the type a command")
+	w.push("worker:2", v1.Config{Entrypoint: slices.Repeat([]string{"/worker"}, 257)})
+	w.reconcile("NoEntrypoint", "more than 256")
+	w.push("worker:2", v1.Config{Entrypoint: []string{"/worker", strings.Repeat("x", 600_000)}})
+	w.reconcile("NoEntrypoint", "more than 256")
 	w.push("worker:2", v1.Config{Entrypoint: []string{"/worker"}})
 	if result, _ := w.reconcile("Resolved", ""); !result.IsZero() {
 		t.Errorf("resolved, and yet: %+v", result)

@@ -79,7 +79,9 @@ func TestRehearsal(t *testing.T) {
 			it := named("a", 0)
 			it.Namespace, it.Spec.Image, it.Spec.Command = "work", "i", []string{"/w"}
 			c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(&it).WithStatusSubresource(&it).
-				WithInterceptorFuncs(interceptor.Funcs{Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error { return test.answer }}).
+				WithInterceptorFuncs(interceptor.Funcs{Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error {
+					return test.answer
+				}}).
 				Build()
 			r := &Reconciler{Client: c}
 			// The second time there is nothing to write.

@@ -18,7 +18,9 @@ import (
 // runs in.
 const Audience = "procman-collector"
 
-// The collector's endpoints. All take the agent's token as bearer token.
+// The collector's endpoints. All take the agent's token as bearer token, and
+// answer with 409 when the process is over or gone, and with 410 when a newer
+// attempt has this one's place.
 const (
 	// InputPath: GET answers with the process's input, byte for byte; or with 425
 	// and Retry-After, in seconds, while the pause before the attempt lasts.
@@ -82,7 +84,8 @@ const ExitFinal = 113
 
 // ExitInterrupted is the exit code by which the agent tells Kubernetes that its
 // worker was told to stop from outside, before it was done: a pod that somebody
-// deleted, say. The Job does not count it as an attempt.
+// deleted, say; or that a newer attempt has its place. The Job does not count it
+// as an attempt, and goes on.
 const ExitInterrupted = 114
 
 // DeliveryTimeout is how long after the worker's end its agent keeps trying to

@@ -211,9 +211,9 @@ func TestSupersededAttemptDoesNotCount(t *testing.T) {
 	second := addPod(t, launched(t, p), "superseded-2")
 	eventually(t, "the first pod's word no longer counts", func(context.Context) bool {
 		response, _ := ask(t, http.MethodGet, agentapi.InputPath, old, nil)
-		return response.StatusCode == http.StatusConflict
+		return response.StatusCode == http.StatusGone
 	})
-	if response, _ := ask(t, http.MethodPut, agentapi.ResultPath, old, agentapi.Result{Output: `{"from":1}`}); response.StatusCode != http.StatusConflict {
+	if response, _ := ask(t, http.MethodPut, agentapi.ResultPath, old, agentapi.Result{Output: `{"from":1}`}); response.StatusCode != http.StatusGone {
 		t.Errorf("PUT result of the first: %s", response.Status)
 	}
 	bearer := token(t, "procman-worker", agentapi.Audience, second)
