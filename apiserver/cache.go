@@ -8,6 +8,7 @@ import (
 	"github.com/google/btree"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/lru"
 
 	"procman.dev/procman/api/v1alpha1"
 )
@@ -24,6 +25,7 @@ type Cache struct {
 	byType  map[string]*btree.BTreeG[*v1alpha1.Process]
 	watches map[string]map[*watch]struct{}
 	ahead   map[types.UID]ahead
+	gone    *lru.Cache // the names of Processes that were deleted
 }
 
 var _ toolscache.ResourceEventHandler = (*Cache)(nil)
@@ -35,8 +37,8 @@ type ahead struct {
 	until    time.Time         // when it does not matter any more
 }
 
-// maxAhead bounds how much is kept of that. The informer is milliseconds behind,
-// so that what is old is no longer needed.
+// maxAhead bounds how much is kept of that, and how many names of the deleted.
+// The informer is milliseconds behind, so that what is old is no longer needed.
 const maxAhead = 4096
 
 // NewCache returns an empty Cache.
@@ -46,6 +48,7 @@ func NewCache() *Cache {
 		byType:  map[string]*btree.BTreeG[*v1alpha1.Process]{},
 		watches: map[string]map[*watch]struct{}{},
 		ahead:   map[types.UID]ahead{},
+		gone:    lru.New(maxAhead),
 	}
 }
 
@@ -68,6 +71,7 @@ func (c *Cache) OnAdd(obj any, _ bool) {
 	if a, ok := c.ahead[p.UID]; ok && a.finished != nil && p.Finished() {
 		delete(c.ahead, p.UID)
 	}
+	c.gone.Remove(p.Name)
 	c.wake(p.Name)
 }
 
@@ -87,6 +91,9 @@ func (c *Cache) OnDelete(obj any) {
 	defer c.mu.Unlock()
 	c.remove(p.Name)
 	delete(c.ahead, p.UID)
+	if p.Annotations[v1alpha1.AnnotationIdempotencyKey] == "" { // whose name may be used again
+		c.gone.Add(p.Name, nil)
+	}
 	c.wake(p.Name)
 }
 
@@ -110,7 +117,8 @@ func (c *Cache) get(name string) (p *v1alpha1.Process, gone bool) {
 	defer c.mu.RUnlock()
 	p = c.byName[name]
 	if p == nil {
-		return nil, false
+		_, gone = c.gone.Get(name)
+		return nil, gone
 	}
 	p = c.newest(p)
 	return p, p == nil
@@ -128,6 +136,8 @@ func (c *Cache) newest(p *v1alpha1.Process) *v1alpha1.Process {
 // that has been told so must not be told otherwise.
 func (c *Cache) saw(p *v1alpha1.Process, now time.Time) {
 	if p.Finished() {
+		p = p.DeepCopy()
+		lean(p)
 		c.remember(p.UID, ahead{finished: p, until: p.ExpirationTime()}, now)
 	}
 }

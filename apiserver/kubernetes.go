@@ -39,6 +39,7 @@ func connect(ctx context.Context, config *rest.Config, namespace string) (*kuber
 		o.Scheme = scheme
 		o.Cache = cache.Options{
 			DefaultNamespaces:           map[string]cache.Config{namespace: {}},
+			ByObject:                    map[client.Object]cache.ByObject{&v1alpha1.Process{}: {Transform: LeanProcess}},
 			DefaultTransform:            cache.TransformStripManagedFields(),
 			ReaderFailOnMissingInformer: true,
 		}

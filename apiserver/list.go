@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"net/url"
@@ -23,7 +24,9 @@ const (
 	defaultPage = 50
 	maxPage     = 500
 	// maxPageBytes is the size from which on a page is full.
-	maxPageBytes = 4 << 20
+	maxPageBytes = 2 << 20
+	// smallPageBytes is the largest page that needs no room among the larges.
+	smallPageBytes = 64 << 10
 )
 
 // query is what a client asks of a list.
@@ -47,16 +50,19 @@ func (s *Server) listProcesses(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	now := s.clock.Now()
+	fits := func(p *v1alpha1.Process) bool { return !p.Expired(now) && (q.state == "" || q.state == stateOf(p)) }
 	var page []*v1alpha1.Process
-	size, more := 0, false
+	more, large, size := false, false, 0
 	s.cache.after(pt.Name, q.after, func(p *v1alpha1.Process) bool {
-		if p.Expired(now) || q.state != "" && q.state != stateOf(p) {
+		if !fits(p) {
 			return true
 		}
-		if more = len(page) == q.limit || size >= maxPageBytes; more {
+		if more = len(page) == q.limit; more {
 			return false
 		}
 		page = append(page, p)
+		large = large || !whole(p, q.show)
+		size += len(p.Status.ErrorDetails)
 		if q.show.input {
 			size += len(p.Spec.Input)
 		}
@@ -65,14 +71,38 @@ func (s *Server) listProcesses(w http.ResponseWriter, r *http.Request) error {
 		}
 		return true
 	})
-	list := wire{}
-	items := make([]string, len(page))
-	for i, p := range page {
-		show := q.show
-		show.input = show.input && s.inputSound(p)
-		items[i] = string(body(p, show))
+	if large || size > smallPageBytes {
+		leave, err := s.larges.enter(r.Context(), 2*maxPageBytes+maxObjectBytes)
+		if err != nil {
+			return err
+		}
+		defer leave()
 	}
-	list.raw("processes", "["+strings.Join(items, ",")+"]")
+	list, items := wire{}, 0
+	list.raw("processes", "[")
+	for n, p := range page {
+		if !whole(p, q.show) {
+			p, err = s.readWhole(r.Context(), p)
+			if f, ok := errors.AsType[*failure](err); ok && (f.cause == resourceNotFound || f.cause == resourceExpired) {
+				continue // gone since
+			}
+			if err != nil {
+				return err
+			}
+			if !fits(p) {
+				continue // finished since
+			}
+		}
+		if items++; items > 1 {
+			list.b.WriteByte(',')
+		}
+		list.b.Write(s.body(p, q.show))
+		if list.b.Len() >= maxPageBytes && n < len(page)-1 {
+			page, more = page[:n+1], true
+			break
+		}
+	}
+	list.b.WriteByte(']')
 	if more {
 		list.text("continue", positionOf(page[len(page)-1]).token())
 	}

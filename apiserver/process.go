@@ -54,15 +54,27 @@ func preferenceApplied(w http.ResponseWriter, wait time.Duration) {
 // showProcess answers with p as it is.
 func (s *Server) showProcess(w http.ResponseWriter, r *http.Request, p *v1alpha1.Process) error {
 	h := w.Header()
-	h.Set("Vary", "Accept, Prefer")
-	h.Set("ETag", etag(p))
-	if !p.Finished() {
-		h.Set("Retry-After", "1")
-	}
+	entity(h, p)
 	if unchanged(r.Header, h.Get("ETag")) {
 		return replyWithoutBody(w, http.StatusNotModified)
 	}
-	return reply(w, http.StatusOK, body(p, payloads{input: s.inputSound(p), output: true}))
+	p, body, release, err := s.show(r.Context(), p)
+	if err != nil {
+		return err
+	}
+	defer release()
+	entity(h, p) // as it is by now
+	return reply(w, http.StatusOK, body)
+}
+
+// entity sets the header of a response that shows p.
+func entity(h http.Header, p *v1alpha1.Process) {
+	h.Set("Vary", "Accept, Prefer")
+	h.Set("ETag", etag(p))
+	h.Del("Retry-After")
+	if !p.Finished() {
+		h.Set("Retry-After", "1")
+	}
 }
 
 // deleteProcess serves DELETE /v1/processes/{type}/{id}. The Job and its pod, to
@@ -132,11 +144,17 @@ func (s *Server) find(ctx context.Context, typeName, id string) (*v1alpha1.Proce
 	case live != nil:
 		s.cache.saw(live, now)
 		return served(live, typeName, now)
-	case !now.Before(expiry.Add(-clockSkew)):
-		return nil, resourceExpired.failure()
 	default:
-		return nil, resourceNotFound.failure()
+		return nil, missing(expiry, now)
 	}
+}
+
+// missing is the failure that a process which expires then is gone.
+func missing(expiry, now time.Time) error {
+	if now.Before(expiry.Add(-clockSkew)) {
+		return resourceNotFound.failure()
+	}
+	return resourceExpired.failure()
 }
 
 // served returns p when it is a process of the type that has not expired.

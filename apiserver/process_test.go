@@ -7,7 +7,10 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/apiserver"
 )
 
 const (
@@ -205,4 +208,149 @@ func TestProcessesOutliveTheirType(t *testing.T) {
 	f.want(f.get(path), 410, `{"errorCode":"ResourceExpired"}`)
 	f.gone(id)
 	f.want(f.get(path), 410, `{"errorCode":"ResourceExpired"}`)
+}
+
+// leanly lets the informer see a Process that the API server has.
+func (f *facade) leanly(name string, change func(*v1alpha1.Process)) {
+	f.Helper()
+	p, err := apiserver.LeanProcess(f.stored(name, change))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.cache.OnAdd(p, false)
+}
+
+func TestLargePayloadsAreNotHeldAndYetShown(t *testing.T) {
+	long := `{"a": "` + strings.Repeat("x", 20_000) + `"}`
+	const small = `{"a": 1.0}`
+	prefix := func(state string) string { return `{"processId":"mine","state":"` + state + `",` + expires }
+	for name, tc := range map[string]struct {
+		change            func(*v1alpha1.Process)
+		body, item        string // as GET and as the list show it
+		listRead, allRead int32  // live reads of the list, and of the list with all payloads
+	}{
+		"input": {
+			change: func(p *v1alpha1.Process) { p.Spec.Input = long },
+			body:   prefix("processing") + `,"input":` + long + `}`, item: prefix("processing") + `}`, allRead: 1,
+		},
+		"output": {
+			change: func(p *v1alpha1.Process) { p.Status.State, p.Status.Output = v1alpha1.StateComplete, long },
+			body:   prefix("complete") + `,"input":` + small + `,"output":` + long + `}`, item: prefix("complete") + `}`, allRead: 1,
+		},
+		"details": {
+			change: func(p *v1alpha1.Process) {
+				p.Status.State, p.Status.ErrorCode, p.Status.ErrorDetails = v1alpha1.StateError, "No", long
+			},
+			body: prefix("error") + `,"input":` + small + `,"errorCode":"No","errorDetails":` + long + `}`,
+			item: prefix("error") + `,"errorCode":"No","errorDetails":` + long + `}`, listRead: 1, allRead: 1,
+		},
+		"nonsense of kubectl": {
+			change: func(p *v1alpha1.Process) { p.Spec.Input = long[1:] },
+			body:   prefix("processing") + `}`, item: prefix("processing") + `}`, allRead: 1,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFacade(t)
+			f.leanly("mine", tc.change)
+			read := func(path string, header map[string]string, status int, body string, reads int32) response {
+				t.Helper()
+				before := f.gets.Load()
+				got := f.do("GET", path, nil, header)
+				f.want(got, status, body)
+				if n := f.gets.Load() - before; n != reads {
+					t.Errorf("GET %s %v: %d live reads, want %d", path, header, n, reads)
+				}
+				return got
+			}
+			got := read("/v1/processes/echo/mine", nil, 200, tc.body, 1)
+			before := f.gets.Load()
+			if again := f.getWith("/v1/processes/echo/mine", "If-None-Match", got.header.Get("ETag")); again.status != 304 || f.gets.Load() != before {
+				t.Errorf("unchanged, it is %d after %d live reads", again.status, f.gets.Load()-before)
+			}
+			read("/v1/processes/echo/mine", map[string]string{"Prefer": "wait=0"}, 200, tc.body, 1)
+			read("/v1/processes/echo", nil, 200, `{"processes":[`+tc.item+`]}`, tc.listRead)
+			read("/v1/processes/echo?include=input,output", nil, 200, `{"processes":[`+tc.body+`]}`, tc.allRead)
+		})
+	}
+}
+
+// What is read for its payload may be another form by then, or gone.
+func TestLargePayloadOfWhatHasChangedSince(t *testing.T) {
+	long := func(p *v1alpha1.Process) { p.Spec.Input = `{"a": "` + strings.Repeat("x", 20_000) + `"}` }
+	f := newFacade(t)
+	f.leanly("mine", long)
+	before := f.do("HEAD", "/v1/processes/echo/mine", nil, nil)
+	p := &v1alpha1.Process{}
+	if err := f.live.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "mine"}, p); err != nil {
+		t.Fatal(err)
+	}
+	finished(p)
+	if err := f.live.Update(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	f.want(f.get("/v1/processes/echo?include=input&state=processing"), 200, `{"processes":[]}`)
+	got := f.get("/v1/processes/echo/mine")
+	if !strings.Contains(got.body, `"output":{"done": true}`) || got.header.Get("ETag") == before.header.Get("ETag") || got.header.Get("Retry-After") != "" {
+		t.Errorf("finished, it is %d %v\n%s", got.status, got.header, got.body)
+	}
+	if err := f.live.Delete(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	f.want(f.get("/v1/processes/echo/mine"), 404, notFound)
+	f.want(f.get("/v1/processes/echo?include=input"), 200, `{"processes":[]}`)
+	f.clock.Step(58 * time.Second)
+	f.want(f.get("/v1/processes/echo/mine"), 410, expired)
+}
+
+func TestStreamOfALargeProcess(t *testing.T) {
+	long := `{"a": "` + strings.Repeat("x", 20_000) + `"}`
+	f := newFacade(t)
+	f.leanly("mine", func(p *v1alpha1.Process) { p.Spec.Input = long; finished(p) })
+	s := f.stream("/v1/processes/echo/mine")
+	s.next(`data: {"processId":"mine","state":"complete",` + expires + `,"input":` + long + `,"output":{"done": true}}`)
+	s.end()
+}
+
+// The answer to a POST is the same again, though the cache does not hold the input.
+func TestKeyOfALargeInput(t *testing.T) {
+	f := newFacade(t)
+	post := func() response {
+		return f.do("POST", "/v1/processes/echo", strings.NewReader(`{"input":{"a":"`+strings.Repeat("x", 20_000)+`"}}`), map[string]string{"Idempotency-Key": "k"})
+	}
+	first := post()
+	p := &v1alpha1.Process{}
+	if err := f.live.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: f.idOf(first)}, p); err != nil {
+		t.Fatal(err)
+	}
+	known, err := apiserver.LeanProcess(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.cache.OnAdd(known, false)
+	f.want(post(), 200, first.body)
+}
+
+// An id whose process was deleted elsewhere costs the API server nothing, unless
+// an Idempotency-Key may bring it back.
+func TestWhatIsDeletedElsewhereIsNotAskedFor(t *testing.T) {
+	for key, want := range map[string]int32{"": 0, "procman-key-a": 3} {
+		f := newFacade(t)
+		id := f.ring.New("echo", epoch.Add(time.Minute))
+		p := echoProcess(id, unchanged)
+		if key != "" {
+			p.Annotations = map[string]string{v1alpha1.AnnotationIdempotencyKey: key}
+		}
+		f.cache.OnAdd(p, false)
+		f.cache.OnDelete(p)
+		for range 3 {
+			f.want(f.get("/v1/processes/echo/"+id), 404, notFound)
+		}
+		if got := f.gets.Load(); got != want {
+			t.Errorf("with key %q: %d live reads, want %d", key, got, want)
+		}
+		f.cache.OnAdd(p, false) // a watch that was cut may show a delete before the add
+		if got := f.get("/v1/processes/echo/" + id); got.status != 200 {
+			t.Errorf("it is there again, and yet %d", got.status)
+		}
+	}
 }

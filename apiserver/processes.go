@@ -42,7 +42,7 @@ func (s *Server) createProcess(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Content-Location", "/v1/processes/"+pt.Name+"/"+created.Name)
-	return reply(w, http.StatusOK, accepted(created))
+	return reply(w, http.StatusOK, accepted(created, string(input)))
 }
 
 // create makes a process durable, or returns the one that its key stands for.

@@ -52,6 +52,7 @@ type Server struct {
 	types   *Types
 	ring    *keyring.Ring
 	bodies  *bodies
+	larges  *larges
 	limiter *limiter
 	clock   clock.Clock
 	log     logr.Logger
@@ -82,7 +83,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		store: &store{live: o.Live, namespace: o.Namespace}, cache: o.Cache,
-		types: o.Types, ring: o.Ring, bodies: newBodies(), limiter: newLimiter(o.Limit),
+		types: o.Types, ring: o.Ring, bodies: newBodies(), larges: newLarges(), limiter: newLimiter(o.Limit),
 		clock: o.Clock, log: o.Log, metrics: m, sunset: o.Sunset, draining: make(chan struct{}),
 	}
 	s.keys = keys{store: s.store, clock: s.clock}

@@ -42,10 +42,20 @@ type store struct {
 
 // read asks for the Process called name, nil when there is none.
 func (s *store) read(ctx context.Context, name string) (*v1alpha1.Process, error) {
+	return s.get(ctx, name)
+}
+
+// readSince asks for a Process as it is since a form that the cache has. Unlike
+// read, it costs etcd nothing.
+func (s *store) readSince(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Process, error) {
+	return s.get(ctx, p.Name, &client.GetOptions{Raw: &metav1.GetOptions{ResourceVersion: p.ResourceVersion}})
+}
+
+func (s *store) get(ctx context.Context, name string, options ...client.GetOption) (*v1alpha1.Process, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var p v1alpha1.Process
-	err := s.live.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, &p)
+	err := s.live.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, &p, options...)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, nil

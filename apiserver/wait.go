@@ -123,14 +123,20 @@ func (s *Server) streamProcess(w http.ResponseWriter, r *http.Request, typeName,
 	for shown, due := "", false; ; { // due: the client has not heard of us for a while
 		switch p, err := s.find(r.Context(), typeName, id); {
 		case err != nil:
-			f := failureOf(err)
-			s.note(r, f)
-			return sendEvent(w, errorBody(f))
+			return s.sendFailure(w, r, err)
 		case etag(p) != shown:
-			shown = etag(p)
-			if err := sendEvent(w, body(p, payloads{input: s.inputSound(p), output: true})); err != nil || p.Finished() {
+			p, body, release, err := s.show(r.Context(), p)
+			if err != nil {
+				return s.sendFailure(w, r, err)
+			}
+			if etag(p) != shown { // it may be ahead of the cache, and sent already
+				err = sendEvent(w, body)
+			}
+			release()
+			if err != nil || p.Finished() {
 				return err
 			}
+			shown = etag(p)
 		case due:
 			if err := send(w, []byte(":\n\n")); err != nil {
 				return err
@@ -149,6 +155,13 @@ func (s *Server) streamProcess(w http.ResponseWriter, r *http.Request, typeName,
 			return nil
 		}
 	}
+}
+
+// sendFailure sends what ends a stream.
+func (s *Server) sendFailure(w http.ResponseWriter, r *http.Request, err error) error {
+	f := failureOf(err)
+	s.note(r, f)
+	return sendEvent(w, errorBody(f))
 }
 
 // sendEvent sends JSON as one event. Its line breaks, which JSON has between

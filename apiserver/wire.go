@@ -26,11 +26,12 @@ type payloads struct {
 	input, output bool
 }
 
-// accepted is the body of the answer to a POST: the process as it was when it
-// was accepted.
-func accepted(p *v1alpha1.Process) []byte {
+// accepted is the body of the answer to a POST with an input: the process as it
+// was when it was accepted.
+func accepted(p *v1alpha1.Process, input string) []byte {
 	w := wire{}
-	w.process(p, v1alpha1.StateProcessing, true)
+	w.process(p, v1alpha1.StateProcessing)
+	w.raw("input", input)
 	return w.end()
 }
 
@@ -40,7 +41,10 @@ func accepted(p *v1alpha1.Process) []byte {
 // even their white space are the client's and the worker's.
 func body(p *v1alpha1.Process, show payloads) []byte {
 	w := wire{}
-	w.process(p, stateOf(p), show.input)
+	w.process(p, stateOf(p))
+	if show.input {
+		w.raw("input", inputOf(p))
+	}
 	w.progress(p.Status.PercentComplete)
 	switch stateOf(p) {
 	case v1alpha1.StateComplete:
@@ -117,13 +121,10 @@ type wire struct {
 	b bytes.Buffer
 }
 
-func (w *wire) process(p *v1alpha1.Process, state v1alpha1.State, withInput bool) {
+func (w *wire) process(p *v1alpha1.Process, state v1alpha1.State) {
 	w.text("processId", p.Name)
 	w.text("state", string(state))
 	w.text("expirationDateTime", formatTime(p.ExpirationTime()))
-	if withInput {
-		w.raw("input", inputOf(p))
-	}
 }
 
 func inputOf(p *v1alpha1.Process) string {
