@@ -26,6 +26,9 @@ var (
 	errSuperseded = fmt.Errorf("%w: superseded", errNotWanted)
 )
 
+// errRefused: the collector cannot read what it was sent, and never will.
+var errRefused = errors.New("refused by the collector")
+
 // tooEarlyError: the pause before this attempt lasts for so long.
 type tooEarlyError struct{ wait time.Duration }
 
@@ -130,7 +133,7 @@ func (c *collector) deliver(r agentapi.Result) error {
 }
 
 // do makes one request with a fresh token and returns the answer to it.
-// 404 and 409 are errNotWanted, 410 is errSuperseded, 425 with Retry-After is a tooEarlyError; any
+// 400 is errRefused, 404 and 409 are errNotWanted, 410 is errSuperseded, 425 with Retry-After is a tooEarlyError; any
 // other status but 200 is worth another try.
 func (c *collector) do(ctx context.Context, method, path string, body []byte) (http.Header, []byte, error) {
 	token, err := os.ReadFile(c.tokenFile)
@@ -158,6 +161,8 @@ func (c *collector) do(ctx context.Context, method, path string, body []byte) (h
 		return nil, nil, fmt.Errorf("%w: %s", errNotWanted, answer)
 	case http.StatusGone:
 		return nil, nil, fmt.Errorf("%w: %s", errSuperseded, answer)
+	case http.StatusBadRequest:
+		return nil, nil, fmt.Errorf("%w: %s", errRefused, answer)
 	case http.StatusTooEarly:
 		seconds, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 16)
 		if err == nil && seconds > 0 {
@@ -167,12 +172,12 @@ func (c *collector) do(ctx context.Context, method, path string, body []byte) (h
 	return nil, nil, fmt.Errorf("%s %s: %s: %s", method, path, response.Status, answer)
 }
 
-// persist tries until try succeeds, is not wanted or too early, or ctx ends; the pauses
-// double from firstPause to longestPause.
+// persist tries until try succeeds, is refused, not wanted or too early, or ctx
+// ends; the pauses double from firstPause to longestPause.
 func persist(ctx context.Context, try func() error) error {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		err := try()
-		if _, early := errors.AsType[*tooEarlyError](err); err == nil || early || errors.Is(err, errNotWanted) {
+		if _, early := errors.AsType[*tooEarlyError](err); err == nil || early || errors.Is(err, errNotWanted) || errors.Is(err, errRefused) {
 			return err
 		}
 		slog.Info("trying again", "in", pause, "cause", err)

@@ -28,7 +28,10 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String is what was kept, as valid UTF-8. A line whose start was lost is left
+// notText stands for what is no text in JSON: U+0000, which no payload may hold.
+var notText = strings.NewReplacer("\x00", "\uFFFD")
+
+// String is what was kept, as valid UTF-8 without U+0000. A line whose start was lost is left
 // out, unless it is all there is.
 func (t *tail) String() string {
 	t.mu.Lock()
@@ -39,7 +42,7 @@ func (t *tail) String() string {
 			text = rest
 		}
 	}
-	return strings.TrimRight(strings.ToValidUTF8(text, "\uFFFD"), "\n")
+	return strings.TrimRight(notText.Replace(strings.ToValidUTF8(text, "\uFFFD")), "\n")
 }
 
 // unfailing is a writer beside which others go on when it fails.

@@ -29,6 +29,7 @@ var (
 type assignment struct {
 	process *v1alpha1.Process
 	job     *batchv1.Job
+	pod     types.UID
 	// attempt is the pod's number, from 1.
 	attempt int32
 	// last says that the Job makes no other attempt after this one.
@@ -89,6 +90,7 @@ func (a *assignments) find(ctx context.Context, id identity) (*assignment, error
 	return &assignment{
 		process: process,
 		job:     job,
+		pod:     pod.UID,
 		attempt: number,
 		due:     outcome.DueAt(job, attempts, pod),
 		last:    job.Spec.BackoffLimit != nil && job.Status.Failed >= *job.Spec.BackoffLimit,

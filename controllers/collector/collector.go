@@ -12,6 +12,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -26,9 +27,14 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// maxResultBytes bounds the body of a result: the largest output, escaped as a
-// JSON string at its worst, and the largest details.
-const maxResultBytes = 8 << 20
+const (
+	// maxResultBytes bounds the body of a result: the largest output, escaped as a
+	// JSON string at its worst, and the largest details.
+	maxResultBytes = 8 << 20
+	// maxResults bounds what results under way may have together. What is made of
+	// one takes as much again, and more.
+	maxResults = 32 << 20
+)
 
 // Options are what a collector needs.
 type Options struct {
@@ -53,6 +59,35 @@ type Collector struct {
 	writer        *terminal.Writer
 	clock         clock.PassiveClock
 	mux           *http.ServeMux
+	results       results
+}
+
+// results is the room for results under way: a worker's token opens the operator's
+// memory to who has it.
+type results struct {
+	mu    sync.Mutex
+	left  int64
+	under map[types.UID]struct{} // the pods that are at it
+}
+
+// errBusy: there is no room for a result now.
+var errBusy = errors.New("busy")
+
+// enter takes room for one result of a pod, which has one at a time.
+func (r *results) enter(pod types.UID, bytes int64) (leave func(), err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.under[pod]; ok || bytes > r.left {
+		return nil, errBusy
+	}
+	r.under[pod] = struct{}{}
+	r.left -= bytes
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.under, pod)
+		r.left += bytes
+	}, nil
 }
 
 // New makes a collector.
@@ -69,6 +104,7 @@ func New(o Options) *Collector {
 		writer:      o.Writer,
 		clock:       o.Clock,
 		mux:         http.NewServeMux(),
+		results:     results{left: maxResults, under: map[types.UID]struct{}{}},
 	}
 	c.mux.HandleFunc("GET "+agentapi.InputPath, c.assigned(c.input))
 	c.mux.HandleFunc("PUT "+agentapi.ResultPath, c.assigned(c.result))
@@ -141,8 +177,16 @@ func (c *Collector) input(ctx context.Context, a *assignment, w http.ResponseWri
 // result commits what the attempt came to, unless a later attempt may do
 // better.
 func (c *Collector) result(ctx context.Context, a *assignment, w http.ResponseWriter, r *http.Request) error {
+	if r.ContentLength < 0 || r.ContentLength > maxResultBytes {
+		return fmt.Errorf("%w: a body of %d bytes", errBadRequest, r.ContentLength)
+	}
+	leave, err := c.results.enter(a.pod, r.ContentLength)
+	if err != nil {
+		return err // 503: the agent tries again
+	}
+	defer leave()
 	var result agentapi.Result
-	if err := decode(w, r, maxResultBytes, &result); err != nil {
+	if err := decodeWhole(r, &result); err != nil {
 		return err
 	}
 	if err := check(&result); err != nil {
@@ -182,6 +226,19 @@ func (c *Collector) progress(ctx context.Context, a *assignment, w http.Response
 		return fmt.Errorf("%w: process %s is over", errNotWanted, a.process.Name)
 	}
 	return err
+}
+
+// decodeWhole reads a JSON body of a known length, at the price of no more than
+// that.
+func decodeWhole(r *http.Request, into any) error {
+	body := make([]byte, r.ContentLength)
+	if _, err := io.ReadFull(r.Body, body); err != nil {
+		return fmt.Errorf("read the body: %w", err) // too slow, or broken off: worth another try
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("%w: %w", errBadRequest, err)
+	}
+	return nil
 }
 
 // decode reads a JSON body of at most limit bytes.

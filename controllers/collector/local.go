@@ -22,7 +22,7 @@ import (
 // against the same rules; the process is kept in memory.
 type Local struct {
 	token  string
-	output *schema.Schema
+	output terminal.OutputRules
 	clock  clock.PassiveClock
 	mux    *http.ServeMux
 
@@ -46,7 +46,7 @@ func NewLocal(t *v1alpha1.ProcessType, p *v1alpha1.Process, token string, c cloc
 	if err != nil {
 		return nil, fmt.Errorf("spec.outputSchema: %w", err)
 	}
-	l := &Local{token: token, output: output, clock: c, process: p.DeepCopy(), mux: http.NewServeMux()}
+	l := &Local{token: token, output: terminal.OutputRules{Schema: output, MaxBytes: t.MaxOutputBytes()}, clock: c, process: p.DeepCopy(), mux: http.NewServeMux()}
 	l.mux.HandleFunc("GET "+agentapi.InputPath, l.assigned(l.serveInput))
 	l.mux.HandleFunc("PUT "+agentapi.ResultPath, l.assigned(l.serveResult))
 	l.mux.HandleFunc("PUT "+agentapi.ProgressPath, l.assigned(l.serveProgress))
@@ -131,7 +131,7 @@ func (l *Local) serveResult(w http.ResponseWriter, r *http.Request) error {
 // take makes a result the attempt's, and the process's unless a later attempt
 // may do better.
 func (l *Local) take(r agentapi.Result) {
-	r = terminal.CheckOutput(l.output, r)
+	r = l.output.Check(r)
 	r.Attempt = l.attempt
 	l.delivered = &r
 	if r.Retry && (r.Interrupted || !l.last) {

@@ -17,13 +17,37 @@ import (
 	"procman.dev/procman/internal/schema"
 )
 
-// CheckOutput is what becomes of a result by its type's outputSchema: an output
-// that is not what the schema asks for makes it a final OutputInvalid, which
-// says where in the words that inputs are refused with. Anything else stays.
-func CheckOutput(s *schema.Schema, r agentapi.Result) agentapi.Result {
-	if !r.Complete() {
+// OutputRules are what a type asks of an output.
+type OutputRules struct {
+	// Schema is nil where outputs are taken as they are.
+	Schema *schema.Schema
+	// MaxBytes is the largest size; 0 for no limit but the cluster's.
+	MaxBytes int
+}
+
+// Check is what becomes of a result by these rules: an output that is too large
+// makes it a final OutputTooLarge, one that is not what the schema asks for a
+// final OutputInvalid, which says where in the words that inputs are refused
+// with. Anything else stays. The agent measures outputs, too; but who bears a
+// worker's token need not be one.
+func (o OutputRules) Check(r agentapi.Result) agentapi.Result {
+	switch {
+	case !r.Complete():
+		return r
+	case o.MaxBytes > 0 && len(r.Output) > o.MaxBytes:
+		tooLarge := agentapi.Failure(errorcode.OutputTooLarge, map[string]any{
+			"in": "output", "bytes": len(r.Output), "maxBytes": o.MaxBytes,
+			"message": "the output is larger than limits.outputBytes of the type",
+		})
+		tooLarge.Attempt, tooLarge.StartTime = r.Attempt, r.StartTime
+		return tooLarge
+	case o.Schema == nil:
 		return r
 	}
+	return checkOutput(o.Schema, r)
+}
+
+func checkOutput(s *schema.Schema, r agentapi.Result) agentapi.Result {
 	violation := s.Validate("output", []byte(r.Output))
 	if violation == nil {
 		return r
@@ -57,25 +81,25 @@ type outputSchema struct {
 	compiled   *schema.Schema
 }
 
-// of is the schema that outputs of a Process are held against: its type's, as the
-// type is now. nil when there is none: the type has been deleted, or changed to
-// a schema that is not valid, which its condition Accepted says. A worker's work
-// is not thrown away for that.
-func (o *outputSchemas) of(ctx context.Context, reader client.Reader, p *v1alpha1.Process) (*schema.Schema, error) {
+// of are the rules that outputs of a Process are held against: its type's, as the
+// type is now. None when the type has been deleted, and no schema when it was
+// changed to one that is not valid, which its condition Accepted says. A worker's
+// work is not thrown away for that.
+func (o *outputSchemas) of(ctx context.Context, reader client.Reader, p *v1alpha1.Process) (OutputRules, error) {
 	key := client.ObjectKey{Namespace: p.Namespace, Name: p.Spec.Type}
 	t := &v1alpha1.ProcessType{}
 	err := reader.Get(ctx, key, t)
 	if err != nil && !apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("get process type: %w", err)
+		return OutputRules{}, fmt.Errorf("get process type: %w", err)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if err != nil {
 		delete(o.known, key)
-		return nil, nil
+		return OutputRules{}, nil
 	}
 	if k := o.known[key]; k.uid == t.UID && k.generation == t.Generation {
-		return k.compiled, nil
+		return OutputRules{k.compiled, t.MaxOutputBytes()}, nil
 	}
 	compiled, err := schema.Compile(t.Spec.OutputSchema)
 	if err != nil {
@@ -86,5 +110,5 @@ func (o *outputSchemas) of(ctx context.Context, reader client.Reader, p *v1alpha
 		o.known = map[client.ObjectKey]outputSchema{}
 	}
 	o.known[key] = outputSchema{t.UID, t.Generation, compiled}
-	return compiled, nil
+	return OutputRules{compiled, t.MaxOutputBytes()}, nil
 }

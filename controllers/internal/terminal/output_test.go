@@ -1,6 +1,7 @@
 package terminal
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -48,13 +49,20 @@ func TestCheckOutput(t *testing.T) {
 			if test.details != "" {
 				want = agentapi.Result{Attempt: 2, StartTime: started, ErrorCode: "OutputInvalid", ErrorDetails: test.details}
 			}
-			if diff := cmp.Diff(want, CheckOutput(compiled, r)); diff != "" {
+			if diff := cmp.Diff(want, (OutputRules{Schema: compiled}).Check(r)); diff != "" {
 				t.Error(diff)
 			}
 		})
 	}
+	large := OutputRules{MaxBytes: 6}.Check(agentapi.Result{Attempt: 2, Output: `{"a":1}`})
+	if large.ErrorCode != "OutputTooLarge" || large.Attempt != 2 || !strings.Contains(large.ErrorDetails, `"bytes":7,"in":"output","maxBytes":6`) {
+		t.Errorf("an output over the limit is %+v", large)
+	}
+	if fits := (OutputRules{MaxBytes: 7}).Check(agentapi.Result{Output: `{"a":1}`}); !fits.Complete() {
+		t.Errorf("an output at the limit is %+v", fits)
+	}
 	crash := agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}
-	if diff := cmp.Diff(crash, CheckOutput(compiled, crash)); diff != "" {
+	if diff := cmp.Diff(crash, (OutputRules{Schema: compiled}).Check(crash)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -67,7 +75,7 @@ func TestOutputSchemas(t *testing.T) {
 	p := &v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "work"}, Spec: v1alpha1.ProcessSpec{Type: "t"}}
 	a := agentapi.Result{Output: `{"a":1}`}
 	var schemas outputSchemas
-	var last *schema.Schema
+	var last OutputRules
 	// One after the other: each step finds what the steps before have left.
 	for _, step := range []struct {
 		name       string
@@ -99,10 +107,12 @@ func TestOutputSchemas(t *testing.T) {
 			t.Fatal(err)
 		}
 		switch {
-		case (s == nil) != step.unchecked:
+		case (s.Schema == nil) != step.unchecked:
 			t.Errorf("%s: the schema is %v", step.name, s)
-		case s != nil && CheckOutput(s, a).ErrorCode != step.code:
-			t.Errorf("%s: got %+v, want code %q", step.name, CheckOutput(s, a), step.code)
+		case s.Check(a).ErrorCode != step.code:
+			t.Errorf("%s: got %+v, want code %q", step.name, s.Check(a), step.code)
+		case (s.MaxBytes == 0) != (step.uid == ""):
+			t.Errorf("%s: the limit is %d", step.name, s.MaxBytes)
 		case step.same && s != last:
 			t.Errorf("%s: it was compiled anew", step.name)
 		}

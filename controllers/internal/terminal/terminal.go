@@ -118,17 +118,15 @@ type Writer struct {
 
 // Commit gives the Process its terminal status, in one write, unless it has one
 // already. Both ways of a result lead through here, so here its output is held
-// against the type's outputSchema. p is a Process as some cache had it. Returns a
+// against the type's limit and outputSchema. p is a Process as some cache had it. Returns a
 // NotFound error when the Process, by its UID, is gone.
 func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Result, jobName string) error {
 	if r.Complete() {
-		outputSchema, err := w.outputs.of(ctx, w.Client, p)
+		rules, err := w.outputs.of(ctx, w.Client, p)
 		if err != nil {
 			return err
 		}
-		if outputSchema != nil {
-			r = CheckOutput(outputSchema, r)
-		}
+		r = rules.Check(r)
 	}
 	if len(r.Output) > sureBytes {
 		var err error
