@@ -1,6 +1,7 @@
 package apiserver_test
 
 import (
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +66,15 @@ func TestAliasOfOldSaysSoOnEveryResponse(t *testing.T) {
 			if got := current.header.Get(name); got != "" {
 				t.Errorf("%s: %s is %q on /v1", path, name, got)
 			}
+		}
+	}
+	for path, is := range map[string]bool{
+		"/%764/processes/echo/mine": true, "/%76%34/processes/echo/mine": true, "/v4%2Fprocesses/echo/mine": false, "/v4": false, "/v40/processes/echo": false,
+	} {
+		res := httptest.NewRecorder() // openapi.yaml knows no escaped names
+		f.server.ServeHTTP(res, httptest.NewRequest("GET", path, nil))
+		if got := res.Header(); (got.Get("Deprecation") != "") != is || is && got.Get("Link") != `</v1/processes/echo/mine>; rel="successor-version"` {
+			t.Errorf("%s: Deprecation is %q, Link %q", path, got.Get("Deprecation"), got.Get("Link"))
 		}
 	}
 	f.want(f.post("/v4/processes/nope", `{}`), 480, f.post("/v1/processes/nope", `{}`).body)
