@@ -48,6 +48,41 @@ func TestRouter(t *testing.T) {
 	}
 }
 
+// The page and its files are answered whole, whatever part or version is asked
+// for; only who has them already gets none.
+func TestDocs(t *testing.T) {
+	f := newFacade(t)
+	for _, path := range []string{"/docs", "/docs/", "/docs/viewer.js", "/docs/viewer.js/", "/docs/swagger-ui.css"} {
+		ask := func(method, name, value string) *httptest.ResponseRecorder {
+			req, res := httptest.NewRequest(method, path, nil), httptest.NewRecorder()
+			req.Header.Set(name, value)
+			f.server.ServeHTTP(res, req)
+			return res
+		}
+		if got := ask("POST", "Accept", "*/*"); got.Code != 405 || got.Header().Get("Allow") != "GET, HEAD" || got.Body.String() != `{"errorCode":"MethodNotAllowed"}` {
+			t.Errorf("POST %s: status %d, Allow %q: %s", path, got.Code, got.Header().Get("Allow"), got.Body)
+		}
+		whole := ask("GET", "Accept", "*/*")
+		if whole.Code != 200 || whole.Body.Len() == 0 {
+			t.Errorf("%s: status %d with %d bytes", path, whole.Code, whole.Body.Len())
+		}
+		for _, header := range [][2]string{{"Range", "bytes=99999999-"}, {"Range", "bytes=0-3"}, {"Range", "bytes=x"}, {"If-Match", `"other"`}} {
+			if got := ask("GET", header[0], header[1]); got.Code != 200 || got.Body.String() != whole.Body.String() {
+				t.Errorf("%s with %s: status %d with %d bytes", path, header, got.Code, got.Body.Len())
+			}
+		}
+		for _, tc := range []struct {
+			method, value string
+			status        int
+		}{{"GET", `"other"`, 200}, {"GET", whole.Header().Get("ETag"), 304}, {"HEAD", `"other"`, 200}, {"HEAD", "*", 304}} {
+			got := ask(tc.method, "If-None-Match", tc.value)
+			if got.Code != tc.status || (got.Body.Len() > 0) != (tc.status == 200 && tc.method == "GET") {
+				t.Errorf("%s %s if not %s: status %d with %d bytes, want %d", tc.method, path, tc.value, got.Code, got.Body.Len(), tc.status)
+			}
+		}
+	}
+}
+
 func TestAliasOfOldSaysSoOnEveryResponse(t *testing.T) {
 	f := newFacade(t)
 	f.known("mine", unchanged)
