@@ -4,10 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"net/http"
-
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	"procman.dev/procman/internal/schema"
 )
@@ -43,7 +40,7 @@ func (s *Server) getDocument(of func(*typeIndex) (document, error)) handler {
 }
 
 // processTypes is the body of GET /v1/processTypes.
-func processTypes(types []*processType) ([]byte, error) {
+func processTypes(types []publishedType) ([]byte, error) {
 	type limits struct {
 		InputBytes  int `json:"inputBytes"`
 		OutputBytes int `json:"outputBytes"`
@@ -61,17 +58,9 @@ func processTypes(types []*processType) ([]byte, error) {
 		ProcessTypes []shown `json:"processTypes"`
 	}{[]shown{}}
 	for _, pt := range types {
-		input, err := pt.published(pt.Spec.InputSchema)
-		if err != nil {
-			return nil, err
-		}
-		output, err := pt.published(pt.Spec.OutputSchema)
-		if err != nil {
-			return nil, err
-		}
 		list.ProcessTypes = append(list.ProcessTypes, shown{
 			Name: pt.Name, Aliases: pt.Spec.Aliases, Description: pt.Spec.Description,
-			InputSchema: input, OutputSchema: output,
+			InputSchema: pt.input, OutputSchema: pt.output,
 			Limits:          limits{pt.MaxInputBytes(), pt.MaxOutputBytes()},
 			LifetimeSeconds: pt.lifetimeSeconds(),
 		})
@@ -79,11 +68,26 @@ func processTypes(types []*processType) ([]byte, error) {
 	return json.Marshal(list)
 }
 
-// published is a schema of the type for clients.
-func (t *processType) published(raw *apiextensionsv1.JSON) (json.RawMessage, error) {
-	s, err := schema.Publish(raw)
-	if err != nil {
-		return nil, fmt.Errorf("publish a schema of type %s: %w", t.Name, err)
+// publishedType is a type with its schemas as clients get to see them.
+type publishedType struct {
+	*processType
+	input, output json.RawMessage
+}
+
+// published leaves out a type with a schema that is no JSON object: it must not
+// take the documents from the others, and the operator is about to say so, too.
+func published(types []*processType) []publishedType {
+	var all []publishedType
+	for _, pt := range types {
+		input, err := schema.Publish(pt.Spec.InputSchema)
+		if err != nil {
+			continue
+		}
+		output, err := schema.Publish(pt.Spec.OutputSchema)
+		if err != nil {
+			continue
+		}
+		all = append(all, publishedType{pt, input, output})
 	}
-	return s, nil
+	return all
 }

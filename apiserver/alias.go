@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -14,8 +15,9 @@ var deprecated = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 // deprecate adds the headers that say that a request came by the deprecated
 // alias (RFC 9745, RFC 8594), and says whether it did.
 func (s *Server) deprecate(h http.Header, r *http.Request) bool {
-	path, ok := strings.CutPrefix(r.URL.EscapedPath(), deprecatedVersion+"/")
-	if !ok {
+	escaped, path, ok := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/")
+	version, err := url.PathUnescape(escaped) // as the mux does
+	if !ok || err != nil || "/"+version != deprecatedVersion {
 		return false
 	}
 	h.Set("Deprecation", "@"+strconv.FormatInt(deprecated.Unix(), 10))

@@ -26,7 +26,7 @@ var typeSchemas = []string{"Input", "Output", "Submission", "AcceptedProcess", "
 const schemaRef = "#/components/schemas/"
 
 // describe returns the contract as JSON, with a path for each of the types.
-func describe(contract []byte, types []*processType) ([]byte, error) {
+func describe(contract []byte, types []publishedType) ([]byte, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(contract, &document); err != nil {
 		return nil, fmt.Errorf("read the contract: %w", err)
@@ -42,11 +42,7 @@ func describe(contract []byte, types []*processType) ([]byte, error) {
 			own[schemaRef+name] = schemaRef + name + "." + pt.Name
 		}
 		for _, name := range typeSchemas {
-			s, err := pt.schemaNode(name, member(schemas, name))
-			if err != nil {
-				return nil, err
-			}
-			set(schemas, name+"."+pt.Name, rewritten(s, own))
+			set(schemas, name+"."+pt.Name, pt.schemaNode(name, member(schemas, name), own))
 		}
 		for _, path := range typePaths {
 			item := rewritten(member(&templates, path), own)
@@ -63,27 +59,17 @@ func describe(contract []byte, types []*processType) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// schemaNode is the type's own form of a schema of the contract, before its
-// references are made the type's own.
-func (t *processType) schemaNode(name string, template *yaml.Node) (*yaml.Node, error) {
-	var raw json.RawMessage
-	var err error
+// schemaNode is the type's own form of a schema of the contract. What the type
+// itself brings has no references to rewrite, whatever its strings look like.
+func (t publishedType) schemaNode(name string, template *yaml.Node, own map[string]string) *yaml.Node {
 	switch name {
 	case "Input":
-		raw, err = t.published(t.Spec.InputSchema)
+		return verbatim(t.input)
 	case "Output":
-		raw, err = t.published(t.Spec.OutputSchema)
+		return verbatim(t.output)
 	default:
-		return template, nil
+		return rewritten(template, own)
 	}
-	if err != nil {
-		return nil, err
-	}
-	var node yaml.Node
-	if err := yaml.Unmarshal(raw, &node); err != nil { // JSON is YAML
-		return nil, fmt.Errorf("read the schema of type %s: %w", t.Name, err)
-	}
-	return node.Content[0], nil
 }
 
 // describe is the type in words.
@@ -149,6 +135,15 @@ func set(n *yaml.Node, key string, value *yaml.Node) {
 
 func text(s string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s} }
 
+// jsonTag marks a scalar that is JSON already.
+const jsonTag = "!json"
+
+// verbatim is a node for JSON that is written as it is. Not all JSON is YAML, to
+// go-yaml: it has no DEL or U+0080 in its strings, and no key over 1024 characters.
+func verbatim(raw json.RawMessage) *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: jsonTag, Value: string(raw)}
+}
+
 // mapping is a mapping of strings.
 func mapping(key string, value *yaml.Node, key2 string, value2 *yaml.Node) *yaml.Node {
 	return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: []*yaml.Node{text(key), value, text(key2), value2}}
@@ -181,11 +176,10 @@ func writeJSON(b *bytes.Buffer, n *yaml.Node) error {
 	case yaml.SequenceNode:
 		return list('[', ']', 1, func(i int) error { return writeJSON(b, n.Content[i]) })
 	case yaml.ScalarNode:
-		if tag := n.ShortTag(); tag == "!!int" || tag == "!!float" {
-			if json.Valid([]byte(n.Value)) {
-				b.WriteString(n.Value) // with all its digits
-				return nil
-			}
+		tag := n.ShortTag()
+		if tag == jsonTag || (tag == "!!int" || tag == "!!float") && json.Valid([]byte(n.Value)) {
+			b.WriteString(n.Value) // with all its digits
+			return nil
 		}
 		var value any
 		if err := n.Decode(&value); err != nil {

@@ -113,7 +113,7 @@ func (s *Server) routes() *http.ServeMux {
 	s.handle(mux, "/v1/processTypes", methods{http.MethodGet: s.getDocument(func(t *typeIndex) (document, error) { return t.processTypes() })})
 	s.handle(mux, "/openapi.json", methods{http.MethodGet: s.getDocument(func(t *typeIndex) (document, error) { return t.openAPI() })})
 	s.handle(mux, "/docs", methods{http.MethodGet: getDocs})
-	mux.Handle("GET /docs/{asset}", s.serve("/docs/{asset}", getDocs))
+	s.handle(mux, "/docs/{asset}", methods{http.MethodGet: getDocs})
 	mux.Handle("/", s.serve("", notFound))
 	return mux
 }

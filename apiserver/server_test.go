@@ -1,6 +1,7 @@
 package apiserver_test
 
 import (
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,41 @@ func TestRouter(t *testing.T) {
 	}
 }
 
+// The page and its files are answered whole, whatever part or version is asked
+// for; only who has them already gets none.
+func TestDocs(t *testing.T) {
+	f := newFacade(t)
+	for _, path := range []string{"/docs", "/docs/", "/docs/viewer.js", "/docs/viewer.js/", "/docs/swagger-ui.css"} {
+		ask := func(method, name, value string) *httptest.ResponseRecorder {
+			req, res := httptest.NewRequest(method, path, nil), httptest.NewRecorder()
+			req.Header.Set(name, value)
+			f.server.ServeHTTP(res, req)
+			return res
+		}
+		if got := ask("POST", "Accept", "*/*"); got.Code != 405 || got.Header().Get("Allow") != "GET, HEAD" || got.Body.String() != `{"errorCode":"MethodNotAllowed"}` {
+			t.Errorf("POST %s: status %d, Allow %q: %s", path, got.Code, got.Header().Get("Allow"), got.Body)
+		}
+		whole := ask("GET", "Accept", "*/*")
+		if whole.Code != 200 || whole.Body.Len() == 0 {
+			t.Errorf("%s: status %d with %d bytes", path, whole.Code, whole.Body.Len())
+		}
+		for _, header := range [][2]string{{"Range", "bytes=99999999-"}, {"Range", "bytes=0-3"}, {"Range", "bytes=x"}, {"If-Match", `"other"`}} {
+			if got := ask("GET", header[0], header[1]); got.Code != 200 || got.Body.String() != whole.Body.String() {
+				t.Errorf("%s with %s: status %d with %d bytes", path, header, got.Code, got.Body.Len())
+			}
+		}
+		for _, tc := range []struct {
+			method, value string
+			status        int
+		}{{"GET", `"other"`, 200}, {"GET", whole.Header().Get("ETag"), 304}, {"HEAD", `"other"`, 200}, {"HEAD", "*", 304}} {
+			got := ask(tc.method, "If-None-Match", tc.value)
+			if got.Code != tc.status || (got.Body.Len() > 0) != (tc.status == 200 && tc.method == "GET") {
+				t.Errorf("%s %s if not %s: status %d with %d bytes, want %d", tc.method, path, tc.value, got.Code, got.Body.Len(), tc.status)
+			}
+		}
+	}
+}
+
 func TestAliasOfOldSaysSoOnEveryResponse(t *testing.T) {
 	f := newFacade(t)
 	f.known("mine", unchanged)
@@ -65,6 +101,15 @@ func TestAliasOfOldSaysSoOnEveryResponse(t *testing.T) {
 			if got := current.header.Get(name); got != "" {
 				t.Errorf("%s: %s is %q on /v1", path, name, got)
 			}
+		}
+	}
+	for path, is := range map[string]bool{
+		"/%764/processes/echo/mine": true, "/%76%34/processes/echo/mine": true, "/v4%2Fprocesses/echo/mine": false, "/v4": false, "/v40/processes/echo": false,
+	} {
+		res := httptest.NewRecorder() // openapi.yaml knows no escaped names
+		f.server.ServeHTTP(res, httptest.NewRequest("GET", path, nil))
+		if got := res.Header(); (got.Get("Deprecation") != "") != is || is && got.Get("Link") != `</v1/processes/echo/mine>; rel="successor-version"` {
+			t.Errorf("%s: Deprecation is %q, Link %q", path, got.Get("Deprecation"), got.Get("Link"))
 		}
 	}
 	f.want(f.post("/v4/processes/nope", `{}`), 480, f.post("/v1/processes/nope", `{}`).body)

@@ -61,8 +61,9 @@ func newTypeIndex(byName map[string]*processType) *typeIndex {
 	slices.Sort(index.names)
 	types = slices.DeleteFunc(types, func(pt *processType) bool { return pt.refused() != nil }) // nobody can use them
 	slices.SortFunc(types, func(a, b *processType) int { return cmp.Compare(a.Name, b.Name) })
-	index.openAPI = sync.OnceValues(func() (document, error) { return newDocument(describe(Contract, types)) })
-	index.processTypes = sync.OnceValues(func() (document, error) { return newDocument(processTypes(types)) })
+	shown := sync.OnceValue(func() []publishedType { return published(types) })
+	index.openAPI = sync.OnceValues(func() (document, error) { return newDocument(describe(Contract, shown())) })
+	index.processTypes = sync.OnceValues(func() (document, error) { return newDocument(processTypes(shown())) })
 	return index
 }
 

@@ -31,10 +31,11 @@ func preferredWait(h http.Header) (time.Duration, bool) {
 		if !strings.EqualFold(strings.TrimSpace(name), "wait") {
 			continue
 		}
-		seconds, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 31)
-		if err != nil {
+		digits := strings.Trim(strings.TrimSpace(value), `"`)
+		if digits == "" || strings.Trim(digits, "0123456789") != "" {
 			return 0, false
 		}
+		seconds, _ := strconv.ParseUint(digits, 10, 31) // the largest number when there are more seconds than that
 		return min(time.Duration(seconds)*time.Second, maxWait), true
 	}
 	return 0, false

@@ -16,6 +16,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -64,8 +65,10 @@ type Ring struct {
 	name    client.ObjectKey
 
 	keys  atomic.Pointer[processid.Ring]
-	fresh atomic.Int64         // when the Secret was last read, in Unix nanoseconds
-	since map[string]time.Time // when each entry was first seen; of Keep alone
+	fresh atomic.Int64 // when the Secret was last read, in Unix nanoseconds
+	// since is when each key was first seen, by the hash of the key: a name may be
+	// taken out and used again for another one. Of Keep alone.
+	since map[[sha256.Size]byte]time.Time
 }
 
 // Fixed is a ring that does not change.
@@ -98,7 +101,7 @@ func (r *Ring) Stale(now time.Time) bool {
 func Load(ctx context.Context, log logr.Logger, secrets Secrets, namespace string, patience time.Duration) (*Ring, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	r := &Ring{secrets: secrets, name: client.ObjectKey{Namespace: namespace, Name: SecretName}, since: map[string]time.Time{}}
+	r := &Ring{secrets: secrets, name: client.ObjectKey{Namespace: namespace, Name: SecretName}}
 	for {
 		err := r.refresh(ctx, fill)
 		if err == nil {
@@ -140,26 +143,32 @@ func (r *Ring) refresh(ctx context.Context, get func(context.Context, Secrets, c
 	names := slices.SortedFunc(maps.Keys(data), func(a, b string) int { // the newest first
 		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(b, a))
 	})
-	for _, name := range names {
-		if _, known := r.since[name]; !known {
-			r.since[name] = now
+	since := map[[sha256.Size]byte]time.Time{} // without what is no longer there
+	seen := make([]time.Time, len(names))
+	for i, name := range names {
+		key := sha256.Sum256(data[name])
+		first, known := r.since[key]
+		if !known {
+			first = now
 		}
+		since[key], seen[i] = first, first
 	}
-	keys, err := ringOf(data, signingFirst(names, r.since, now))
+	keys, err := ringOf(data, signingFirst(names, seen, now))
 	if err != nil {
-		return err
+		return err // and a key that cannot be used yet is as good as unseen
 	}
+	r.since = since
 	r.keys.Store(keys)
 	r.fresh.Store(now.UnixNano())
 	return nil
 }
 
 // signingFirst puts the key that signs before the others: the newest that has
-// settled, or else the oldest, which everybody knows.
-func signingFirst(names []string, since map[string]time.Time, now time.Time) []string {
+// settled since it was first seen, or else the oldest, which everybody knows.
+func signingFirst(names []string, seen []time.Time, now time.Time) []string {
 	signing := len(names) - 1
-	for i, name := range names {
-		if now.Sub(since[name]) >= settled {
+	for i, at := range seen {
+		if now.Sub(at) >= settled {
 			signing = i
 			break
 		}

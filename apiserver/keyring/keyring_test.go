@@ -150,6 +150,50 @@ func TestRotation(t *testing.T) {
 	})
 }
 
+// A key that comes back, or comes under the name of one that was removed, is as
+// new as any other: no replica signs with it before all know it.
+func TestNameUsedAgain(t *testing.T) {
+	key := func(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
+	for name, last := range map[string]map[string][]byte{
+		"for another key":  {"k1": key(1), "k2": key(3)},
+		"for the same key": {"k1": key(1), "k2": key(2)},
+		"under a new name": {"k1": key(1), "k3": key(2)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := secret(map[string][]byte{"k1": key(1), "k2": key(2)})
+				secrets := builder(t, s).Build()
+				put := func(data map[string][]byte) {
+					t.Helper()
+					s.Data = data
+					if err := secrets.Update(t.Context(), s); err != nil {
+						t.Fatal(err)
+					}
+				}
+				a := load(t, secrets)
+				go a.Keep(t.Context(), logr.Discard())
+				time.Sleep(5 * time.Second) //nolint:forbidigo // the time is synctest's
+				b := load(t, secrets)
+				go b.Keep(t.Context(), logr.Discard())
+				time.Sleep(301 * time.Second) //nolint:forbidigo // the time is synctest's
+				put(map[string][]byte{"k1": key(1)})
+				time.Sleep(301 * time.Second) //nolint:forbidigo // the time is synctest's
+				put(last)
+				for second := range 100 {
+					time.Sleep(time.Second) //nolint:forbidigo // the time is synctest's
+					if !verifies(a, b) || !verifies(b, a) {
+						t.Errorf("after %d seconds one replica denies an id of the other", second+1)
+					}
+				}
+				first := load(t, builder(t, secret(map[string][]byte{"k": key(1)})).Build())
+				if verifies(first, a) || verifies(first, b) {
+					t.Error("the new key does not sign in the end")
+				}
+			})
+		})
+	}
+}
+
 // What cannot be used does not replace what can.
 func TestKeysStayWhenTheSecretIsSpoilt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

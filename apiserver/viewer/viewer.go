@@ -107,6 +107,8 @@ func Serve(w http.ResponseWriter, r *http.Request, name string) bool {
 		data, etag = f.zipped, f.etag+"-gzip"
 	}
 	h.Set("ETag", `"`+etag+`"`)
-	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(data))
+	// A range or an If-Match is ignored: ServeContent would refuse it, and with a body that is no JSON.
+	asked := &http.Request{Method: r.Method, Header: http.Header{"If-None-Match": r.Header["If-None-Match"]}}
+	http.ServeContent(w, asked, name, time.Time{}, bytes.NewReader(data))
 	return true
 }
