@@ -33,7 +33,7 @@ func Run(ctx context.Context, c Config) int {
 
 	// Never given back: the result has to be delivered even while the pod is
 	// being stopped, until the kubelet's SIGKILL.
-	ctx, _ = signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	ctx, _ = signal.NotifyContext(ctx, stopSignals()...)
 
 	input, err := collector.fetchInput(ctx)
 	switch {

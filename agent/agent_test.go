@@ -228,10 +228,17 @@ func TestRun(t *testing.T) {
 
 func TestSIGTERMReachesTheWorkerAndTheResultIsDelivered(t *testing.T) {
 	t.Parallel()
+	for _, stop := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
+		t.Run(stop.String(), func(t *testing.T) { testStop(t, stop) })
+	}
+}
+
+func testStop(t *testing.T, stop syscall.Signal) {
+	t.Parallel()
 	ready := filepath.Join(t.TempDir(), "ready")
 	r := startAgent(t, &fake{}, `trap 'echo "{\"told\":true}" >"$PROCESS_OUTPUT_FILE"; exit 0' TERM; touch `+ready+`; while :; do sleep 0.05; done`, nil)
 	appears(t, ready)
-	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := r.cmd.Process.Signal(stop); err != nil {
 		t.Fatal(err)
 	}
 	if exit := r.end(t); exit != 0 || r.fake.result == nil || r.fake.result.Output != "{\"told\":true}\n" {

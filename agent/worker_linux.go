@@ -19,7 +19,20 @@ import (
 // forwarded are the signals that a worker gets as if it were PID 1 itself. Those
 // that ask it to stop come by the context.
 var forwarded = []os.Signal{
-	syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
+	syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2,
+}
+
+// stopSignals are those by which the agent is told to stop. A container runtime
+// sends PID 1 the one that the image names, and images name more than SIGTERM:
+// SIGQUIT (nginx), SIGWINCH (httpd), SIGRTMIN+3 (systemd). Elsewhere than in a
+// container the latter two mean something else.
+func stopSignals() []os.Signal {
+	signals := []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT}
+	if os.Getpid() == 1 {
+		const rtmin = 34 // of glibc, whose numbers runtimes use
+		signals = append(signals, syscall.SIGWINCH, syscall.Signal(rtmin+3))
+	}
+	return signals
 }
 
 // supervise runs the command until it ends and says how it did. It forwards

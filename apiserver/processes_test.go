@@ -391,7 +391,7 @@ func TestTypesComeAndGo(t *testing.T) {
 	}
 	changed := &v1alpha1.ProcessType{}
 	changed.Name, changed.UID, changed.Generation = "younger", "uid-younger", 2
-	changed.Spec.InputSchema = &apiextensionsv1.JSON{Raw: []byte(`{"type":"object","required":["a"]}`)}
+	changed.Spec.InputSchema = &apiextensionsv1.JSON{Raw: []byte(`{"type":"object","required":["a"],"properties":{"a":{"type":"string"}}}`)}
 	f.types.OnUpdate(nil, changed)
 	f.want(f.post("/v1/processes/younger", `{"input":{}}`), 480, `{"errorCode":"MissingInput","errorDetails":{"in":"body","at":"input.a"}}`)
 	f.want(f.post("/v1/processes/older", `{"input":{}}`), 480, `{"errorCode":"InvalidInput","errorDetails":{"in":"path","at":"processType","expected":{"enum":["echo","ocr","ocrReaders","younger"]}}}`)

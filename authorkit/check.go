@@ -69,8 +69,8 @@ func (f *checkFlags) check(c *cobra.Command, command []string) error {
 		return errors.New("--filename is not set, expected a file with a ProcessType")
 	case f.output != "text" && f.output != "json":
 		return fmt.Errorf("--output is %q, expected text or json", f.output)
-	case f.grace < time.Second:
-		return fmt.Errorf("--grace is %s, expected 1s or more", f.grace)
+	case f.grace < time.Second || f.grace%time.Second != 0:
+		return fmt.Errorf("--grace is %s, expected whole seconds, 1s or more", f.grace)
 	}
 	self, err := program()
 	if err != nil {

@@ -125,8 +125,8 @@ func (f *runFlags) read(stdin io.Reader) (*v1alpha1.ProcessType, []byte, error) 
 		return nil, nil, errors.New("--input is not set, expected a file with a JSON object")
 	case f.attempts < 0 || f.attempts > 10:
 		return nil, nil, fmt.Errorf("--attempts is %d, expected 1 to 10", f.attempts)
-	case f.grace < time.Second:
-		return nil, nil, fmt.Errorf("--grace is %s, expected 1s or more", f.grace)
+	case f.grace < time.Second || f.grace%time.Second != 0:
+		return nil, nil, fmt.Errorf("--grace is %s, expected whole seconds, 1s or more", f.grace)
 	}
 	t, err := manifest.Load(f.file)
 	if err != nil {
@@ -163,9 +163,12 @@ func readInput(name string, stdin io.Reader) ([]byte, error) {
 		defer func() { _ = file.Close() }()
 		stdin = file
 	}
-	text, err := io.ReadAll(io.LimitReader(stdin, maxInputFile))
-	if err != nil {
+	text, err := io.ReadAll(io.LimitReader(stdin, maxInputFile+1))
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("%s: %w", name, err)
+	case len(text) > maxInputFile:
+		return nil, fmt.Errorf("%s: a POST of it is refused: %s: it has more than %d bytes", name, errorcode.InputTooLarge, maxInputFile)
 	}
 	return bytes.TrimSpace(text), nil
 }

@@ -271,7 +271,7 @@ type VolumeMount struct {
 
 	// mountPath is the directory, absolute and without "." and "..". It neither
 	// is nor lies in one of the product's or the system's, nor holds one.
-	// +kubebuilder:validation:Pattern=`^(/[^/:]+)+$`
+	// +kubebuilder:validation:Pattern=`^(/[^/:[:cntrl:]]+)+$`
 	// +kubebuilder:validation:MinLength=2
 	// +kubebuilder:validation:MaxLength=256
 	// +kubebuilder:validation:XValidation:rule="!self.matches('/[.][.]?(/|$)')",message="mountPath has no . and .."

@@ -59,7 +59,8 @@ func RunAgent(args, environ []string) int {
 // SIGTERM, and it does not outlive this process.
 func agentCommand(r *run, dir string) *exec.Cmd {
 	cmd := exec.Command(r.Program, append([]string{AgentCommand, "--"}, r.Command...)...)
-	cmd.Env = append(foreign(os.Environ()),
+	ofType, _ := typeEnviron(r.Type)
+	cmd.Env = append(append(foreign(os.Environ()), ofType...),
 		agentapi.EnvProcessID+"="+r.processID,
 		agentapi.EnvProcessType+"="+r.Type.Name,
 		agentapi.EnvCollectorURL+"="+r.url,

@@ -10,7 +10,7 @@ import (
 )
 
 // CommandOf is the command to run: the one given, or the type's own with its
-// args; empty when there is neither.
+// args, as the kubelet would expand them; empty when there is neither.
 func CommandOf(t *v1alpha1.ProcessType, given []string) []string {
 	if len(given) > 0 {
 		return given
@@ -18,7 +18,12 @@ func CommandOf(t *v1alpha1.ProcessType, given []string) []string {
 	if len(t.Spec.Command) == 0 { // args alone are for the image's entrypoint
 		return nil
 	}
-	return slices.Concat(t.Spec.Command, t.Spec.Args)
+	command := slices.Concat(t.Spec.Command, t.Spec.Args)
+	_, values := typeEnviron(t)
+	for i := range command {
+		command[i] = expand(command[i], values)
+	}
+	return command
 }
 
 // Explain is an errorCode with what its details say to a person, on one line.

@@ -81,7 +81,7 @@ func TestWrite(t *testing.T) {
 					t.Errorf("%s is not filled in", file)
 				}
 			}
-			if text, err := fs.ReadFile(os.DirFS(dir), "processtype.yaml"); err != nil || !strings.Contains(string(text), "name: word-0\n") {
+			if text, err := fs.ReadFile(os.DirFS(dir), "processtype.yaml"); err != nil || !strings.Contains(string(text), `name: "word-0"`+"\n") {
 				t.Errorf("the type has another name: %v", err)
 			}
 		})

@@ -97,7 +97,44 @@ func (b *builder) node(props *apiextensionsv1.JSONSchemaProps, spine *structural
 	if props.Not != nil {
 		n.not = b.node(props.Not, nil, at.keyword("not"))
 	}
+	if spine != nil {
+		b.satisfiable(n, at)
+	}
 	return n
+}
+
+// satisfiable finds the slips that leave no value to be allowed, which are better
+// told to who writes a type than to who uses it: a required property that no
+// object may have, and bounds that exclude each other.
+func (b *builder) satisfiable(n *node, at place) {
+	for _, part := range n.all() {
+		for _, key := range part.props.Required {
+			if _, known := n.properties[key]; !known && !n.anyKey {
+				b.fail(at.keyword("required"), "%q is not among the properties, and no other property is allowed", key)
+			}
+		}
+	}
+	p := n.props
+	for _, bound := range []struct {
+		lower, upper string
+		crossed      bool
+	}{
+		{"minLength", "maxLength", crossed(p.MinLength, p.MaxLength)},
+		{"minItems", "maxItems", crossed(p.MinItems, p.MaxItems)},
+		{"minProperties", "maxProperties", crossed(p.MinProperties, p.MaxProperties)},
+		{"minimum", "maximum", crossed(p.Minimum, p.Maximum)},
+	} {
+		if bound.crossed {
+			b.fail(at.keyword(bound.lower), "must not be above %s", bound.upper)
+		}
+	}
+	if p.Enum != nil && len(p.Enum) == 0 {
+		b.fail(at.keyword("enum"), "must have a value")
+	}
+}
+
+func crossed[T int64 | float64](lower, upper *T) bool {
+	return lower != nil && upper != nil && *lower > *upper
 }
 
 // valueTypes are those of a CustomResourceDefinition's schema.

@@ -220,6 +220,12 @@ func TestCompileSaysWhatIsWrongAndWhere(t *testing.T) {
 		"rule over oldSelf":  {obj(`{"type":"string","x-kubernetes-validations":[{"rule":"self == oldSelf"}]}`), "oldSelf"},
 		"zero multipleOf":    {obj(`{"type":"number","multipleOf":0}`), "properties.p.multipleOf: must be above 0"},
 		"list map, no keys":  {obj(`{"type":"array","x-kubernetes-list-type":"map","items":{"type":"object"}}`), "x-kubernetes-list-map-keys"},
+		"required, unknown":  {`{"type":"object","required":["txt"],"properties":{"text":{"type":"string"}}}`, `required: "txt" is not among the properties`},
+		"required in allOf":  {`{"type":"object","properties":{"a":{"type":"object","allOf":[{"required":["b"]}]}}}`, `properties.a.required: "b" is not among`},
+		"lengths crossed":    {obj(`{"type":"string","minLength":3,"maxLength":2}`), "properties.p.minLength: must not be above maxLength"},
+		"numbers crossed":    {obj(`{"type":"number","minimum":3.5,"maximum":3}`), "properties.p.minimum: must not be above maximum"},
+		"items crossed":      {obj(`{"type":"array","items":{"type":"string"},"minItems":3,"maxItems":2}`), "properties.p.minItems: must not be above maxItems"},
+		"no value":           {obj(`{"type":"string","enum":[]}`), "properties.p.enum: must have a value"},
 		"keyword, bad value": {obj(`{"type":"string","minLength":"x"}`), "read the schema: "},
 	}
 	for name, tc := range tests {

@@ -6,7 +6,7 @@ var (
 	queued = prometheus.NewDesc("procman_processes_queued",
 		"Processes that wait because maxConcurrent of their type are running.", []string{"type"}, nil)
 	running = prometheus.NewDesc("procman_processes_running",
-		"Processes that are launched and not finished.", []string{"type"}, nil)
+		"Processes that have had their turn and are not finished.", []string{"type"}, nil)
 )
 
 func newWaits() *prometheus.HistogramVec {

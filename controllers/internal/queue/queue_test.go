@@ -268,7 +268,7 @@ func TestMetrics(t *testing.T) {
 # TYPE procman_processes_queued gauge
 procman_processes_queued{type="idle"} 0
 procman_processes_queued{type="t"} 1
-# HELP procman_processes_running Processes that are launched and not finished.
+# HELP procman_processes_running Processes that have had their turn and are not finished.
 # TYPE procman_processes_running gauge
 procman_processes_running{type="idle"} 0
 procman_processes_running{type="t"} 1
