@@ -46,7 +46,8 @@ const settleTime = 200 * time.Millisecond
 
 // LeftBehind runs the worker's command without an agent, and returns the names
 // of the programs that it leaves running when it ends, after it has killed
-// them. The agent would do that unseen.
+// them. The agent would do that unseen. A program that has cleared its environment
+// is not found.
 func LeftBehind(ctx context.Context, o Options) (names []string, err error) {
 	dir, err := os.MkdirTemp("", "procman-")
 	if err != nil {
@@ -62,7 +63,8 @@ func LeftBehind(ctx context.Context, o Options) (names []string, err error) {
 	defer cancel()
 	id := "local-" + strings.ToLower(rand.Text())
 	cmd := exec.CommandContext(ctx, o.Command[0], o.Command[1:]...)
-	cmd.Env = append(foreign(os.Environ()),
+	ofType, _ := typeEnviron(o.Type)
+	cmd.Env = append(append(foreign(os.Environ()), ofType...),
 		agentapi.EnvProcessID+"="+id,
 		agentapi.EnvProcessType+"="+o.Type.Name,
 		agentapi.EnvAttempt+"=1",
