@@ -43,10 +43,9 @@ func (noCluster) List(context.Context, client.ObjectList, ...client.ListOption) 
 	return errAsked
 }
 
-// serveAlone runs a facade, with all the limits of a real one and a process
-// called "mine" in its cache, until it reads a line from stdin; then it shuts
-// down. It prints the addresses of the API and of the probes.
-func serveAlone(t *testing.T) {
+// newAlone is a facade without a cluster that knows a process called "mine".
+func newAlone(t *testing.T, registry *prometheus.Registry) *Server {
+	t.Helper()
 	ring, err := processid.NewRing(make([]byte, processid.MinKeyBytes))
 	if err != nil {
 		t.Fatal(err)
@@ -57,12 +56,20 @@ func serveAlone(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: "mine", CreationTimestamp: metav1.Now()},
 		Spec:       v1alpha1.ProcessSpec{Type: "echo", LifetimeSeconds: 600, Input: `{}`},
 	}, false)
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector())
 	s, err := New(Options{Namespace: "work", Cache: cache, Live: noCluster{}, Types: types, Ring: keyring.Fixed(ring), Metrics: registry})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+// serveAlone runs a facade, with all the limits of a real one, until it reads a
+// line from stdin; then it shuts down. It prints the addresses of the API and of
+// the probes.
+func serveAlone(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector())
+	s := newAlone(t, registry)
 	api, ended := start(t, s)
 	api.http.RegisterOnShutdown(s.Drain)
 	ready := &readiness{}
@@ -71,7 +78,7 @@ func serveAlone(t *testing.T) {
 	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
-	err = errors.Join(api.shutdown(), <-ended)
+	err := errors.Join(api.shutdown(), <-ended)
 	s.Wait()
 	if err != nil {
 		t.Fatal(err)

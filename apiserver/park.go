@@ -3,19 +3,17 @@ package apiserver
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"time"
 )
 
 // park goes on with a request whose client is going to wait, out of net/http's
 // hands: the server's buffers and the stack of a connection, 20 KiB together, are
 // given back, and of each waiter two small goroutines remain. Once the request is
-// served, the server has its connection again.
+// served and the client has begun the next, the server has its connection again.
 //
 // Handlers do not notice: h gets a writer of its own, and a request whose context
 // ends when the client goes. A connection that cannot be taken over is served
@@ -31,12 +29,20 @@ func (s *Server) park(w http.ResponseWriter, r *http.Request, h handler) error {
 	}
 	x, _ := r.Context().Value(exchangeKey{}).(*exchange)
 	x.parked = true
+	c, ok := conn.(*resumed)
+	if !ok {
+		c = &resumed{Conn: conn}
+	}
 	ahead, _ := buffered.Peek(buffered.Reader.Buffered()) // what it has it gives
-	p := &parked{conn: conn, header: w.Header().Clone(), ahead: bytes.Clone(ahead), head: r.Method == http.MethodHead, last: r.Close}
+	c.ahead = append(bytes.Clone(ahead), c.ahead...)
+	p := &parked{
+		conn: c, header: w.Header().Clone(), head: r.Method == http.MethodHead, last: r.Close,
+		next: make(chan byte, 1), left: make(chan struct{}),
+	}
 	s.parked.Go(func() {
-		defer x.done()
 		s.serveParked(p, r, x, h)
-		if p.last || p.left || s.isDraining() || !p.handBack(server) {
+		x.done()
+		if p.last || !s.asksMore(p) || !p.handBack(server) {
 			_ = p.conn.Close()
 		}
 	})
@@ -47,7 +53,9 @@ func (s *Server) park(w http.ResponseWriter, r *http.Request, h handler) error {
 func (s *Server) serveParked(p *parked, r *http.Request, x *exchange, h handler) {
 	ctx, gone := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer gone()
-	defer p.listen(gone)()
+	if len(p.conn.ahead) == 0 { // who has more to ask will stay
+		go p.listen(gone)
+	}
 	defer func() {
 		if recover() != nil { // http.ErrAbortHandler: half a response is out
 			p.last = true
@@ -63,38 +71,45 @@ func (s *Server) serveParked(p *parked, r *http.Request, x *exchange, h handler)
 
 // parked is a connection out of net/http's hands, with the writer of one response.
 type parked struct {
-	conn   net.Conn
+	conn   *resumed
 	header http.Header
 	out    bytes.Buffer
 	head   bool // the response has no body
 	last   bool // the connection ends with this response
 
-	// What listen has heard, to be looked at when it has stopped.
-	ahead []byte // what the client has sent of its next request
-	left  bool   // the client has gone
+	next chan byte     // gets the first byte of the client's next request
+	left chan struct{} // closed when the client has gone
 }
 
-// listen waits for the client to go, and then calls gone, until the function that
-// it returns is called.
-func (p *parked) listen(gone func()) (stop func()) {
-	if len(p.ahead) > 0 {
-		return func() {} // it has more to ask, and so will stay
+// listen waits for the client to ask for more, or to go, and then calls gone.
+func (p *parked) listen(gone func()) {
+	var next [1]byte
+	if n, _ := p.conn.Read(next[:]); n > 0 {
+		p.next <- next[0]
+		return
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		var next [1]byte
-		n, err := p.conn.Read(next[:])
-		p.ahead = append(p.ahead, next[:n]...)
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			p.left = true
-			gone()
-		}
-	}()
-	return func() {
-		_ = p.conn.SetReadDeadline(time.Unix(1, 0))
-		<-done
+	close(p.left)
+	gone()
+}
+
+// asksMore waits, once a request is served, for the client's next. The server is
+// not to have the connection before: it would take it for a new one, on which a
+// request is due at once, and which a shutdown waits for.
+func (s *Server) asksMore(p *parked) bool {
+	if len(p.conn.ahead) > 0 {
+		return !s.isDraining()
 	}
+	if p.conn.SetReadDeadline(time.Now().Add(idleTimeout)) != nil {
+		return false
+	}
+	select {
+	case first := <-p.next:
+		p.conn.ahead = []byte{first}
+		return !s.isDraining()
+	case <-p.left:
+	case <-s.draining:
+	}
+	return false
 }
 
 // Header is the response's header.
@@ -138,16 +153,13 @@ func (p *parked) FlushError() error {
 	return nil
 }
 
-// handBack lets the server read the next request; it returns false when the
-// server takes no more.
+// handBack lets the server read the next request, which has begun; it returns false
+// when the server takes no more.
 func (p *parked) handBack(server *http.Server) bool {
 	if p.conn.SetDeadline(time.Time{}) != nil {
 		return false
 	}
 	l := &single{conn: p.conn}
-	if len(p.ahead) > 0 {
-		l.conn = &resumed{Conn: p.conn, rest: io.MultiReader(bytes.NewReader(p.ahead), p.conn)}
-	}
 	_ = server.Serve(l) // ends at once, with the error of a listener that has no more
 	return l.accepted
 }
@@ -176,8 +188,23 @@ func (l *single) Addr() net.Addr { return l.conn.LocalAddr() }
 // resumed is a connection of which something has been read already.
 type resumed struct {
 	net.Conn
-	rest io.Reader
+	ahead []byte
 }
 
 // Read reads what had been read, and then the connection.
-func (c *resumed) Read(b []byte) (int, error) { return c.rest.Read(b) }
+func (c *resumed) Read(b []byte) (int, error) {
+	if len(c.ahead) == 0 {
+		return c.Conn.Read(b)
+	}
+	n := copy(b, c.ahead)
+	c.ahead = c.ahead[n:]
+	return n, nil
+}
+
+// CloseWrite is as in conn.
+func (c *resumed) CloseWrite() error {
+	if inner, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return inner.CloseWrite()
+	}
+	return nil
+}
