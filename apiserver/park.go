@@ -15,9 +15,10 @@ import (
 // given back, and of each waiter two small goroutines remain. Once the request is
 // served and the client has begun the next, the server has its connection again.
 //
-// Handlers do not notice: h gets a writer of its own, and a request whose context
-// ends when the client goes. A connection that cannot be taken over is served
-// where it is.
+// Handlers do not notice: h gets a writer of its own. But the request's context
+// does not end when the client leaves, since it may have closed its side alone and
+// still read: left says so. A connection that cannot be taken over is served where
+// it is.
 func (s *Server) park(w http.ResponseWriter, r *http.Request, h handler) error {
 	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if server == nil || r.ContentLength != 0 { // the going of a client that still sends is not noticed
@@ -28,7 +29,7 @@ func (s *Server) park(w http.ResponseWriter, r *http.Request, h handler) error {
 		return h(w, r)
 	}
 	x, _ := r.Context().Value(exchangeKey{}).(*exchange)
-	x.parked = true
+	x.left = make(chan struct{})
 	c, ok := conn.(*resumed)
 	if !ok {
 		c = &resumed{Conn: conn}
@@ -37,7 +38,7 @@ func (s *Server) park(w http.ResponseWriter, r *http.Request, h handler) error {
 	c.ahead = append(bytes.Clone(ahead), c.ahead...)
 	p := &parked{
 		conn: c, header: w.Header().Clone(), head: r.Method == http.MethodHead, last: r.Close,
-		next: make(chan byte, 1), left: make(chan struct{}),
+		next: make(chan byte, 1), left: x.left,
 	}
 	s.parked.Go(func() {
 		s.serveParked(p, r, x, h)
@@ -51,10 +52,8 @@ func (s *Server) park(w http.ResponseWriter, r *http.Request, h handler) error {
 
 // serveParked runs a handler on a parked connection.
 func (s *Server) serveParked(p *parked, r *http.Request, x *exchange, h handler) {
-	ctx, gone := context.WithCancel(context.WithoutCancel(r.Context()))
-	defer gone()
 	if len(p.conn.ahead) == 0 { // who has more to ask will stay
-		go p.listen(gone)
+		go p.listen()
 	}
 	defer func() {
 		if recover() != nil { // http.ErrAbortHandler: half a response is out
@@ -62,7 +61,7 @@ func (s *Server) serveParked(p *parked, r *http.Request, x *exchange, h handler)
 		}
 	}()
 	rec := &recorder{ResponseWriter: p, exchange: x}
-	r = r.WithContext(ctx)
+	r = r.WithContext(context.WithoutCancel(r.Context()))
 	if err := guard(h, rec, r); err != nil {
 		s.fail(rec, r, err)
 	}
@@ -78,18 +77,27 @@ type parked struct {
 	last   bool // the connection ends with this response
 
 	next chan byte     // gets the first byte of the client's next request
-	left chan struct{} // closed when the client has gone
+	left chan struct{} // closed when the client sends no more
 }
 
-// listen waits for the client to ask for more, or to go, and then calls gone.
-func (p *parked) listen(gone func()) {
+// listen waits for the client to ask for more, or to leave.
+func (p *parked) listen() {
 	var next [1]byte
 	if n, _ := p.conn.Read(next[:]); n > 0 {
 		p.next <- next[0]
 		return
 	}
 	close(p.left)
-	gone()
+}
+
+// left returns what is closed when the client of a request leaves. Who is still
+// there to read the answer does not show: it is to be given, but not to be waited
+// for.
+func left(r *http.Request) <-chan struct{} {
+	if x, _ := r.Context().Value(exchangeKey{}).(*exchange); x.left != nil {
+		return x.left
+	}
+	return r.Context().Done()
 }
 
 // asksMore waits, once a request is served, for the client's next. The server is

@@ -70,8 +70,9 @@ func (s *Server) isDraining() bool {
 	}
 }
 
-// await returns p as it is once it is finished, the wait is over, or the server
-// drains. It costs no call to the API server for a process that the cache knows.
+// await returns p as it is once it is finished, the wait is over, the client leaves,
+// or the server drains. It costs no call to the API server for a process that the
+// cache knows.
 func (s *Server) await(w http.ResponseWriter, r *http.Request, p *v1alpha1.Process, wait time.Duration) (*v1alpha1.Process, error) {
 	noReadDeadline(w)
 	watch := s.cache.watch(p.Name)
@@ -91,8 +92,8 @@ func (s *Server) await(w http.ResponseWriter, r *http.Request, p *v1alpha1.Proce
 			over = true
 		case <-s.draining:
 			over = true
-		case <-r.Context().Done():
-			return nil, internal(r.Context().Err())
+		case <-left(r):
+			over = true
 		}
 	}
 }
@@ -145,7 +146,7 @@ func (s *Server) streamProcess(w http.ResponseWriter, r *http.Request, typeName,
 			beat.Reset(heartbeat)
 		case <-s.draining:
 			return nil
-		case <-r.Context().Done():
+		case <-left(r):
 			return nil
 		}
 	}
