@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -72,9 +73,9 @@ func (s *Server) serveParked(p *parked, r *http.Request, x *exchange, h handler)
 type parked struct {
 	conn   *resumed
 	header http.Header
-	out    bytes.Buffer
-	head   bool // the response has no body
-	last   bool // the connection ends with this response
+	out    *bufio.Writer // nil when all is sent: a waiter keeps no buffer
+	head   bool          // the response has no body
+	last   bool          // the connection ends with this response
 
 	next chan byte     // gets the first byte of the client's next request
 	left chan struct{} // closed when the client sends no more
@@ -123,8 +124,11 @@ func (s *Server) asksMore(p *parked) bool {
 // Header is the response's header.
 func (p *parked) Header() http.Header { return p.header }
 
-// WriteHeader begins the response. One whose length is not told ends with the
-// connection.
+// SetWriteDeadline is what http.ResponseController looks for.
+func (p *parked) SetWriteDeadline(t time.Time) error { return p.conn.SetWriteDeadline(t) }
+
+// WriteHeader begins the response, for which the client has as long as for an
+// event. One whose length is not told ends with the connection.
 func (p *parked) WriteHeader(status int) {
 	if p.header.Get("Content-Length") == "" && status != http.StatusNotModified {
 		p.last = true
@@ -133,32 +137,41 @@ func (p *parked) WriteHeader(status int) {
 	if p.last {
 		p.header.Set("Connection", "close")
 	}
-	fmt.Fprintf(&p.out, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
-	_ = p.header.Write(&p.out) // a buffer takes everything
-	p.out.WriteString("\r\n")
+	_ = p.SetWriteDeadline(time.Now().Add(eventTimeout)) // an error comes again when it is sent
+	out := p.buffer()
+	_, _ = fmt.Fprintf(out, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
+	_ = p.header.Write(out)
+	_, _ = out.WriteString("\r\n")
 }
 
-// Write adds to the response's body; FlushError sends it.
+// Write adds to the response's body. What is large is sent from where it is: no
+// client, however slowly it reads, has a copy of its own. FlushError sends the rest.
 func (p *parked) Write(b []byte) (int, error) {
 	if p.head {
 		return len(b), nil
 	}
-	return p.out.Write(b)
+	return p.buffer().Write(b)
+}
+
+func (p *parked) buffer() *bufio.Writer {
+	if p.out == nil {
+		p.out = bufio.NewWriter(p.conn)
+	}
+	return p.out
 }
 
 // FlushError sends what has been written. A client that takes it too slowly, or
 // has gone, is an error.
 func (p *parked) FlushError() error {
-	defer func() { p.out = bytes.Buffer{} }() // a waiter keeps no buffer
-	if err := p.conn.SetWriteDeadline(time.Now().Add(eventTimeout)); err != nil {
-		p.last = true
-		return err
+	if p.out == nil {
+		return nil
 	}
-	if _, err := p.conn.Write(p.out.Bytes()); err != nil {
+	err := p.out.Flush()
+	p.out = nil
+	if err != nil {
 		p.last = true
-		return err
 	}
-	return nil
+	return err
 }
 
 // handBack lets the server read the next request, which has begun; it returns false
