@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -43,10 +44,9 @@ func (noCluster) List(context.Context, client.ObjectList, ...client.ListOption) 
 	return errAsked
 }
 
-// serveAlone runs a facade, with all the limits of a real one and a process
-// called "mine" in its cache, until it reads a line from stdin; then it shuts
-// down. It prints the addresses of the API and of the probes.
-func serveAlone(t *testing.T) {
+// newAlone is a facade without a cluster that knows a process called "mine".
+func newAlone(t *testing.T, registry *prometheus.Registry) *Server {
+	t.Helper()
 	ring, err := processid.NewRing(make([]byte, processid.MinKeyBytes))
 	if err != nil {
 		t.Fatal(err)
@@ -57,12 +57,20 @@ func serveAlone(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: "mine", CreationTimestamp: metav1.Now()},
 		Spec:       v1alpha1.ProcessSpec{Type: "echo", LifetimeSeconds: 600, Input: `{}`},
 	}, false)
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector())
 	s, err := New(Options{Namespace: "work", Cache: cache, Live: noCluster{}, Types: types, Ring: keyring.Fixed(ring), Metrics: registry})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+// serveAlone runs a facade, with all the limits of a real one, until it reads a
+// line from stdin; then it shuts down. It prints the addresses of the API and of
+// the probes.
+func serveAlone(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector())
+	s := newAlone(t, registry)
 	api, ended := start(t, s)
 	api.http.RegisterOnShutdown(s.Drain)
 	ready := &readiness{}
@@ -71,7 +79,7 @@ func serveAlone(t *testing.T) {
 	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
-	err = errors.Join(api.shutdown(), <-ended)
+	err := errors.Join(api.shutdown(), <-ended)
 	s.Wait()
 	if err != nil {
 		t.Fatal(err)
@@ -320,6 +328,78 @@ func TestBodiesUnderWayAreBounded(t *testing.T) {
 	}
 	if left := b.left.Load(); left != maxBodies {
 		t.Errorf("%d bytes are left, want %d", left, maxBodies)
+	}
+}
+
+// sent is a connection that keeps what is written to it, in the memory that it has.
+type sent struct {
+	net.Conn
+	parts [][]byte
+}
+
+func (s *sent) Write(b []byte) (int, error) {
+	s.parts = append(s.parts, b)
+	return s.Conn.Write(b)
+}
+
+// However many read a large answer at once, and however slowly, they have no copies
+// of their own.
+func TestAnswersAreSentFromWhereTheyAre(t *testing.T) {
+	want := `{"a":"` + strings.Repeat("x", 1<<20) + `"}`
+	answer := func(w http.ResponseWriter, body []byte) error { return reply(w, http.StatusOK, body) }
+	event := func(w http.ResponseWriter, body []byte) error {
+		w.WriteHeader(http.StatusOK)
+		return sendEvent(w, body)
+	}
+	for name, tc := range map[string]struct {
+		parked bool
+		send   func(http.ResponseWriter, []byte) error
+		body   string
+	}{
+		"answer":              {false, answer, want},
+		"answer after a wait": {true, answer, want},
+		"event":               {true, event, "data: " + want + "\n\n"},
+		"event by net/http":   {false, event, "data: " + want + "\n\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, body := newAlone(t, prometheus.NewRegistry()), []byte(want)
+				send := func(w http.ResponseWriter, _ *http.Request) error { return tc.send(w, body) }
+				serve := send
+				if tc.parked {
+					serve = func(w http.ResponseWriter, r *http.Request) error { return s.park(w, r, send) }
+				}
+				server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, &exchange{done: func() {}}))
+					s.serve("", serve).ServeHTTP(w, r)
+				})}
+				client, conn := net.Pipe()
+				memory := &sent{Conn: conn}
+				_ = server.Serve(&single{conn: memory})
+				if _, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); err != nil {
+					t.Fatal(err)
+				}
+				response, err := http.ReadResponse(bufio.NewReader(client), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := io.ReadAll(response.Body)
+				if err != nil || string(got) != tc.body {
+					t.Errorf("the answer has %d bytes, %v", len(got), err)
+				}
+				_ = response.Body.Close()
+				_ = client.Close()
+				synctest.Wait()
+				clear(body)
+				copied := 0
+				for _, part := range memory.parts {
+					copied += len(part) - bytes.Count(part, []byte{0})
+				}
+				if copied > 16<<10 {
+					t.Errorf("%d bytes of it are copied", copied)
+				}
+			})
+		})
 	}
 }
 

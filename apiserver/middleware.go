@@ -19,8 +19,11 @@ type exchange struct {
 	route     string // a path of the table of routes; "" when none matched
 	status    int    // 0 until the header is written
 	errorCode string
-	parked    bool   // the request is served on after net/http has been told that it is
 	done      func() // logs and counts it
+
+	// left is closed when the client of a request that is parked leaves; nil for any
+	// other request.
+	left chan struct{}
 }
 
 type exchangeKey struct{}
@@ -42,7 +45,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			"status", x.status, "errorCode", x.errorCode, "seconds", elapsed.Seconds())
 	}
 	defer func() {
-		if !x.parked {
+		if x.left == nil { // else it is served on after net/http has been told that it is
 			x.done()
 		}
 	}()
@@ -121,7 +124,8 @@ func (s *Server) note(r *http.Request, f *failure) {
 }
 
 // statusClientGone stands in the log and the metrics for a request whose client
-// left before there was an answer. Nobody ever receives it.
+// left before there was an answer. Nobody ever receives it: who has closed its side
+// alone gets the answer.
 const statusClientGone = 499
 
 // reply writes a whole response. The error is that of a client that has gone.
@@ -149,6 +153,11 @@ type recorder struct {
 
 func (w *recorder) WriteHeader(status int) {
 	w.exchange.status = status
+	select {
+	case <-w.exchange.left:
+		w.exchange.status = statusClientGone
+	default:
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 

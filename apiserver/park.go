@@ -1,25 +1,25 @@
 package apiserver
 
 import (
+	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"time"
 )
 
 // park goes on with a request whose client is going to wait, out of net/http's
 // hands: the server's buffers and the stack of a connection, 20 KiB together, are
 // given back, and of each waiter two small goroutines remain. Once the request is
-// served, the server has its connection again.
+// served and the client has begun the next, the server has its connection again.
 //
-// Handlers do not notice: h gets a writer of its own, and a request whose context
-// ends when the client goes. A connection that cannot be taken over is served
-// where it is.
+// Handlers do not notice: h gets a writer of its own. But the request's context
+// does not end when the client leaves, since it may have closed its side alone and
+// still read: left says so. A connection that cannot be taken over is served where
+// it is.
 func (s *Server) park(w http.ResponseWriter, r *http.Request, h handler) error {
 	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if server == nil || r.ContentLength != 0 { // the going of a client that still sends is not noticed
@@ -30,13 +30,21 @@ func (s *Server) park(w http.ResponseWriter, r *http.Request, h handler) error {
 		return h(w, r)
 	}
 	x, _ := r.Context().Value(exchangeKey{}).(*exchange)
-	x.parked = true
+	x.left = make(chan struct{})
+	c, ok := conn.(*resumed)
+	if !ok {
+		c = &resumed{Conn: conn}
+	}
 	ahead, _ := buffered.Peek(buffered.Reader.Buffered()) // what it has it gives
-	p := &parked{conn: conn, header: w.Header().Clone(), ahead: bytes.Clone(ahead), head: r.Method == http.MethodHead, last: r.Close}
+	c.ahead = append(bytes.Clone(ahead), c.ahead...)
+	p := &parked{
+		conn: c, header: w.Header().Clone(), head: r.Method == http.MethodHead, last: r.Close,
+		next: make(chan byte, 1), left: x.left,
+	}
 	s.parked.Go(func() {
-		defer x.done()
 		s.serveParked(p, r, x, h)
-		if p.last || p.left || s.isDraining() || !p.handBack(server) {
+		x.done()
+		if p.last || !s.asksMore(p) || !p.handBack(server) {
 			_ = p.conn.Close()
 		}
 	})
@@ -45,16 +53,16 @@ func (s *Server) park(w http.ResponseWriter, r *http.Request, h handler) error {
 
 // serveParked runs a handler on a parked connection.
 func (s *Server) serveParked(p *parked, r *http.Request, x *exchange, h handler) {
-	ctx, gone := context.WithCancel(context.WithoutCancel(r.Context()))
-	defer gone()
-	defer p.listen(gone)()
+	if len(p.conn.ahead) == 0 { // who has more to ask will stay
+		go p.listen()
+	}
 	defer func() {
 		if recover() != nil { // http.ErrAbortHandler: half a response is out
 			p.last = true
 		}
 	}()
 	rec := &recorder{ResponseWriter: p, exchange: x}
-	r = r.WithContext(ctx)
+	r = r.WithContext(context.WithoutCancel(r.Context()))
 	if err := guard(h, rec, r); err != nil {
 		s.fail(rec, r, err)
 	}
@@ -63,45 +71,64 @@ func (s *Server) serveParked(p *parked, r *http.Request, x *exchange, h handler)
 
 // parked is a connection out of net/http's hands, with the writer of one response.
 type parked struct {
-	conn   net.Conn
+	conn   *resumed
 	header http.Header
-	out    bytes.Buffer
-	head   bool // the response has no body
-	last   bool // the connection ends with this response
+	out    *bufio.Writer // nil when all is sent: a waiter keeps no buffer
+	head   bool          // the response has no body
+	last   bool          // the connection ends with this response
 
-	// What listen has heard, to be looked at when it has stopped.
-	ahead []byte // what the client has sent of its next request
-	left  bool   // the client has gone
+	next chan byte     // gets the first byte of the client's next request
+	left chan struct{} // closed when the client sends no more
 }
 
-// listen waits for the client to go, and then calls gone, until the function that
-// it returns is called.
-func (p *parked) listen(gone func()) (stop func()) {
-	if len(p.ahead) > 0 {
-		return func() {} // it has more to ask, and so will stay
+// listen waits for the client to ask for more, or to leave.
+func (p *parked) listen() {
+	var next [1]byte
+	if n, _ := p.conn.Read(next[:]); n > 0 {
+		p.next <- next[0]
+		return
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		var next [1]byte
-		n, err := p.conn.Read(next[:])
-		p.ahead = append(p.ahead, next[:n]...)
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			p.left = true
-			gone()
-		}
-	}()
-	return func() {
-		_ = p.conn.SetReadDeadline(time.Unix(1, 0))
-		<-done
+	close(p.left)
+}
+
+// left returns what is closed when the client of a request leaves. Who is still
+// there to read the answer does not show: it is to be given, but not to be waited
+// for.
+func left(r *http.Request) <-chan struct{} {
+	if x, _ := r.Context().Value(exchangeKey{}).(*exchange); x.left != nil {
+		return x.left
 	}
+	return r.Context().Done()
+}
+
+// asksMore waits, once a request is served, for the client's next. The server is
+// not to have the connection before: it would take it for a new one, on which a
+// request is due at once, and which a shutdown waits for.
+func (s *Server) asksMore(p *parked) bool {
+	if len(p.conn.ahead) > 0 {
+		return !s.isDraining()
+	}
+	if p.conn.SetReadDeadline(time.Now().Add(idleTimeout)) != nil {
+		return false
+	}
+	select {
+	case first := <-p.next:
+		p.conn.ahead = []byte{first}
+		return !s.isDraining()
+	case <-p.left:
+	case <-s.draining:
+	}
+	return false
 }
 
 // Header is the response's header.
 func (p *parked) Header() http.Header { return p.header }
 
-// WriteHeader begins the response. One whose length is not told ends with the
-// connection.
+// SetWriteDeadline is what http.ResponseController looks for.
+func (p *parked) SetWriteDeadline(t time.Time) error { return p.conn.SetWriteDeadline(t) }
+
+// WriteHeader begins the response, for which the client has as long as for an
+// event. One whose length is not told ends with the connection.
 func (p *parked) WriteHeader(status int) {
 	if p.header.Get("Content-Length") == "" && status != http.StatusNotModified {
 		p.last = true
@@ -110,44 +137,50 @@ func (p *parked) WriteHeader(status int) {
 	if p.last {
 		p.header.Set("Connection", "close")
 	}
-	fmt.Fprintf(&p.out, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
-	_ = p.header.Write(&p.out) // a buffer takes everything
-	p.out.WriteString("\r\n")
+	_ = p.SetWriteDeadline(time.Now().Add(eventTimeout)) // an error comes again when it is sent
+	out := p.buffer()
+	_, _ = fmt.Fprintf(out, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
+	_ = p.header.Write(out)
+	_, _ = out.WriteString("\r\n")
 }
 
-// Write adds to the response's body; FlushError sends it.
+// Write adds to the response's body. What is large is sent from where it is: no
+// client, however slowly it reads, has a copy of its own. FlushError sends the rest.
 func (p *parked) Write(b []byte) (int, error) {
 	if p.head {
 		return len(b), nil
 	}
-	return p.out.Write(b)
+	return p.buffer().Write(b)
+}
+
+func (p *parked) buffer() *bufio.Writer {
+	if p.out == nil {
+		p.out = bufio.NewWriter(p.conn)
+	}
+	return p.out
 }
 
 // FlushError sends what has been written. A client that takes it too slowly, or
 // has gone, is an error.
 func (p *parked) FlushError() error {
-	defer func() { p.out = bytes.Buffer{} }() // a waiter keeps no buffer
-	if err := p.conn.SetWriteDeadline(time.Now().Add(eventTimeout)); err != nil {
-		p.last = true
-		return err
+	if p.out == nil {
+		return nil
 	}
-	if _, err := p.conn.Write(p.out.Bytes()); err != nil {
+	err := p.out.Flush()
+	p.out = nil
+	if err != nil {
 		p.last = true
-		return err
 	}
-	return nil
+	return err
 }
 
-// handBack lets the server read the next request; it returns false when the
-// server takes no more.
+// handBack lets the server read the next request, which has begun; it returns false
+// when the server takes no more.
 func (p *parked) handBack(server *http.Server) bool {
 	if p.conn.SetDeadline(time.Time{}) != nil {
 		return false
 	}
 	l := &single{conn: p.conn}
-	if len(p.ahead) > 0 {
-		l.conn = &resumed{Conn: p.conn, rest: io.MultiReader(bytes.NewReader(p.ahead), p.conn)}
-	}
 	_ = server.Serve(l) // ends at once, with the error of a listener that has no more
 	return l.accepted
 }
@@ -176,8 +209,23 @@ func (l *single) Addr() net.Addr { return l.conn.LocalAddr() }
 // resumed is a connection of which something has been read already.
 type resumed struct {
 	net.Conn
-	rest io.Reader
+	ahead []byte
 }
 
 // Read reads what had been read, and then the connection.
-func (c *resumed) Read(b []byte) (int, error) { return c.rest.Read(b) }
+func (c *resumed) Read(b []byte) (int, error) {
+	if len(c.ahead) == 0 {
+		return c.Conn.Read(b)
+	}
+	n := copy(b, c.ahead)
+	c.ahead = c.ahead[n:]
+	return n, nil
+}
+
+// CloseWrite is as in conn.
+func (c *resumed) CloseWrite() error {
+	if inner, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return inner.CloseWrite()
+	}
+	return nil
+}

@@ -174,6 +174,33 @@ func TestFormOfAnswerAfterWait(t *testing.T) {
 	})
 }
 
+// A client that closes its side of the connection may still read: it is answered at
+// once, as things stand.
+func TestHalfClosedWhileWaiting(t *testing.T) {
+	for request, timers := range map[string]int{
+		"GET ": 0, wait: 1, "GET Prefer: wait=30\r\nIf-None-Match: \"x\"\r\n": 1, "GET Accept: text/event-stream\r\n": 2,
+	} {
+		t.Run(request, func(t *testing.T) {
+			l := newLot(t)
+			l.send(request)
+			l.timers(timers)
+			if err := l.conn.(*net.TCPConn).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			response, body := l.answer("GET")
+			if response.StatusCode != 200 || !strings.Contains(body, mineProcessing) || !l.ended() {
+				t.Errorf("status %d: %s", response.StatusCode, body)
+			}
+			if applied, want := response.Header.Get("Preference-Applied"), map[bool]string{true: "wait=30"}[timers == 1]; applied != want {
+				t.Errorf("Preference-Applied is %q, want %q", applied, want)
+			}
+			if l.server.Wait(); l.watched() != 0 {
+				t.Errorf("%d watches left", l.watched())
+			}
+		})
+	}
+}
+
 // A client that leaves is forgotten at once; a drain answers those who stay and
 // ends their connections.
 func TestWaitersLeaveAndAreDrained(t *testing.T) {

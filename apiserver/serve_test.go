@@ -1,12 +1,18 @@
 package apiserver
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -92,6 +98,94 @@ func TestShutdownAnswersWhatIsUnderWay(t *testing.T) {
 	}
 	if status, _ := get(t.Context(), t, s, "/"); status != 0 {
 		t.Errorf("a request after the end got %d", status)
+	}
+}
+
+// A connection on which a client has waited is then idle as long as any other, and
+// no longer when the server shuts down.
+func TestIdleConnections(t *testing.T) {
+	for name, header := range map[string]string{"asked": "", "waited": "Prefer: wait=1\r\n"} {
+		for _, down := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, shutdown %t", name, down), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := newAlone(t, prometheus.NewRegistry())
+					api, err := listen("127.0.0.1:0", 0, s, logr.Discard())
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer func() { _ = api.close() }()
+					api.http.RegisterOnShutdown(s.Drain)
+					client, conn := net.Pipe()
+					defer func() { _ = client.Close() }()
+					_ = api.http.Serve(&single{conn: conn}) // ends at once, the connection does not
+					reader := bufio.NewReader(client)
+					ask := func() {
+						if _, err := io.WriteString(client, "GET /v1/processes/echo/mine HTTP/1.1\r\nHost: a\r\n"+header+"\r\n"); err != nil {
+							t.Fatal(err)
+						}
+						response, err := http.ReadResponse(reader, nil)
+						if err != nil {
+							t.Fatal(err)
+						}
+						if _, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != http.StatusOK {
+							t.Errorf("status %d, %v", response.StatusCode, err)
+						}
+						_ = response.Body.Close()
+						synctest.Wait()
+					}
+					for range 3 {
+						ask()
+						time.Sleep(idleTimeout - time.Second) //nolint:forbidigo // synctest's time
+					}
+					ask()
+					idleSince, want := time.Now(), idleTimeout
+					if down {
+						want = 0
+						if err := api.shutdown(); err != nil {
+							t.Errorf("shutdown: %v", err)
+						}
+						s.Wait()
+					}
+					if b, err := reader.ReadByte(); !errors.Is(err, io.EOF) || time.Since(idleSince) != want {
+						t.Errorf("after %s there is %d, %v; want the end after %s", time.Since(idleSince), b, err, want)
+					}
+				})
+			})
+		}
+	}
+}
+
+// net/http goes on with a resumed connection as with one of its own: it reads all
+// that was sent, and ends its side alone for who is still sending.
+func TestResumedConnection(t *testing.T) {
+	s, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	client, err := net.Dial("tcp", s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	inner, err := s.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &resumed{Conn: &conn{Conn: inner, closed: func() {}}, ahead: []byte("ab")}
+	defer func() { _ = c.Close() }()
+	if err := c.CloseWrite(); err != nil {
+		t.Error(err)
+	}
+	if rest, err := io.ReadAll(client); err != nil || len(rest) > 0 {
+		t.Errorf("its side ends with %q, %v", rest, err)
+	}
+	if _, err := io.WriteString(client, "cd"); err != nil {
+		t.Error(err)
+	}
+	_ = client.Close()
+	if all, err := io.ReadAll(iotest.OneByteReader(c)); err != nil || string(all) != "abcd" {
+		t.Errorf("it reads %q, %v", all, err)
 	}
 }
 

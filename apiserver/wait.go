@@ -71,8 +71,9 @@ func (s *Server) isDraining() bool {
 	}
 }
 
-// await returns p as it is once it is finished, the wait is over, or the server
-// drains. It costs no call to the API server for a process that the cache knows.
+// await returns p as it is once it is finished, the wait is over, the client leaves,
+// or the server drains. It costs no call to the API server for a process that the
+// cache knows.
 func (s *Server) await(w http.ResponseWriter, r *http.Request, p *v1alpha1.Process, wait time.Duration) (*v1alpha1.Process, error) {
 	noReadDeadline(w)
 	watch := s.cache.watch(p.Name)
@@ -92,8 +93,8 @@ func (s *Server) await(w http.ResponseWriter, r *http.Request, p *v1alpha1.Proce
 			over = true
 		case <-s.draining:
 			over = true
-		case <-r.Context().Done():
-			return nil, internal(r.Context().Err())
+		case <-left(r):
+			over = true
 		}
 	}
 }
@@ -152,7 +153,7 @@ func (s *Server) streamProcess(w http.ResponseWriter, r *http.Request, typeName,
 			beat.Reset(heartbeat)
 		case <-s.draining:
 			return nil
-		case <-r.Context().Done():
+		case <-left(r):
 			return nil
 		}
 	}
@@ -166,28 +167,37 @@ func (s *Server) sendFailure(w http.ResponseWriter, r *http.Request, err error) 
 }
 
 // sendEvent sends JSON as one event. Its line breaks, which JSON has between
-// tokens alone, become those of the event's lines.
+// tokens alone, become those of the event's lines. Nothing of it is copied.
 func sendEvent(w http.ResponseWriter, json []byte) error {
-	var event bytes.Buffer
-	event.Grow(len(json) + 16)
-	for line := range bytes.Lines(bytes.ReplaceAll(json, []byte("\r"), []byte("\n"))) {
-		event.WriteString("data: ")
-		event.Write(bytes.TrimSuffix(line, []byte("\n")))
-		event.WriteByte('\n')
+	beginPart(w)
+	for more := true; more; {
+		line := json
+		end := bytes.IndexAny(json, "\r\n")
+		if more = end >= 0; more {
+			line, json = json[:end], json[end+1:]
+		}
+		_, _ = w.Write([]byte("data: ")) // an error comes again at the end
+		_, _ = w.Write(line)
+		_, _ = w.Write([]byte("\n"))
 	}
-	event.WriteByte('\n')
-	return send(w, event.Bytes())
+	_, _ = w.Write([]byte("\n"))
+	return endPart(w)
 }
 
 // send sends a part of a stream at once. The error is that of a client that has
 // gone, or is too slow; there is nobody to tell it to.
 func send(w http.ResponseWriter, part []byte) error {
-	rc := http.NewResponseController(w)
-	_ = rc.SetWriteDeadline(time.Now().Add(eventTimeout)) // not every test's writer has one
-	if _, err := w.Write(part); err != nil {
-		return errClientGone
-	}
-	if err := rc.Flush(); err != nil {
+	beginPart(w)
+	_, _ = w.Write(part)
+	return endPart(w)
+}
+
+func beginPart(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(eventTimeout)) // not every test's writer has one
+}
+
+func endPart(w http.ResponseWriter) error {
+	if err := http.NewResponseController(w).Flush(); err != nil {
 		return errClientGone
 	}
 	return nil
