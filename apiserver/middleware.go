@@ -32,7 +32,9 @@ type exchangeKey struct{}
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := s.clock.Now()
 	x := &exchange{id: requestID(r.Header)}
-	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	// A client may close its side once it has asked, which net/http takes for its
+	// going. What is asked is done all the same: every call is bounded.
+	r = r.WithContext(context.WithValue(context.WithoutCancel(r.Context()), exchangeKey{}, x))
 	h := w.Header()
 	h.Set("X-Request-Id", x.id)
 	h.Set("Cache-Control", "private, no-cache")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -405,4 +406,25 @@ func TestNoTypesAtAll(t *testing.T) {
 		f.types.OnDelete(gone)
 	}
 	f.want(f.do(http.MethodPost, "/v1/processes/ocr", nil, nil), 480, `{"errorCode":"InvalidInput","errorDetails":{"in":"path","at":"processType","expected":{"enum":[]}}}`)
+}
+
+// A client that has closed its side, which looks as if it had gone, gets its
+// answer.
+func TestPostOfWhoHasClosedItsSide(t *testing.T) {
+	f := newFacade(t)
+	f.onCreate = func(call int32, create func() error) error {
+		if call == 1 {
+			return errors.New("the connection broke")
+		}
+		return create()
+	}
+	ctx, left := context.WithCancel(t.Context())
+	left()
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/v1/processes/echo", strings.NewReader(`{"input":{}}`))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	f.server.ServeHTTP(w, r)
+	if w.Code != http.StatusOK || f.creates.Load() != 2 {
+		t.Errorf("status %d after %d creates: %s", w.Code, f.creates.Load(), w.Body)
+	}
 }
