@@ -95,7 +95,7 @@ func newFacade(t testing.TB) *facade {
 		},
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
 			f.gets.Add(1)
-			if err := f.onGet(); err != nil {
+			if err := errors.Join(f.onGet(), ctx.Err()); err != nil {
 				return err
 			}
 			return c.Get(ctx, key, obj, opts...)
@@ -217,6 +217,12 @@ func (f *facade) do(method, path string, body io.Reader, header map[string]strin
 func (f *facade) post(path, body string) response {
 	f.Helper()
 	return f.do(http.MethodPost, path, strings.NewReader(body), nil)
+}
+
+// postKeyed sends body to the type echo with the Idempotency-Key "key".
+func (f *facade) postKeyed(body string) response {
+	f.Helper()
+	return f.do(http.MethodPost, "/v1/processes/echo", strings.NewReader(body), map[string]string{"Idempotency-Key": "key"})
 }
 
 func (f *facade) get(path string) response {

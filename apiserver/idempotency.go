@@ -227,6 +227,9 @@ func (k *keys) read(ctx context.Context, name string) (*coordinationv1.Lease, er
 // createKeyed makes the process that a key stands for, or returns it when it has
 // been made.
 func (s *Server) createKeyed(ctx context.Context, key string, p *v1alpha1.Process) (*v1alpha1.Process, error) {
+	// A client that leaves does not break it off: a create that has been sent may
+	// still land, and somebody has to look whether it should have.
+	ctx = context.WithoutCancel(ctx)
 	lease, err := s.keys.claim(ctx, key, p)
 	if err != nil {
 		return nil, err
@@ -236,18 +239,18 @@ func (s *Server) createKeyed(ctx context.Context, key string, p *v1alpha1.Proces
 		return known, nil
 	}
 	metav1.SetMetaDataAnnotation(&p.ObjectMeta, v1alpha1.AnnotationIdempotencyKey, lease.Name)
-	if p.Name == id {
-		return s.store.create(ctx, p)
+	if p.Name != id {
+		// Whoever claimed the key may have failed to create the process. It expires
+		// when its id says.
+		p.Name = id
+		p.Spec.LifetimeSeconds = max(int32(expiryOf(lease).Sub(s.clock.Now()).Round(time.Second)/time.Second), 1)
 	}
-	// Whoever claimed the key may have failed to create the process. It expires
-	// when its id says.
-	p.Name = id
-	p.Spec.LifetimeSeconds = max(int32(expiryOf(lease).Sub(s.clock.Now()).Round(time.Second)/time.Second), 1)
 	created, err := s.store.create(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	// A client may have deleted the process between our claim and our create.
+	// While our create was under way, another request with the key may have made
+	// the process, and a client may have deleted that one.
 	switch retired, err := s.keys.retired(ctx, created); {
 	case err != nil:
 		return nil, err

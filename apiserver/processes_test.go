@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -208,6 +209,54 @@ func TestLostAnswerOfACreate(t *testing.T) {
 			var all v1alpha1.ProcessList
 			if err := f.live.List(t.Context(), &all); err != nil || len(all.Items) != 1 {
 				t.Errorf("%d processes, %v, want 1", len(all.Items), err)
+			}
+		})
+	}
+}
+
+const reused = `{"errorCode":"IdempotencyKeyReused","errorDetails":{"in":"header","at":"Idempotency-Key"}}`
+
+// processes is how many processes there are.
+func (f *facade) processes() int {
+	f.Helper()
+	var all v1alpha1.ProcessList
+	if err := f.live.List(f.Context(), &all); err != nil {
+		f.Fatal(err)
+	}
+	return len(all.Items)
+}
+
+// The first request's create is slow: meanwhile the client sends it again, and
+// deletes the process that it gets. When the create lands at last, the process
+// must not be back, also when the first request's client has long left.
+func TestSlowCreateDoesNotBringBackWhatIsDeleted(t *testing.T) {
+	for name, leaves := range map[string]bool{"the client waits": false, "the client has left": true} {
+		t.Run(name, func(t *testing.T) {
+			f := newFacade(t)
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			var path string
+			f.onCreate = func(call int32, create func() error) error {
+				if call == 2 { // the first is of the Lease
+					again := f.postKeyed(`{"input":{}}`)
+					path = "/v1/processes/echo/" + f.idOf(again)
+					f.want(f.do(http.MethodDelete, path, nil, nil), 204, "")
+					if leaves {
+						leave()
+					}
+				}
+				return create()
+			}
+			r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/v1/processes/echo", strings.NewReader(`{"input":{}}`))
+			r.Header.Set("Content-Type", "application/json")
+			r.Header.Set("Idempotency-Key", "key")
+			first := httptest.NewRecorder()
+			f.server.ServeHTTP(first, r)
+			f.want(response{status: first.Code, body: first.Body.String()}, 422, reused)
+			f.want(f.get(path), 404, notFound)
+			f.want(f.postKeyed(`{"input":{}}`), 422, reused)
+			if got := f.processes(); got != 0 {
+				t.Errorf("%d processes, want none", got)
 			}
 		})
 	}
