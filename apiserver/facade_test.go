@@ -46,6 +46,7 @@ type facade struct {
 	types    *apiserver.Types
 	ring     *processid.Ring
 	clock    *testingclock.FakeClock
+	ahead    time.Duration // of clock: the API server's
 	metrics  *prometheus.Registry
 	log      lines
 	creates  atomic.Int32 // calls of create
@@ -90,7 +91,7 @@ func newFacade(t testing.TB) *facade {
 	f.cache = apiserver.NewCache()
 	f.live = fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
-			obj.SetCreationTimestamp(metav1.NewTime(f.clock.Now().Truncate(time.Second)))
+			obj.SetCreationTimestamp(metav1.NewTime(f.clock.Now().Add(f.ahead).Truncate(time.Second)))
 			return f.onCreate(f.creates.Add(1), func() error { return c.Create(ctx, obj, opts...) })
 		},
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -259,6 +260,115 @@ func TestSlowCreateDoesNotBringBackWhatIsDeleted(t *testing.T) {
 				t.Errorf("%d processes, want none", got)
 			}
 		})
+	}
+}
+
+// A key and GET agree on when a process has expired: from then on the key stands
+// for another, that lives as long as any.
+func TestKeyAtTheExpiry(t *testing.T) {
+	find := func(f *facade, id string) *v1alpha1.Process {
+		var p v1alpha1.Process
+		if err := f.live.Get(f.Context(), client.ObjectKey{Namespace: namespace, Name: id}, &p); err != nil {
+			f.Fatal(err)
+		}
+		return &p
+	}
+	there := func(*facade, string) {}
+	known := func(f *facade, id string) { f.cache.OnAdd(find(f, id), false) }
+	deleted := func(f *facade, id string) {
+		if err := f.live.Delete(f.Context(), find(f, id)); err != nil {
+			f.Fatal(err)
+		}
+	}
+	for name, test := range map[string]struct {
+		ahead  time.Duration // the API server's clock, of ours
+		after  time.Duration
+		before func(f *facade, id string)
+		same   bool
+	}{
+		"before":                           {0, 59 * time.Second, there, true},
+		"before, known":                    {0, 59 * time.Second, known, true},
+		"there":                            {0, 59800 * time.Millisecond, there, false},
+		"known":                            {0, 59800 * time.Millisecond, known, false},
+		"deleted":                          {0, 59800 * time.Millisecond, deleted, false},
+		"there, their clock is behind":     {-time.Second, 58800 * time.Millisecond, there, false},
+		"known, their clock is behind":     {-time.Second, 58800 * time.Millisecond, known, false},
+		"deleted, their clock is behind":   {-time.Second, 58800 * time.Millisecond, deleted, false},
+		"there, their clock is ahead":      {time.Second, 59800 * time.Millisecond, known, true},
+		"there, their clock is ahead, now": {time.Second, 60800 * time.Millisecond, known, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFacade(t)
+			f.ahead = test.ahead
+			first := f.postKeyed(`{"input":{}}`)
+			path := "/v1/processes/echo/" + f.idOf(first)
+			f.clock.Step(test.after)
+			test.before(f, f.idOf(first))
+			status := 410
+			if test.same {
+				status = 200
+			}
+			if got := f.get(path); got.status != status {
+				t.Errorf("GET before: status %d, want %d: %s", got.status, status, got.body)
+			}
+			again := f.postKeyed(`{"input":{}}`)
+			if same := again.body == first.body; again.status != 200 || same != test.same {
+				t.Errorf("the same again: %d %s, want the same: %t", again.status, again.body, test.same)
+			}
+			if expires := f.clock.Now().Truncate(time.Second).Add(test.ahead + time.Minute).Format(time.RFC3339); !test.same && !strings.Contains(again.body, strings.TrimSuffix(expires, "Z")) {
+				t.Errorf("another expires at %s: %s", expires, again.body)
+			}
+			if got := f.get(path); got.status != status {
+				t.Errorf("GET after: status %d, want %d: %s", got.status, status, got.body)
+			}
+		})
+	}
+}
+
+// What another request has claimed the key for, and failed to create, expires when
+// its id says.
+func TestKeyOfWhatWasNotCreated(t *testing.T) {
+	f := newFacade(t)
+	f.onCreate = func(call int32, create func() error) error {
+		if call > 1 {
+			return context.DeadlineExceeded
+		}
+		return create()
+	}
+	f.want(f.postKeyed(`{"input":{}}`), 580, failed)
+	f.onCreate = func(_ int32, create func() error) error { return create() }
+	f.clock.Step(10500 * time.Millisecond)
+	f.want(f.postKeyed(`{"input":{"a":1}}`), 422, reused)
+	again := f.postKeyed(`{"input":{}}`)
+	f.want(again, 200, `{"processId":"`+f.idOf(again)+`","state":"processing",`+expires+`,"input":{}}`)
+	if expiry, ok := f.ring.Verify("echo", f.idOf(again)); !ok || !expiry.Equal(epoch.Add(time.Minute)) {
+		t.Errorf("the id expires at %v (%t)", expiry, ok)
+	}
+}
+
+// A create that takes longer than the process lives: meanwhile another request has
+// made the process, and it has expired. The id stays expired.
+func TestCreateThatLandsAfterTheExpiry(t *testing.T) {
+	f := newFacade(t)
+	var other response
+	f.onCreate = func(call int32, create func() error) error {
+		if call == 2 { // the first is of the Lease
+			other = f.postKeyed(`{"input":{}}`)
+			f.clock.Step(time.Minute)
+			if err := f.live.DeleteAllOf(t.Context(), &v1alpha1.Process{}, client.InNamespace(namespace)); err != nil {
+				t.Error(err)
+			}
+		}
+		return create()
+	}
+	first := f.postKeyed(`{"input":{}}`)
+	if first.status != 200 || f.idOf(first) == f.idOf(other) {
+		t.Errorf("%d %s after %s", first.status, first.body, other.body)
+	}
+	f.want(f.get("/v1/processes/echo/"+f.idOf(other)), 410, `{"errorCode":"ResourceExpired"}`)
+	f.want(f.postKeyed(`{"input":{}}`), 200, first.body)
+	if got := f.processes(); got != 1 {
+		t.Errorf("%d processes, want 1", got)
 	}
 }
 
