@@ -52,7 +52,9 @@ type facade struct {
 	creates  atomic.Int32 // calls of create
 	gets     atomic.Int32 // live reads
 	onCreate func(call int32, create func() error) error
-	onGet    func() error
+	// onProcess is for creates of Processes alone, not of Leases; optional.
+	onProcess func(create func() error) error
+	onGet     func() error
 }
 
 // lines is a log.
@@ -92,7 +94,11 @@ func newFacade(t testing.TB) *facade {
 	f.live = fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
 			obj.SetCreationTimestamp(metav1.NewTime(f.clock.Now().Add(f.ahead).Truncate(time.Second)))
-			return f.onCreate(f.creates.Add(1), func() error { return c.Create(ctx, obj, opts...) })
+			create := func() error { return c.Create(ctx, obj, opts...) }
+			if _, ok := obj.(*v1alpha1.Process); ok && f.onProcess != nil {
+				return f.onProcess(create)
+			}
+			return f.onCreate(f.creates.Add(1), create)
 		},
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
 			f.gets.Add(1)

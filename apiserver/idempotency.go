@@ -82,6 +82,7 @@ const keySlack = 60 * time.Second
 const (
 	digestAnnotation  = "procman.dev/input-digest" // SHA-256 of the input
 	retiredAnnotation = "procman.dev/retired"      // the process was deleted by its client
+	sharedAnnotation  = "procman.dev/shared"       // others than who claimed the key may create the process
 )
 
 // errReused is the failure of a key that stands for something else.
@@ -91,16 +92,21 @@ func errReused() error {
 
 // claim makes the key stand for a process that is to be created, unless it stands
 // for one already. It returns the Lease of the process that the key stands for,
-// and that process when it is there.
+// and that process when it is there; when it is not, it may be created. A Lease
+// that another has claimed says so first, so that it is not released meanwhile.
 //
 // It returns the failure IdempotencyKeyReused when the key stands for a process
 // with another input, or for one that its client has deleted.
 func (k *keys) claim(ctx context.Context, key string, proposed *v1alpha1.Process) (*coordinationv1.Lease, *v1alpha1.Process, error) {
 	lease := k.lease(key, proposed)
 	for {
-		err := k.store.insist(ctx, func(ctx context.Context) error { return k.store.live.Create(ctx, lease.DeepCopy()) })
+		var claimed *coordinationv1.Lease
+		err := k.store.insist(ctx, func(ctx context.Context) error {
+			claimed = lease.DeepCopy()
+			return k.store.live.Create(ctx, claimed)
+		})
 		if err == nil {
-			return lease, nil, nil
+			return claimed, nil, nil
 		}
 		if !apierrors.IsAlreadyExists(err) {
 			return nil, nil, fromKubernetes("create lease of an idempotency key", err)
@@ -110,7 +116,7 @@ func (k *keys) claim(ctx context.Context, key string, proposed *v1alpha1.Process
 			return nil, nil, err
 		}
 		if held == nil {
-			continue // it has just expired
+			continue // it has just expired, or been released
 		}
 		p, err := k.process(ctx, held)
 		if err != nil {
@@ -120,19 +126,56 @@ func (k *keys) claim(ctx context.Context, key string, proposed *v1alpha1.Process
 			if held.Annotations[retiredAnnotation] != "" || held.Annotations[digestAnnotation] != lease.Annotations[digestAnnotation] {
 				return nil, nil, errReused()
 			}
-			return held, p, nil // maybe ours, by a call whose answer was lost
+			if p != nil || *held.Spec.HolderIdentity == proposed.Name || held.Annotations[sharedAnnotation] != "" {
+				return held, p, nil // maybe ours, by a call whose answer was lost
+			}
+			metav1.SetMetaDataAnnotation(&held.ObjectMeta, sharedAnnotation, "true")
+			if written, err := k.update(ctx, held); written || err != nil {
+				return held, nil, err
+			}
+			continue
 		}
 		next := lease.DeepCopy()
 		next.ResourceVersion = held.ResourceVersion
-		err = k.store.insist(ctx, func(ctx context.Context) error { return k.store.live.Update(ctx, next) })
-		switch {
-		case err == nil:
-			return lease, nil, nil
-		case apierrors.IsConflict(err) || apierrors.IsNotFound(err): // another was faster, maybe a call of ours
-		default:
-			return nil, nil, fromKubernetes("take over lease of an idempotency key", err)
+		if written, err := k.update(ctx, next); written || err != nil {
+			return next, nil, err
 		}
 	}
+}
+
+// update writes a Lease that has been read. Written is false when another was
+// faster, maybe a call of ours.
+func (k *keys) update(ctx context.Context, lease *coordinationv1.Lease) (written bool, err error) {
+	err = k.store.insist(ctx, func(ctx context.Context) error { return k.store.live.Update(ctx, lease) })
+	switch {
+	case err == nil:
+		return true, nil
+	case apierrors.IsConflict(err) || apierrors.IsNotFound(err):
+		return false, nil
+	default:
+		return false, fromKubernetes("update lease of an idempotency key", err)
+	}
+}
+
+// release makes a key unused again whose claim, this Lease, was for a process that
+// the API server has refused to create. When others may be creating it, which the
+// Lease says before they do, the key stays theirs.
+func (k *keys) release(ctx context.Context, claimed *coordinationv1.Lease) error {
+	if claimed.Annotations[sharedAnnotation] != "" {
+		return nil
+	}
+	// client-go makes some calls again by itself: one before that which was refused
+	// may have succeeded.
+	if p, err := k.store.read(ctx, *claimed.Spec.HolderIdentity); p != nil || err != nil {
+		return err
+	}
+	err := k.store.insist(ctx, func(ctx context.Context) error {
+		return k.store.live.Delete(ctx, claimed.DeepCopy(), client.Preconditions{UID: &claimed.UID, ResourceVersion: &claimed.ResourceVersion})
+	})
+	if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete lease of an idempotency key: %w", err)
+	}
+	return nil
 }
 
 // process returns the process of a Lease, nil when there is none.
@@ -190,13 +233,8 @@ func (k *keys) retire(ctx context.Context, p *v1alpha1.Process) error {
 			return err
 		}
 		metav1.SetMetaDataAnnotation(&held.ObjectMeta, retiredAnnotation, "true")
-		err = k.store.insist(ctx, func(ctx context.Context) error { return k.store.live.Update(ctx, held.DeepCopy()) })
-		switch {
-		case err == nil:
-			return nil
-		case apierrors.IsConflict(err) || apierrors.IsNotFound(err):
-		default:
-			return fromKubernetes("retire lease of an idempotency key", err)
+		if written, err := k.update(ctx, held); written || err != nil {
+			return err
 		}
 	}
 }
@@ -262,7 +300,9 @@ func (s *Server) createKeyed(ctx context.Context, key string, pt *processType, i
 			return made, err
 		}
 		metav1.SetMetaDataAnnotation(&p.ObjectMeta, v1alpha1.AnnotationIdempotencyKey, lease.Name)
-		if id := *lease.Spec.HolderIdentity; id != p.Name {
+		id := *lease.Spec.HolderIdentity
+		ours := id == p.Name
+		if !ours {
 			// Whoever claimed the key may have failed to create the process. It expires
 			// when its id says.
 			p.Name = id
@@ -270,7 +310,11 @@ func (s *Server) createKeyed(ctx context.Context, key string, pt *processType, i
 		}
 		created, err := s.store.create(ctx, p)
 		if err != nil {
-			return nil, err
+			f := failureOf(err)
+			if f.refused && ours {
+				f.log = errors.Join(f.log, s.keys.release(ctx, lease))
+			}
+			return nil, f
 		}
 		// While our create was under way, another request with the key may have made
 		// the process, and a client may have deleted that one; or it has expired.

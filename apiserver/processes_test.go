@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -369,6 +371,125 @@ func TestCreateThatLandsAfterTheExpiry(t *testing.T) {
 	f.want(f.postKeyed(`{"input":{}}`), 200, first.body)
 	if got := f.processes(); got != 1 {
 		t.Errorf("%d processes, want 1", got)
+	}
+}
+
+// A create that is refused leaves its key unused: the next POST with it is like a
+// first one. One that may have happened does not.
+func TestKeyOfARefusedCreate(t *testing.T) {
+	processes := schema.GroupResource{Group: "procman.dev", Resource: "processes"}
+	quota := apierrors.NewForbidden(processes, "x", errors.New("exceeded quota: procman, requested: count/processes=1, used: 5, limited: 5"))
+	for name, test := range map[string]struct {
+		errs []error // of the calls that create the process
+		used bool
+	}{
+		"quota":                   {[]error{quota}, false},
+		"overload":                {[]error{apierrors.NewTooManyRequests("slow down", 3)}, false},
+		"admission":               {[]error{apierrors.NewForbidden(processes, "x", errors.New("denied by a policy"))}, false},
+		"admission, invalid":      {[]error{apierrors.NewInvalid(schema.GroupKind{Group: "procman.dev", Kind: "Process"}, "x", nil)}, false},
+		"no answer":               {[]error{io.EOF, io.EOF, io.EOF}, true},
+		"no answer, then refused": {[]error{io.EOF, quota}, true},
+	} {
+		for _, expired := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, after another that has expired: %t", name, expired), func(t *testing.T) {
+				f := newFacade(t)
+				if expired {
+					f.postKeyed(`{"input":{}}`)
+					f.clock.Step(time.Minute)
+				}
+				errs := test.errs
+				f.onProcess = func(create func() error) error {
+					if len(errs) == 0 {
+						return create()
+					}
+					err := errs[0]
+					errs = errs[1:]
+					return err
+				}
+				if got := f.postKeyed(`{"input":{}}`); got.status != 429 && got.status != 580 {
+					t.Errorf("refused: %d %s", got.status, got.body)
+				}
+				f.clock.Step(30 * time.Second)
+				got := f.postKeyed(`{"input":{"a":1}}`)
+				if test.used {
+					f.want(got, 422, reused)
+					return
+				}
+				expires := f.clock.Now().Truncate(time.Second).Add(time.Minute).Format("2006-01-02T15:04:05.000Z")
+				f.want(got, 200, `{"processId":"`+f.idOf(got)+`","state":"processing","expirationDateTime":"`+expires+`","input":{"a":1}}`)
+			})
+		}
+	}
+}
+
+// A create is refused while another request with its key is about to create the
+// process: the key is not released under it.
+func TestRefusedCreateWhileAnotherCreates(t *testing.T) {
+	f := newFacade(t)
+	other, arrived, land := make(chan response, 1), make(chan struct{}), make(chan struct{})
+	var calls atomic.Int32
+	f.onProcess = func(create func() error) error {
+		switch calls.Add(1) {
+		case 1:
+			go func() { other <- f.postKeyed(`{"input":{}}`) }()
+			<-arrived
+			return apierrors.NewTooManyRequests("slow down", 1)
+		case 2:
+			close(arrived)
+			<-land
+		}
+		return create()
+	}
+	f.want(f.postKeyed(`{"input":{}}`), 429, `{"errorCode":"TooManyRequests"}`)
+	f.want(f.postKeyed(`{"input":{"a":1}}`), 422, reused)
+	close(land)
+	made := <-other
+	f.want(f.postKeyed(`{"input":{}}`), 200, made.body)
+	if got := f.processes(); got != 1 {
+		t.Errorf("%d processes, want 1", got)
+	}
+}
+
+// Many at once, of which many are refused, some although the process has been
+// created: whoever gets a process gets the same one, and there is no other.
+func TestOneProcessForAKeyOfWhichManyAreRefused(t *testing.T) {
+	for range 20 {
+		f := newFacade(t)
+		f.onProcess = func(create func() error) error {
+			chance := rand.IntN(20)
+			<-time.After(time.Duration(rand.IntN(3)) * time.Millisecond) // so that they meet
+			switch chance {
+			case 0, 1:
+				return create()
+			case 2:
+				return errors.Join(create(), io.EOF)
+			default:
+				return apierrors.NewTooManyRequests("slow down", 1)
+			}
+		}
+		ids := make(chan string, 64)
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				for range 8 {
+					if got := f.postKeyed(`{"input":{}}`); got.status == 200 {
+						ids <- f.idOf(got)
+					}
+				}
+			})
+		}
+		all.Wait()
+		close(ids)
+		f.onProcess = nil
+		id := f.idOf(f.postKeyed(`{"input":{}}`))
+		for other := range ids {
+			if other != id {
+				t.Errorf("the processes of a key are %s and %s", id, other)
+			}
+		}
+		if got := f.processes(); got != 1 {
+			t.Errorf("%d processes, want 1", got)
+		}
 	}
 }
 
