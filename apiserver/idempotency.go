@@ -178,6 +178,20 @@ func (k *keys) release(ctx context.Context, claimed *coordinationv1.Lease) error
 	return nil
 }
 
+// original returns the process that a key has been given to together with this
+// input, nil when there is none that lives.
+func (k *keys) original(ctx context.Context, key, typeName string, input []byte) (*v1alpha1.Process, error) {
+	held, err := k.read(ctx, leaseName(key, typeName))
+	if err != nil || held == nil || held.Annotations[retiredAnnotation] != "" || held.Annotations[digestAnnotation] != digestOf(input) {
+		return nil, err
+	}
+	p, err := k.process(ctx, held)
+	if err != nil || p == nil || p.Expired(k.clock.Now()) {
+		return nil, err
+	}
+	return p, nil
+}
+
 // process returns the process of a Lease, nil when there is none.
 func (k *keys) process(ctx context.Context, lease *coordinationv1.Lease) (*v1alpha1.Process, error) {
 	p, gone := k.cache.get(*lease.Spec.HolderIdentity)
@@ -241,13 +255,12 @@ func (k *keys) retire(ctx context.Context, p *v1alpha1.Process) error {
 
 // lease is the Lease of a key that stands for p.
 func (k *keys) lease(key string, p *v1alpha1.Process) *coordinationv1.Lease {
-	digest := sha256.Sum256([]byte(p.Spec.Input))
 	return &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace:   p.Namespace,
 			Name:        leaseName(key, p.Spec.Type),
 			Labels:      map[string]string{v1alpha1.LabelIdempotencyKey: "true"},
-			Annotations: map[string]string{digestAnnotation: hex.EncodeToString(digest[:])},
+			Annotations: map[string]string{digestAnnotation: digestOf([]byte(p.Spec.Input))},
 		},
 		Spec: coordinationv1.LeaseSpec{
 			HolderIdentity:       &p.Name,
@@ -255,6 +268,11 @@ func (k *keys) lease(key string, p *v1alpha1.Process) *coordinationv1.Lease {
 			LeaseDurationSeconds: new(p.Spec.LifetimeSeconds + int32(keySlack/time.Second)),
 		},
 	}
+}
+
+func digestOf(input []byte) string {
+	digest := sha256.Sum256(input)
+	return hex.EncodeToString(digest[:])
 }
 
 // expiryOf is when the process of a Lease expires.

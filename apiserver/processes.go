@@ -33,13 +33,19 @@ func (s *Server) createProcess(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer release()
-	input, err := inputIn(data, pt.MaxInputBytes(), inputSchema)
+	input, refusal := inputIn(data, pt.MaxInputBytes(), inputSchema)
+	var created *v1alpha1.Process
+	switch {
+	case refusal == nil:
+		created, err = s.create(r.Context(), key, pt, input)
+	case key != "" && input != nil: // the type may have taken it before it was changed
+		created, err = s.keys.original(r.Context(), key, pt.Name, input)
+	}
 	if err != nil {
 		return err
 	}
-	created, err := s.create(r.Context(), key, pt, input)
-	if err != nil {
-		return err
+	if created == nil {
+		return refusal
 	}
 	w.Header().Set("Content-Location", "/v1/processes/"+pt.Name+"/"+created.Name)
 	return reply(w, http.StatusOK, accepted(created))

@@ -1,6 +1,7 @@
 package apiserver_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -490,6 +491,67 @@ func TestOneProcessForAKeyOfWhichManyAreRefused(t *testing.T) {
 		if got := f.processes(); got != 1 {
 			t.Errorf("%d processes, want 1", got)
 		}
+	}
+}
+
+// A POST that has been answered can be sent again after the type was changed so
+// that it refuses the input: its process is there. Any other is refused.
+func TestKeyAfterTheTypeRefusesTheInput(t *testing.T) {
+	const input = `{"input":{"a":"0123456789"}}`
+	tightened := func(pt *v1alpha1.ProcessType) {
+		pt.Spec.InputSchema = &apiextensionsv1.JSON{Raw: []byte(`{"type":"object","properties":{"b":{"type":"string"}}}`)}
+	}
+	lowered := func(pt *v1alpha1.ProcessType) { pt.Spec.Limits.InputBytes = 10 }
+	const unrecognized = `{"errorCode":"UnrecognizedInput","errorDetails":{"in":"body","at":"input.a"}}`
+	first := func(f *facade, _ string) response { return f.postKeyed(input) }
+	for name, test := range map[string]struct {
+		change func(*v1alpha1.ProcessType)
+		send   func(f *facade, id string) response
+		status int
+		body   string // the first answer when empty
+	}{
+		"the same":                     {tightened, first, 200, ""},
+		"the same, over a lower limit": {lowered, first, 200, ""},
+		"the same, known": {tightened, func(f *facade, id string) response {
+			f.known(id, func(p *v1alpha1.Process) { p.Spec.Input = `{"a":"0123456789"}` })
+			f.onGet = func() error {
+				f.onGet = func() error { return errors.New("a second read") }
+				return nil
+			}
+			return f.postKeyed(input)
+		}, 200, ""},
+		"another input": {tightened, func(f *facade, _ string) response { return f.postKeyed(`{"input":{"a":1}}`) }, 480, unrecognized},
+		"another key": {tightened, func(f *facade, _ string) response {
+			return f.do("POST", "/v1/processes/echo", strings.NewReader(input), map[string]string{"Idempotency-Key": "other"})
+		}, 480, unrecognized},
+		"no key": {tightened, func(f *facade, _ string) response { return f.post("/v1/processes/echo", input) }, 480, unrecognized},
+		"deleted": {tightened, func(f *facade, id string) response {
+			f.do("DELETE", "/v1/processes/echo/"+id, nil, nil)
+			return f.postKeyed(input)
+		}, 480, unrecognized},
+		"expired": {tightened, func(f *facade, _ string) response {
+			f.clock.Step(time.Minute)
+			return f.postKeyed(input)
+		}, 480, unrecognized},
+		"nobody knows": {tightened, func(f *facade, _ string) response {
+			f.onGet = func() error { return errors.New("the API server is down") }
+			return f.postKeyed(input)
+		}, 580, failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFacade(t)
+			original := f.postKeyed(input)
+			f.register("echo", 1, func(pt *v1alpha1.ProcessType) {
+				pt.Generation, pt.Spec.LifetimeSeconds = 2, 60
+				test.change(pt)
+			})
+			creates := f.creates.Load()
+			got := test.send(f, f.idOf(original))
+			f.want(got, test.status, cmp.Or(test.body, original.body))
+			if f.creates.Load() != creates {
+				t.Error("something is created")
+			}
+		})
 	}
 }
 
