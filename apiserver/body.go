@@ -106,7 +106,8 @@ func isJSON(h http.Header) bool {
 }
 
 // inputIn cuts the input out of a request's body and holds it against the type.
-// The input is returned as it was sent, byte for byte.
+// The input is returned as it was sent, byte for byte, also when it is the type
+// that refuses it.
 func inputIn(data []byte, maxInput int, s *schema.Schema) ([]byte, error) {
 	if err := strictjson.CheckObject(data); err != nil {
 		details := schema.Details{In: "body"}
@@ -133,10 +134,10 @@ func inputIn(data []byte, maxInput int, s *schema.Schema) ([]byte, error) {
 			return nil, unrecognizedInput.at(schema.Details{In: "body", At: strictjson.Key("", m.Name)})
 		}
 		if len(input) > maxInput {
-			return nil, tooLarge("input", maxInput)
+			return input, tooLarge("input", maxInput)
 		}
 		if violation := s.Validate("input", input); violation != nil {
-			return nil, violated(violation)
+			return input, violated(violation)
 		}
 	}
 	return input, nil

@@ -46,12 +46,15 @@ type facade struct {
 	types    *apiserver.Types
 	ring     *processid.Ring
 	clock    *testingclock.FakeClock
+	ahead    time.Duration // of clock: the API server's
 	metrics  *prometheus.Registry
 	log      lines
 	creates  atomic.Int32 // calls of create
 	gets     atomic.Int32 // live reads
 	onCreate func(call int32, create func() error) error
-	onGet    func() error
+	// onProcess is for creates of Processes alone, not of Leases; optional.
+	onProcess func(create func() error) error
+	onGet     func() error
 }
 
 // lines is a log.
@@ -90,12 +93,16 @@ func newFacade(t testing.TB) *facade {
 	f.cache = apiserver.NewCache()
 	f.live = fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
-			obj.SetCreationTimestamp(metav1.NewTime(f.clock.Now().Truncate(time.Second)))
-			return f.onCreate(f.creates.Add(1), func() error { return c.Create(ctx, obj, opts...) })
+			obj.SetCreationTimestamp(metav1.NewTime(f.clock.Now().Add(f.ahead).Truncate(time.Second)))
+			create := func() error { return c.Create(ctx, obj, opts...) }
+			if _, ok := obj.(*v1alpha1.Process); ok && f.onProcess != nil {
+				return f.onProcess(create)
+			}
+			return f.onCreate(f.creates.Add(1), create)
 		},
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
 			f.gets.Add(1)
-			if err := f.onGet(); err != nil {
+			if err := errors.Join(f.onGet(), ctx.Err()); err != nil {
 				return err
 			}
 			return c.Get(ctx, key, obj, opts...)
@@ -217,6 +224,12 @@ func (f *facade) do(method, path string, body io.Reader, header map[string]strin
 func (f *facade) post(path, body string) response {
 	f.Helper()
 	return f.do(http.MethodPost, path, strings.NewReader(body), nil)
+}
+
+// postKeyed sends body to the type echo with the Idempotency-Key "key".
+func (f *facade) postKeyed(body string) response {
+	f.Helper()
+	return f.do(http.MethodPost, "/v1/processes/echo", strings.NewReader(body), map[string]string{"Idempotency-Key": "key"})
 }
 
 func (f *facade) get(path string) response {

@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -70,6 +71,7 @@ func unquote(s string) (string, bool) {
 // the process. A key lives as long as its process.
 type keys struct {
 	store *store
+	cache *Cache
 	clock clock.PassiveClock
 }
 
@@ -80,6 +82,7 @@ const keySlack = 60 * time.Second
 const (
 	digestAnnotation  = "procman.dev/input-digest" // SHA-256 of the input
 	retiredAnnotation = "procman.dev/retired"      // the process was deleted by its client
+	sharedAnnotation  = "procman.dev/shared"       // others than who claimed the key may create the process
 )
 
 // errReused is the failure of a key that stands for something else.
@@ -88,68 +91,147 @@ func errReused() error {
 }
 
 // claim makes the key stand for a process that is to be created, unless it stands
-// for one already. It returns the Lease of the process that the key stands for.
+// for one already. It returns the Lease of the process that the key stands for,
+// and that process when it is there; when it is not, it may be created. A Lease
+// that another has claimed says so first, so that it is not released meanwhile.
 //
 // It returns the failure IdempotencyKeyReused when the key stands for a process
 // with another input, or for one that its client has deleted.
-func (k *keys) claim(ctx context.Context, key string, proposed *v1alpha1.Process) (*coordinationv1.Lease, error) {
+func (k *keys) claim(ctx context.Context, key string, proposed *v1alpha1.Process) (*coordinationv1.Lease, *v1alpha1.Process, error) {
 	lease := k.lease(key, proposed)
 	for {
-		err := k.store.insist(ctx, func(ctx context.Context) error { return k.store.live.Create(ctx, lease.DeepCopy()) })
+		var claimed *coordinationv1.Lease
+		err := k.store.insist(ctx, func(ctx context.Context) error {
+			claimed = lease.DeepCopy()
+			return k.store.live.Create(ctx, claimed)
+		})
 		if err == nil {
-			return lease, nil
+			return claimed, nil, nil
 		}
 		if !apierrors.IsAlreadyExists(err) {
-			return nil, fromKubernetes("create lease of an idempotency key", err)
+			return nil, nil, fromKubernetes("create lease of an idempotency key", err)
 		}
 		held, err := k.read(ctx, lease.Name)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if held == nil {
-			continue // it has just expired
+			continue // it has just expired, or been released
 		}
-		lives, err := k.lives(ctx, held)
+		p, err := k.process(ctx, held)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if lives {
+		if !free(held, p, k.clock.Now()) {
 			if held.Annotations[retiredAnnotation] != "" || held.Annotations[digestAnnotation] != lease.Annotations[digestAnnotation] {
-				return nil, errReused()
+				return nil, nil, errReused()
 			}
-			return held, nil // maybe ours, by a call whose answer was lost
+			if p != nil || *held.Spec.HolderIdentity == proposed.Name || held.Annotations[sharedAnnotation] != "" {
+				return held, p, nil // maybe ours, by a call whose answer was lost
+			}
+			metav1.SetMetaDataAnnotation(&held.ObjectMeta, sharedAnnotation, "true")
+			if written, err := k.update(ctx, held); written || err != nil {
+				return held, nil, err
+			}
+			continue
 		}
-		// Its process has expired: the key is free.
 		next := lease.DeepCopy()
 		next.ResourceVersion = held.ResourceVersion
-		err = k.store.insist(ctx, func(ctx context.Context) error { return k.store.live.Update(ctx, next) })
-		switch {
-		case err == nil:
-			return lease, nil
-		case apierrors.IsConflict(err) || apierrors.IsNotFound(err): // another was faster, maybe a call of ours
-		default:
-			return nil, fromKubernetes("take over lease of an idempotency key", err)
+		if written, err := k.update(ctx, next); written || err != nil {
+			return next, nil, err
 		}
 	}
 }
 
-// lives says whether the process of a Lease has yet to expire. By our clock alone
-// it may seem to a moment too early: the process counts from its creation, by the
-// API server's clock.
-func (k *keys) lives(ctx context.Context, lease *coordinationv1.Lease) (bool, error) {
-	now := k.clock.Now()
-	if now.Before(expiryOf(lease)) {
+// update writes a Lease that has been read. Written is false when another was
+// faster, maybe a call of ours.
+func (k *keys) update(ctx context.Context, lease *coordinationv1.Lease) (written bool, err error) {
+	err = k.store.insist(ctx, func(ctx context.Context) error { return k.store.live.Update(ctx, lease) })
+	switch {
+	case err == nil:
 		return true, nil
+	case apierrors.IsConflict(err) || apierrors.IsNotFound(err):
+		return false, nil
+	default:
+		return false, fromKubernetes("update lease of an idempotency key", err)
 	}
-	p, err := k.store.read(ctx, *lease.Spec.HolderIdentity)
-	return p != nil && !p.Expired(now), err
 }
 
-// retired says whether the process that a key stood for has been deleted by its
-// client.
-func (k *keys) retired(ctx context.Context, p *v1alpha1.Process) (bool, error) {
-	held, err := k.read(ctx, p.Annotations[v1alpha1.AnnotationIdempotencyKey])
-	return held != nil && *held.Spec.HolderIdentity == p.Name && held.Annotations[retiredAnnotation] != "", err
+// release makes a key unused again whose claim, this Lease, was for a process that
+// the API server has refused to create. When others may be creating it, which the
+// Lease says before they do, the key stays theirs.
+func (k *keys) release(ctx context.Context, claimed *coordinationv1.Lease) error {
+	if claimed.Annotations[sharedAnnotation] != "" {
+		return nil
+	}
+	// client-go makes some calls again by itself: one before that which was refused
+	// may have succeeded.
+	if p, err := k.store.read(ctx, *claimed.Spec.HolderIdentity); p != nil || err != nil {
+		return err
+	}
+	err := k.store.insist(ctx, func(ctx context.Context) error {
+		return k.store.live.Delete(ctx, claimed.DeepCopy(), client.Preconditions{UID: &claimed.UID, ResourceVersion: &claimed.ResourceVersion})
+	})
+	if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete lease of an idempotency key: %w", err)
+	}
+	return nil
+}
+
+// original returns the process that a key has been given to together with this
+// input, nil when there is none that lives.
+func (k *keys) original(ctx context.Context, key, typeName string, input []byte) (*v1alpha1.Process, error) {
+	held, err := k.read(ctx, leaseName(key, typeName))
+	if err != nil || held == nil || held.Annotations[retiredAnnotation] != "" || held.Annotations[digestAnnotation] != digestOf(input) {
+		return nil, err
+	}
+	p, err := k.process(ctx, held)
+	if err != nil || p == nil || p.Expired(k.clock.Now()) {
+		return nil, err
+	}
+	return p, nil
+}
+
+// process returns the process of a Lease, nil when there is none.
+func (k *keys) process(ctx context.Context, lease *coordinationv1.Lease) (*v1alpha1.Process, error) {
+	p, gone := k.cache.get(*lease.Spec.HolderIdentity)
+	if p != nil || gone {
+		return p, nil
+	}
+	return k.store.read(ctx, *lease.Spec.HolderIdentity)
+}
+
+// free says whether a key no longer stands for the process of its Lease, because
+// that has expired. p is the process, nil when there is none.
+//
+// The process expires by the API server's clock, its id and its Lease by that of
+// a replica. One that is gone shortly before the Lease is over has expired, as GET
+// says, and must not be made again under the same id. Where lifetimes are as short
+// as that, it may as well be on its way: half of the lifetime it is waited for.
+func free(lease *coordinationv1.Lease, p *v1alpha1.Process, now time.Time) bool {
+	if p != nil {
+		return p.Expired(now)
+	}
+	expiry := expiryOf(lease)
+	if lease.Annotations[retiredAnnotation] == "" {
+		expiry = expiry.Add(-min(clockSkew, expiry.Sub(lease.Spec.AcquireTime.Time)/2))
+	}
+	return !now.Before(expiry)
+}
+
+// standsFor says whether a key, with this Lease when it was claimed, stands for
+// the process that has been created since.
+func (k *keys) standsFor(ctx context.Context, claimed *coordinationv1.Lease, p *v1alpha1.Process) (bool, error) {
+	held, err := k.read(ctx, claimed.Name)
+	if err != nil {
+		return false, err
+	}
+	if held != nil && (*held.Spec.HolderIdentity != p.Name || held.Annotations[retiredAnnotation] != "") {
+		return false, nil
+	}
+	// One that was created after its id had expired may have been there before.
+	now, expiry := k.clock.Now(), expiryOf(claimed)
+	return !p.Expired(now) && (now.Before(expiry) || p.CreationTimestamp.Time.Before(expiry)), nil
 }
 
 // retire notes, before a process is deleted, that its key must not bring it back.
@@ -165,33 +247,32 @@ func (k *keys) retire(ctx context.Context, p *v1alpha1.Process) error {
 			return err
 		}
 		metav1.SetMetaDataAnnotation(&held.ObjectMeta, retiredAnnotation, "true")
-		err = k.store.insist(ctx, func(ctx context.Context) error { return k.store.live.Update(ctx, held.DeepCopy()) })
-		switch {
-		case err == nil:
-			return nil
-		case apierrors.IsConflict(err) || apierrors.IsNotFound(err):
-		default:
-			return fromKubernetes("retire lease of an idempotency key", err)
+		if written, err := k.update(ctx, held); written || err != nil {
+			return err
 		}
 	}
 }
 
 // lease is the Lease of a key that stands for p.
 func (k *keys) lease(key string, p *v1alpha1.Process) *coordinationv1.Lease {
-	digest := sha256.Sum256([]byte(p.Spec.Input))
 	return &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace:   p.Namespace,
 			Name:        leaseName(key, p.Spec.Type),
 			Labels:      map[string]string{v1alpha1.LabelIdempotencyKey: "true"},
-			Annotations: map[string]string{digestAnnotation: hex.EncodeToString(digest[:])},
+			Annotations: map[string]string{digestAnnotation: digestOf([]byte(p.Spec.Input))},
 		},
 		Spec: coordinationv1.LeaseSpec{
 			HolderIdentity:       &p.Name,
-			AcquireTime:          new(metav1.NewMicroTime(k.clock.Now())),
+			AcquireTime:          new(metav1.NewMicroTime(p.CreationTimestamp.Time)), // so that it expires when the id does
 			LeaseDurationSeconds: new(p.Spec.LifetimeSeconds + int32(keySlack/time.Second)),
 		},
 	}
+}
+
+func digestOf(input []byte) string {
+	digest := sha256.Sum256(input)
+	return hex.EncodeToString(digest[:])
 }
 
 // expiryOf is when the process of a Lease expires.
@@ -226,36 +307,45 @@ func (k *keys) read(ctx context.Context, name string) (*coordinationv1.Lease, er
 
 // createKeyed makes the process that a key stands for, or returns it when it has
 // been made.
-func (s *Server) createKeyed(ctx context.Context, key string, p *v1alpha1.Process) (*v1alpha1.Process, error) {
-	lease, err := s.keys.claim(ctx, key, p)
-	if err != nil {
-		return nil, err
+func (s *Server) createKeyed(ctx context.Context, key string, pt *processType, input []byte) (*v1alpha1.Process, error) {
+	// A client that leaves does not break it off: a create that has been sent may
+	// still land, and somebody has to look whether it should have.
+	ctx = context.WithoutCancel(ctx)
+	for range callAttempts {
+		p := s.newProcess(pt, input)
+		lease, made, err := s.keys.claim(ctx, key, p)
+		if err != nil || made != nil {
+			return made, err
+		}
+		metav1.SetMetaDataAnnotation(&p.ObjectMeta, v1alpha1.AnnotationIdempotencyKey, lease.Name)
+		id := *lease.Spec.HolderIdentity
+		ours := id == p.Name
+		if !ours {
+			// Whoever claimed the key may have failed to create the process. It expires
+			// when its id says.
+			p.Name = id
+			p.Spec.LifetimeSeconds = max(int32(expiryOf(lease).Sub(s.clock.Now().Truncate(time.Second))/time.Second), 1)
+		}
+		created, err := s.store.create(ctx, p)
+		if err != nil {
+			f := failureOf(err)
+			if f.refused && ours {
+				f.log = errors.Join(f.log, s.keys.release(ctx, lease))
+			}
+			return nil, f
+		}
+		// While our create was under way, another request with the key may have made
+		// the process, and a client may have deleted that one; or it has expired.
+		switch stands, err := s.keys.standsFor(ctx, lease, created); {
+		case err != nil:
+			return nil, err
+		case stands:
+			return created, nil
+		}
+		if _, err := s.store.delete(ctx, created); err != nil {
+			return nil, err
+		}
+		s.cache.deleted(created, s.clock.Now())
 	}
-	id := *lease.Spec.HolderIdentity
-	if known, _ := s.cache.get(id); known != nil {
-		return known, nil
-	}
-	metav1.SetMetaDataAnnotation(&p.ObjectMeta, v1alpha1.AnnotationIdempotencyKey, lease.Name)
-	if p.Name == id {
-		return s.store.create(ctx, p)
-	}
-	// Whoever claimed the key may have failed to create the process. It expires
-	// when its id says.
-	p.Name = id
-	p.Spec.LifetimeSeconds = max(int32(expiryOf(lease).Sub(s.clock.Now()).Round(time.Second)/time.Second), 1)
-	created, err := s.store.create(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	// A client may have deleted the process between our claim and our create.
-	switch retired, err := s.keys.retired(ctx, created); {
-	case err != nil:
-		return nil, err
-	case !retired:
-		return created, nil
-	}
-	if _, err := s.store.delete(ctx, created); err != nil {
-		return nil, err
-	}
-	return nil, errReused()
+	return nil, internal(errors.New("create process of an idempotency key: each time it had expired before it was made"))
 }

@@ -33,36 +33,43 @@ func (s *Server) createProcess(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer release()
-	input, err := inputIn(data, pt.MaxInputBytes(), inputSchema)
+	input, refusal := inputIn(data, pt.MaxInputBytes(), inputSchema)
+	var created *v1alpha1.Process
+	switch {
+	case refusal == nil:
+		created, err = s.create(r.Context(), key, pt, input)
+	case key != "" && input != nil: // the type may have taken it before it was changed
+		created, err = s.keys.original(r.Context(), key, pt.Name, input)
+	}
 	if err != nil {
 		return err
 	}
-	created, err := s.create(r.Context(), key, s.newProcess(pt, input))
-	if err != nil {
-		return err
+	if created == nil {
+		return refusal
 	}
 	w.Header().Set("Content-Location", "/v1/processes/"+pt.Name+"/"+created.Name)
 	return reply(w, http.StatusOK, accepted(created, string(input)))
 }
 
 // create makes a process durable, or returns the one that its key stands for.
-func (s *Server) create(ctx context.Context, key string, p *v1alpha1.Process) (*v1alpha1.Process, error) {
+func (s *Server) create(ctx context.Context, key string, pt *processType, input []byte) (*v1alpha1.Process, error) {
 	if key == "" {
-		return s.store.create(ctx, p)
+		return s.store.create(ctx, s.newProcess(pt, input))
 	}
-	return s.createKeyed(ctx, key, p)
+	return s.createKeyed(ctx, key, pt, input)
 }
 
-// newProcess is the Process for an input that has been checked. The expiry in
-// its id is by our clock, and so at most off from that of the object, which is
-// by the API server's clock, by the difference between the two.
+// newProcess is the Process for an input that has been checked. It is created now
+// by our clock, until the API server says when it was. The expiry in its id is by
+// our clock, too, and so at most off from that of the object by the difference
+// between the two.
 func (s *Server) newProcess(pt *processType, input []byte) *v1alpha1.Process {
-	lifetime := pt.lifetimeSeconds()
-	expiry := s.clock.Now().Truncate(time.Second).Add(time.Duration(lifetime) * time.Second)
-	return &v1alpha1.Process{
-		ObjectMeta: metav1.ObjectMeta{Namespace: s.store.namespace, Name: s.ring.New(pt.Name, expiry)},
-		Spec:       v1alpha1.ProcessSpec{Type: pt.Name, LifetimeSeconds: lifetime, Input: string(input)},
+	p := &v1alpha1.Process{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.store.namespace, CreationTimestamp: metav1.NewTime(s.clock.Now().Truncate(time.Second))},
+		Spec:       v1alpha1.ProcessSpec{Type: pt.Name, LifetimeSeconds: pt.lifetimeSeconds(), Input: string(input)},
 	}
+	p.Name = s.ring.New(pt.Name, p.ExpirationTime())
+	return p
 }
 
 // unusableType is the failure of a POST to a type that is not registered, or is

@@ -86,7 +86,7 @@ func New(o Options) (*Server, error) {
 		types: o.Types, ring: o.Ring, bodies: newBodies(), larges: newLarges(), limiter: newLimiter(o.Limit),
 		clock: o.Clock, log: o.Log, metrics: m, sunset: o.Sunset, draining: make(chan struct{}),
 	}
-	s.keys = keys{store: s.store, clock: s.clock}
+	s.keys = keys{store: s.store, cache: s.cache, clock: s.clock}
 	s.mux = s.routes()
 	return s, nil
 }

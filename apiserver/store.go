@@ -73,7 +73,9 @@ func (s *store) get(ctx context.Context, name string, options ...client.GetOptio
 // names hold 88 random bits.
 func (s *store) create(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Process, error) {
 	var created *v1alpha1.Process
+	calls := 0
 	err := s.insist(ctx, func(ctx context.Context) error {
+		calls++
 		created = p.DeepCopy()
 		return s.live.Create(ctx, created)
 	})
@@ -81,7 +83,9 @@ func (s *store) create(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Proc
 	case apierrors.IsAlreadyExists(err):
 		return s.adopt(ctx, p)
 	case err != nil:
-		return nil, fromKubernetes("create process", err)
+		f := fromKubernetes("create process", err)
+		f.refused = calls == 1 && !outcomeUnknown(err)
+		return nil, f
 	default:
 		return created, nil
 	}

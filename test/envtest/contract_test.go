@@ -3,6 +3,7 @@ package envtest
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/yaml"
@@ -51,9 +53,55 @@ func TestContract(t *testing.T) {
 		replicas = append(replicas, startFacade(t))
 	}
 	playEcho(t)
+	t.Run("a key of what is refused", func(t *testing.T) { testKeyOfARefusedCreate(t, replicas[0]) })
 	t.Run("suite", func(t *testing.T) { // ends when all its parts have
 		contract.Run(t, contract.Target{URL: replicas[0], Replicas: replicas})
 	})
+}
+
+// testKeyOfARefusedCreate: what the cluster refuses to create leaves its
+// Idempotency-Key unused.
+func testKeyOfARefusedCreate(t *testing.T, url string) {
+	const name = "refuse-by-input"
+	create(t, &admissionv1.ValidatingAdmissionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: admissionv1.ValidatingAdmissionPolicySpec{
+			MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
+				Operations: []admissionv1.OperationType{admissionv1.Create},
+				Rule:       admissionv1.Rule{APIGroups: []string{v1alpha1.GroupVersion.Group}, APIVersions: []string{"*"}, Resources: []string{"processes"}},
+			}}}},
+			Validations: []admissionv1.Validation{{Expression: "!object.spec.input.contains('refuse by policy')"}},
+		},
+	})
+	create(t, &admissionv1.ValidatingAdmissionPolicyBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       admissionv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny}},
+	})
+	post := func(key, input string) int {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v1/processes/contract", strings.NewReader(`{"input":{"any":"`+input+`"}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Idempotency-Key", key)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		return response.StatusCode
+	}
+	key := ""
+	eventually(t, "the policy is in force", func(context.Context) bool {
+		key = rand.Text()
+		return post(key, "refuse by policy") == 580
+	})
+	if status := post(key, "fine"); status != http.StatusOK {
+		t.Errorf("another input with the key of what was refused: status %d", status)
+	}
+	if status := post(key, "another"); status != http.StatusUnprocessableEntity {
+		t.Errorf("another input with the key of what was created: status %d", status)
+	}
 }
 
 // startFacade runs a replica of the facade for the time of the test and returns
