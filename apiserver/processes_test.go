@@ -200,14 +200,26 @@ func TestCreateFails(t *testing.T) {
 // The API server made the Process but its answer was lost: the client gets its
 // 200, and there is one Process.
 func TestLostAnswerOfACreate(t *testing.T) {
-	for name, lost := range map[string]error{"connection": io.ErrUnexpectedEOF, "timeout": apierrors.NewTimeoutError("late", 0)} {
+	late := apierrors.NewTimeoutError("late", 0)
+	for name, test := range map[string]struct{ first, then error }{
+		"connection":                 {first: io.ErrUnexpectedEOF},
+		"timeout":                    {first: late},
+		"late twice":                 {first: late, then: late},
+		"it filled the quota itself": {first: late, then: apierrors.NewForbidden(schema.GroupResource{Resource: "processes"}, "p", errors.New("exceeded quota: q"))},
+	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFacade(t)
 			f.onCreate = func(call int32, create func() error) error {
-				if err := create(); err != nil || call > 1 {
-					return err
+				switch {
+				case call == 1:
+					if err := create(); err != nil {
+						return err
+					}
+					return test.first
+				case test.then != nil:
+					return test.then
 				}
-				return lost
+				return create()
 			}
 			got := f.post("/v1/processes/echo", `{"input":{"a":1}}`)
 			f.want(got, 200, `{"processId":"`+f.idOf(got)+`","state":"processing",`+expires+`,"input":{"a":1}}`)

@@ -83,6 +83,13 @@ func (s *store) create(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Proc
 	case apierrors.IsAlreadyExists(err):
 		return s.adopt(ctx, p)
 	case err != nil:
+		// A call before that which was refused, by a quota that it filled itself, say,
+		// may have succeeded.
+		if calls > 1 {
+			if found, err := s.adopt(ctx, p); err == nil {
+				return found, nil
+			}
+		}
 		f := fromKubernetes("create process", err)
 		f.refused = calls == 1 && !outcomeUnknown(err)
 		return nil, f
