@@ -265,10 +265,14 @@ func TestWhatIsNotWantedIsNotRun(t *testing.T) {
 func TestASupersededResultEndsNothing(t *testing.T) {
 	t.Parallel()
 	script := `echo '{"errorCode":"No"}' >"$PROCESS_ERROR_FILE"`
-	for status, want := range map[int]int{http.StatusConflict: agentapi.ExitFinal, http.StatusGone: agentapi.ExitInterrupted} {
-		r := startAgent(t, &fake{notWanted: status, notWantedAt: agentapi.ResultPath}, script, nil)
+	forever := func(c *Config) { c.Delivery = time.Hour } // none of these is worth another try
+	for status, want := range map[int]int{http.StatusBadRequest: agentapi.ExitFinal, http.StatusConflict: agentapi.ExitFinal, http.StatusGone: agentapi.ExitInterrupted} {
+		r := startAgent(t, &fake{notWanted: status, notWantedAt: agentapi.ResultPath}, script, forever)
 		if exit := r.end(t); exit != want {
 			t.Errorf("%d: exit %d, want %d", status, exit, want)
+		}
+		if receipt := r.receipt(t); receipt.ErrorCode != "No" || receipt.Delivered != (status == http.StatusConflict) {
+			t.Errorf("%d: the receipt is %+v", status, receipt)
 		}
 	}
 }

@@ -95,6 +95,8 @@ func TestRun(t *testing.T) {
 		"no-such-command":   "-f testdata/processtype.yaml --input testdata/in.json -- no-such-program",
 		"unknown-field":     "-f testdata/unknown-field.yaml --input testdata/in.json",
 		"unknown-flag":      "--nonsense",
+		"half-a-second":     "-f testdata/processtype.yaml --input testdata/in.json --grace 1500ms",
+		"endless-input":     "-f testdata/processtype.yaml --input /dev/zero",
 		"before-the-dash":   "-f testdata/processtype.yaml --input testdata/in.json sh -- testdata/good.sh",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -122,6 +124,7 @@ func TestCheck(t *testing.T) {
 		"no-such-command": "-f testdata/processtype.yaml -- no-such-program",
 		"no-such-file":    "-f testdata/none.yaml",
 		"no-such-format":  "-f testdata/processtype.yaml --output xml",
+		"half-a-second":   "-f testdata/processtype.yaml --grace 1500ms",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
