@@ -308,9 +308,6 @@ func (k *keys) read(ctx context.Context, name string) (*coordinationv1.Lease, er
 // createKeyed makes the process that a key stands for, or returns it when it has
 // been made.
 func (s *Server) createKeyed(ctx context.Context, key string, pt *processType, input []byte) (*v1alpha1.Process, error) {
-	// A client that leaves does not break it off: a create that has been sent may
-	// still land, and somebody has to look whether it should have.
-	ctx = context.WithoutCancel(ctx)
 	for range callAttempts {
 		p := s.newProcess(pt, input)
 		lease, made, err := s.keys.claim(ctx, key, p)

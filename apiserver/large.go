@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -80,10 +81,7 @@ func newLarges() *larges {
 func (l *larges) enter(ctx context.Context, bytes int64) (leave func(), err error) {
 	turn, cancel := context.WithTimeout(ctx, largeWait)
 	defer cancel()
-	switch err := l.room.Acquire(turn, bytes); {
-	case ctx.Err() != nil:
-		return nil, internal(ctx.Err())
-	case err != nil:
+	if l.room.Acquire(turn, bytes) != nil {
 		return nil, tooManyRequests.failure().with("Retry-After", "1")
 	}
 	return func() { l.room.Release(bytes) }, nil
@@ -97,43 +95,38 @@ func (l *larges) get(ctx context.Context, key string, read func(context.Context,
 	if !ok {
 		it = &large{ready: make(chan struct{}), leave: func() {}}
 		l.held[key] = it
-		go func() { // for all: it does not end when the first of them goes
-			ctx := context.WithoutCancel(ctx)
-			defer close(it.ready)
-			leave, err := l.enter(ctx, maxObjectBytes)
-			if err == nil {
-				it.leave, err = leave, read(ctx, it)
-			}
-			it.err = err
-		}()
 	}
 	it.holders++
 	l.mu.Unlock()
 	release := func() {
 		l.mu.Lock()
-		it.holders--
-		last := it.holders == 0
-		if last {
+		defer l.mu.Unlock()
+		if it.holders--; it.holders == 0 {
 			delete(l.held, key)
-		}
-		l.mu.Unlock()
-		if last {
-			<-it.ready
 			it.leave()
 		}
 	}
-	var err error
-	select {
-	case <-it.ready:
-		err = it.err
-	case <-ctx.Done():
-		err = internal(ctx.Err())
+	if ok {
+		<-it.ready
+	} else {
+		l.fill(ctx, it, read)
 	}
-	if err != nil {
-		go release() // it may yet have to be ready
-		return nil, nil, err
+	if it.err != nil {
+		release()
+		return nil, nil, it.err
 	}
 	return it, release, nil
+}
+
+// fill makes what others may be waiting for already.
+func (l *larges) fill(ctx context.Context, it *large, read func(context.Context, *large) error) {
+	defer close(it.ready)
+	it.err = errors.New("the answer was not made") // which only a panic leaves so
+	leave, err := l.enter(ctx, maxObjectBytes)
+	if err == nil {
+		it.leave, err = leave, read(ctx, it)
+	}
+	it.err = err
 }
 
 // show returns the body that p is answered with, and the form of p that it shows:

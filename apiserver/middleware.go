@@ -33,7 +33,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := s.clock.Now()
 	x := &exchange{id: requestID(r.Header)}
 	// A client may close its side once it has asked, which net/http takes for its
-	// going. What is asked is done all the same: every call is bounded.
+	// going. What is asked is done all the same, and every call is bounded: nor is a
+	// create that has been sent left to land with nobody to look after it.
 	r = r.WithContext(context.WithValue(context.WithoutCancel(r.Context()), exchangeKey{}, x))
 	h := w.Header()
 	h.Set("X-Request-Id", x.id)
@@ -104,9 +105,6 @@ func (s *Server) fail(w *recorder, r *http.Request, err error) {
 		w.Header().Set(name, value)
 	}
 	_ = reply(w, f.status, errorBody(f)) // an error of writing is the client's going
-	if f.cause == internalError && r.Context().Err() != nil {
-		w.exchange.status = statusClientGone
-	}
 }
 
 // note logs what the client is not told of a failure.
@@ -116,7 +114,7 @@ func (s *Server) note(r *http.Request, f *failure) {
 	log := s.log.WithValues("requestID", x.id, "route", x.route)
 	switch {
 	case f.log == nil:
-	case r.Context().Err() != nil || errors.Is(f.log, errClientGone):
+	case errors.Is(f.log, errClientGone):
 		log.V(1).Info("client gone", "cause", f.log.Error())
 	case f.cause == internalError:
 		log.Error(f.log, "request failed")

@@ -3,7 +3,6 @@ package apiserver
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -16,9 +15,8 @@ import (
 // given back, and of each waiter two small goroutines remain. Once the request is
 // served and the client has begun the next, the server has its connection again.
 //
-// Handlers do not notice: h gets a writer of its own. But the request's context
-// does not end when the client leaves, since it may have closed its side alone and
-// still read: left says so. A connection that cannot be taken over is served where
+// Handlers do not notice: h gets a writer of its own. left says when the client
+// leaves. A connection that cannot be taken over is served where
 // it is.
 func (s *Server) park(w http.ResponseWriter, r *http.Request, h handler) error {
 	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
@@ -62,7 +60,6 @@ func (s *Server) serveParked(p *parked, r *http.Request, x *exchange, h handler)
 		}
 	}()
 	rec := &recorder{ResponseWriter: p, exchange: x}
-	r = r.WithContext(context.WithoutCancel(r.Context()))
 	if err := guard(h, rec, r); err != nil {
 		s.fail(rec, r, err)
 	}
@@ -91,14 +88,12 @@ func (p *parked) listen() {
 	close(p.left)
 }
 
-// left returns what is closed when the client of a request leaves. Who is still
-// there to read the answer does not show: it is to be given, but not to be waited
-// for.
+// left returns what is closed when the client of a request that is parked leaves,
+// nil for any other. Who is still there to read the answer does not show: it is to
+// be given, but not to be waited for.
 func left(r *http.Request) <-chan struct{} {
-	if x, _ := r.Context().Value(exchangeKey{}).(*exchange); x.left != nil {
-		return x.left
-	}
-	return r.Context().Done()
+	x, _ := r.Context().Value(exchangeKey{}).(*exchange)
+	return x.left
 }
 
 // asksMore waits, once a request is served, for the client's next. The server is

@@ -41,17 +41,7 @@ type store struct {
 }
 
 // read asks for the Process called name, nil when there is none.
-func (s *store) read(ctx context.Context, name string) (*v1alpha1.Process, error) {
-	return s.get(ctx, name)
-}
-
-// readSince asks for a Process as it is since a form that the cache has. Unlike
-// read, it costs etcd nothing.
-func (s *store) readSince(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Process, error) {
-	return s.get(ctx, p.Name, &client.GetOptions{Raw: &metav1.GetOptions{ResourceVersion: p.ResourceVersion}})
-}
-
-func (s *store) get(ctx context.Context, name string, options ...client.GetOption) (*v1alpha1.Process, error) {
+func (s *store) read(ctx context.Context, name string, options ...client.GetOption) (*v1alpha1.Process, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var p v1alpha1.Process
@@ -64,6 +54,12 @@ func (s *store) get(ctx context.Context, name string, options ...client.GetOptio
 	default:
 		return &p, nil
 	}
+}
+
+// readSince asks for a Process as it is since a form that the cache has. Without
+// that, a read would cost etcd one, too.
+func (s *store) readSince(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Process, error) {
+	return s.read(ctx, p.Name, &client.GetOptions{Raw: &metav1.GetOptions{ResourceVersion: p.ResourceVersion}})
 }
 
 // create makes a Process durable and returns it as the API server has it.

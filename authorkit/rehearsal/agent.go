@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -59,8 +58,7 @@ func RunAgent(args, environ []string) int {
 // SIGTERM, and it does not outlive this process.
 func agentCommand(r *run, dir string) *exec.Cmd {
 	cmd := exec.Command(r.Program, append([]string{AgentCommand, "--"}, r.Command...)...)
-	ofType, _ := typeEnviron(r.Type)
-	cmd.Env = append(append(foreign(os.Environ()), ofType...),
+	cmd.Env = append(environment(r.Type),
 		agentapi.EnvProcessID+"="+r.processID,
 		agentapi.EnvProcessType+"="+r.Type.Name,
 		agentapi.EnvCollectorURL+"="+r.url,
@@ -73,17 +71,6 @@ func agentCommand(r *run, dir string) *exec.Cmd {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: stopSignal}
 	cmd.WaitDelay = time.Second // for what the worker left running with its output open
 	return cmd
-}
-
-// foreign is the environment without the contract's names and the agent's.
-func foreign(environ []string) []string {
-	var kept []string
-	for _, entry := range environ {
-		if !strings.HasPrefix(entry, agentapi.EnvPrefix) && !strings.HasPrefix(entry, "PROCESS_") {
-			kept = append(kept, entry)
-		}
-	}
-	return kept
 }
 
 func seconds(d time.Duration) string {

@@ -1,11 +1,31 @@
 package rehearsal
 
 import (
+	"os"
 	"regexp"
 	"strings"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/internal/agentapi"
 )
+
+// environment is that of this machine, without the contract's names and the
+// agent's, and what a type adds to it.
+func environment(t *v1alpha1.ProcessType) []string {
+	ofType, _ := typeEnviron(t)
+	return append(foreign(os.Environ()), ofType...)
+}
+
+// foreign is an environment without the contract's names and the agent's.
+func foreign(environ []string) []string {
+	var kept []string
+	for _, entry := range environ {
+		if !strings.HasPrefix(entry, agentapi.EnvPrefix) && !strings.HasPrefix(entry, "PROCESS_") {
+			kept = append(kept, entry)
+		}
+	}
+	return kept
+}
 
 // typeEnviron are the variables that a type gives its workers by value, as the
 // kubelet would set them. What it takes from Secrets and ConfigMaps is not here.

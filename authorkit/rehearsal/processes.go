@@ -63,8 +63,7 @@ func LeftBehind(ctx context.Context, o Options) (names []string, err error) {
 	defer cancel()
 	id := "local-" + strings.ToLower(rand.Text())
 	cmd := exec.CommandContext(ctx, o.Command[0], o.Command[1:]...)
-	ofType, _ := typeEnviron(o.Type)
-	cmd.Env = append(append(foreign(os.Environ()), ofType...),
+	cmd.Env = append(environment(o.Type),
 		agentapi.EnvProcessID+"="+id,
 		agentapi.EnvProcessType+"="+o.Type.Name,
 		agentapi.EnvAttempt+"=1",

@@ -177,16 +177,13 @@ func (c *Collector) input(ctx context.Context, a *assignment, w http.ResponseWri
 // result commits what the attempt came to, unless a later attempt may do
 // better.
 func (c *Collector) result(ctx context.Context, a *assignment, w http.ResponseWriter, r *http.Request) error {
-	if r.ContentLength < 0 || r.ContentLength > maxResultBytes {
-		return fmt.Errorf("%w: a body of %d bytes", errBadRequest, r.ContentLength)
-	}
-	leave, err := c.results.enter(a.pod, r.ContentLength)
+	leave, err := c.results.enter(a.pod, min(max(r.ContentLength, 0), maxResultBytes))
 	if err != nil {
 		return err // 503: the agent tries again
 	}
 	defer leave()
 	var result agentapi.Result
-	if err := decodeWhole(r, &result); err != nil {
+	if err := decode(r, maxResultBytes, &result); err != nil {
 		return err
 	}
 	if err := check(&result); err != nil {
@@ -211,7 +208,7 @@ func check(r *agentapi.Result) error {
 // progress shows how far the worker says it is.
 func (c *Collector) progress(ctx context.Context, a *assignment, w http.ResponseWriter, r *http.Request) error {
 	var progress agentapi.Progress
-	if err := decode(w, r, 1<<10, &progress); err != nil {
+	if err := decode(r, 1<<10, &progress); err != nil {
 		return err
 	}
 	if progress.PercentComplete < 0 || progress.PercentComplete > 100 {
@@ -228,22 +225,17 @@ func (c *Collector) progress(ctx context.Context, a *assignment, w http.Response
 	return err
 }
 
-// decodeWhole reads a JSON body of a known length, at the price of no more than
-// that.
-func decodeWhole(r *http.Request, into any) error {
+// decode reads a JSON body of at most limit bytes, which says how long it is. It
+// takes no more memory than that, and what is decoded.
+func decode(r *http.Request, limit int64, into any) error {
+	if r.ContentLength < 0 || r.ContentLength > limit {
+		return fmt.Errorf("%w: a body of %d bytes, at most %d", errBadRequest, r.ContentLength, limit)
+	}
 	body := make([]byte, r.ContentLength)
 	if _, err := io.ReadFull(r.Body, body); err != nil {
 		return fmt.Errorf("read the body: %w", err) // too slow, or broken off: worth another try
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("%w: %w", errBadRequest, err)
-	}
-	return nil
-}
-
-// decode reads a JSON body of at most limit bytes.
-func decode(w http.ResponseWriter, r *http.Request, limit int64, into any) error {
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit)).Decode(into); err != nil {
 		return fmt.Errorf("%w: %w", errBadRequest, err)
 	}
 	return nil

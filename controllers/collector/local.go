@@ -113,7 +113,7 @@ func (l *Local) serveInput(w http.ResponseWriter, _ *http.Request) error {
 
 func (l *Local) serveResult(w http.ResponseWriter, r *http.Request) error {
 	var result agentapi.Result
-	if err := decode(w, r, maxResultBytes, &result); err != nil {
+	if err := decode(r, maxResultBytes, &result); err != nil {
 		return err
 	}
 	if err := check(&result); err != nil {
@@ -142,7 +142,7 @@ func (l *Local) take(r agentapi.Result) {
 
 func (l *Local) serveProgress(w http.ResponseWriter, r *http.Request) error {
 	var progress agentapi.Progress
-	if err := decode(w, r, 1<<10, &progress); err != nil {
+	if err := decode(r, 1<<10, &progress); err != nil {
 		return err
 	}
 	if progress.PercentComplete < 0 || progress.PercentComplete > 100 {
