@@ -121,6 +121,33 @@ func TestOtherSignalsReachTheWorkerAndItGoesOn(t *testing.T) {
 	}
 }
 
+// An image names the signal by which its container is stopped.
+func TestStopSignalsOfImages(t *testing.T) {
+	t.Parallel()
+	for name, signal := range map[string]syscall.Signal{"SIGWINCH": syscall.SIGWINCH, "SIGRTMIN+3": 37} {
+		for _, init := range []bool{true, false} { // else it means something else
+			ready := filepath.Join(t.TempDir(), "ready")
+			r := startAgentWith(t, &fake{}, `trap 'echo "{\"told\":true}" >"$PROCESS_OUTPUT_FILE"; exit 0' TERM; touch `+ready+`
+				n=0; while [ $n -lt 40 ]; do n=$((n+1)); sleep 0.05; done; echo "{\"told\":false}" >"$PROCESS_OUTPUT_FILE"`, nil, func(c *exec.Cmd) {
+				if init {
+					c.SysProcAttr = asInit(t)
+				}
+			})
+			appears(t, ready)
+			if err := r.cmd.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			exit := r.end(t)
+			switch told := exit == 0 && r.fake.result != nil && strings.Contains(r.fake.result.Output, `"told":true`); {
+			case init && !told:
+				t.Errorf("PID 1 and %s: exit %d, result %+v", name, exit, r.fake.result)
+			case !init && told:
+				t.Errorf("%s elsewhere than in a container has stopped the worker", name)
+			}
+		}
+	}
+}
+
 func TestSIGTERMIsFollowedBySIGKILL(t *testing.T) {
 	t.Parallel()
 	ready := filepath.Join(t.TempDir(), "ready")

@@ -6,6 +6,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
+	goruntime "runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -256,4 +259,90 @@ func (f *facade) idOf(res response) string {
 		f.Fatalf("no processId in %s", res.body)
 	}
 	return rest[:processid.Length]
+}
+
+// ask sends a request without a body, with headers that may come several times,
+// and checks its answer as do does; but for a 304, which HTTP leaves without a
+// Content-Type. It may be called by any goroutine.
+func (f *facade) ask(ctx context.Context, method, path string, header http.Header) (response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, f.url+path, nil)
+	if err != nil {
+		return response{}, err
+	}
+	req.Header = header.Clone()
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return response{}, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	data, err := io.ReadAll(res.Body)
+	if err != nil {
+		return response{}, err
+	}
+	if err := checker().Check(req, res, data); err != nil && method != http.MethodHead {
+		f.Errorf("%s %s: status %d is not as openapi.yaml says: %v\n%s", method, path, res.StatusCode, err, data)
+	}
+	if got := res.Header.Get("Content-Type"); got != "application/json" && res.StatusCode != http.StatusNotModified {
+		f.Errorf("%s %s: Content-Type %q", method, path, got)
+	}
+	return response{status: res.StatusCode, header: res.Header, body: string(data)}, nil
+}
+
+// getWith is a GET with headers, name after value.
+func (f *facade) getWith(path string, namesAndValues ...string) response {
+	f.Helper()
+	got, err := f.ask(f.Context(), http.MethodGet, path, headerOf(namesAndValues...))
+	if err != nil {
+		f.Fatal(err)
+	}
+	return got
+}
+
+func headerOf(namesAndValues ...string) http.Header {
+	h := http.Header{}
+	for i := 0; i < len(namesAndValues); i += 2 {
+		h.Add(namesAndValues[i], namesAndValues[i+1])
+	}
+	return h
+}
+
+// later sends a request and hands over its answer when there is one.
+func (f *facade) later(method, path string, header http.Header) <-chan response {
+	answer := make(chan response, 1)
+	ctx := f.Context()
+	go func() {
+		got, err := f.ask(ctx, method, path, header)
+		if err != nil {
+			f.Errorf("%s %s: %v", method, path, err)
+		}
+		answer <- got
+	}()
+	return answer
+}
+
+// until returns when something has come about that is sure to.
+func (f *facade) until(what string, is func() bool) {
+	f.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !is(); goruntime.Gosched() {
+		if time.Now().After(deadline) {
+			f.Fatalf("still not: %s", what)
+		}
+	}
+}
+
+// timers waits until so many timers of the facade's clock run.
+func (f *facade) timers(n int) {
+	f.Helper()
+	f.until(strconv.Itoa(n)+" timers run", func() bool { return f.clock.Waiters() == n })
+}
+
+// watched is how many Processes are watched. Nobody may be at it.
+func (f *facade) watched() int { return reflect.ValueOf(f.cache).Elem().FieldByName("watches").Len() }
+
+// served waits until the log has so many lines of requests that got a status.
+func (f *facade) served(status, times int) {
+	f.Helper()
+	f.until(strconv.Itoa(times)+" answers of "+strconv.Itoa(status), func() bool {
+		return strings.Count(f.log.String(), `"status":`+strconv.Itoa(status)) == times
+	})
 }

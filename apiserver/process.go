@@ -38,7 +38,7 @@ func (s *Server) getProcess(w http.ResponseWriter, r *http.Request) error {
 		return s.showProcess(w, r, p)
 	}
 	return s.park(w, r, func(w http.ResponseWriter, r *http.Request) error {
-		p, err := s.await(w, r, p, wait)
+		p, err := s.await(r, p, wait)
 		if err != nil {
 			return err
 		}

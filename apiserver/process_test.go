@@ -302,34 +302,6 @@ func TestLargePayloadOfWhatHasChangedSince(t *testing.T) {
 	f.want(f.get("/v1/processes/echo/mine"), 410, expired)
 }
 
-func TestStreamOfALargeProcess(t *testing.T) {
-	long := `{"a": "` + strings.Repeat("x", 20_000) + `"}`
-	f := newFacade(t)
-	f.leanly("mine", func(p *v1alpha1.Process) { p.Spec.Input = long; finished(p) })
-	s := f.stream("/v1/processes/echo/mine")
-	s.next(`data: {"processId":"mine","state":"complete",` + expires + `,"input":` + long + `,"output":{"done": true}}`)
-	s.end()
-}
-
-// The answer to a POST is the same again, though the cache does not hold the input.
-func TestKeyOfALargeInput(t *testing.T) {
-	f := newFacade(t)
-	post := func() response {
-		return f.do("POST", "/v1/processes/echo", strings.NewReader(`{"input":{"a":"`+strings.Repeat("x", 20_000)+`"}}`), map[string]string{"Idempotency-Key": "k"})
-	}
-	first := post()
-	p := &v1alpha1.Process{}
-	if err := f.live.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: f.idOf(first)}, p); err != nil {
-		t.Fatal(err)
-	}
-	known, err := apiserver.LeanProcess(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.cache.OnAdd(known, false)
-	f.want(post(), 200, first.body)
-}
-
 // An id whose process was deleted elsewhere costs the API server nothing, unless
 // an Idempotency-Key may bring it back.
 func TestWhatIsDeletedElsewhereIsNotAskedFor(t *testing.T) {
