@@ -17,17 +17,16 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// The collector has no use for this attempt.
+// What ends the asking.
 var (
 	// errNotWanted: the process is over or gone.
 	errNotWanted = errors.New("not wanted by the collector")
 	// errSuperseded, which is an errNotWanted: a newer attempt has taken its place,
 	// and the Job must not end for this one.
 	errSuperseded = fmt.Errorf("%w: superseded", errNotWanted)
+	// errRefused: the collector cannot read what it was sent, and never will.
+	errRefused = errors.New("refused by the collector")
 )
-
-// errRefused: the collector cannot read what it was sent, and never will.
-var errRefused = errors.New("refused by the collector")
 
 // tooEarlyError: the pause before this attempt lasts for so long.
 type tooEarlyError struct{ wait time.Duration }
@@ -133,8 +132,8 @@ func (c *collector) deliver(r agentapi.Result) error {
 }
 
 // do makes one request with a fresh token and returns the answer to it.
-// 400 is errRefused, 404 and 409 are errNotWanted, 410 is errSuperseded, 425 with Retry-After is a tooEarlyError; any
-// other status but 200 is worth another try.
+// 400 is errRefused, 404 and 409 are errNotWanted, 410 is errSuperseded, 425 with
+// Retry-After is a tooEarlyError; any other status but 200 is worth another try.
 func (c *collector) do(ctx context.Context, method, path string, body []byte) (http.Header, []byte, error) {
 	token, err := os.ReadFile(c.tokenFile)
 	if err != nil {

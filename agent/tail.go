@@ -31,8 +31,8 @@ func (t *tail) Write(p []byte) (int, error) {
 // notText stands for what is no text in JSON: U+0000, which no payload may hold.
 var notText = strings.NewReplacer("\x00", "\uFFFD")
 
-// String is what was kept, as valid UTF-8 without U+0000. A line whose start was lost is left
-// out, unless it is all there is.
+// String is what was kept, as valid UTF-8 without U+0000. A line whose start was
+// lost is left out, unless it is all there is.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -12,7 +12,6 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -27,14 +26,9 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-const (
-	// maxResultBytes bounds the body of a result: the largest output, escaped as a
-	// JSON string at its worst, and the largest details.
-	maxResultBytes = 8 << 20
-	// maxResults bounds what results under way may have together. What is made of
-	// one takes as much again, and more.
-	maxResults = 32 << 20
-)
+// maxResultBytes bounds the body of a result: the largest output, escaped as a
+// JSON string at its worst, and the largest details.
+const maxResultBytes = 8 << 20
 
 // Options are what a collector needs.
 type Options struct {
@@ -59,35 +53,7 @@ type Collector struct {
 	writer        *terminal.Writer
 	clock         clock.PassiveClock
 	mux           *http.ServeMux
-	results       results
-}
-
-// results is the room for results under way: a worker's token opens the operator's
-// memory to who has it.
-type results struct {
-	mu    sync.Mutex
-	left  int64
-	under map[types.UID]struct{} // the pods that are at it
-}
-
-// errBusy: there is no room for a result now.
-var errBusy = errors.New("busy")
-
-// enter takes room for one result of a pod, which has one at a time.
-func (r *results) enter(pod types.UID, bytes int64) (leave func(), err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, ok := r.under[pod]; ok || bytes > r.left {
-		return nil, errBusy
-	}
-	r.under[pod] = struct{}{}
-	r.left -= bytes
-	return func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.under, pod)
-		r.left += bytes
-	}, nil
+	results       *results
 }
 
 // New makes a collector.
@@ -104,7 +70,7 @@ func New(o Options) *Collector {
 		writer:      o.Writer,
 		clock:       o.Clock,
 		mux:         http.NewServeMux(),
-		results:     results{left: maxResults, under: map[types.UID]struct{}{}},
+		results:     newResults(),
 	}
 	c.mux.HandleFunc("GET "+agentapi.InputPath, c.assigned(c.input))
 	c.mux.HandleFunc("PUT "+agentapi.ResultPath, c.assigned(c.result))

@@ -8,22 +8,22 @@ import (
 )
 
 func TestResultsUnderWayAreBounded(t *testing.T) {
-	c := New(Options{})
+	r := newResults()
 	var leave func()
 	for _, pod := range []types.UID{"a", "b", "c", "d"} { // maxResults in all
 		var err error
-		if leave, err = c.results.enter(pod, maxResultBytes); err != nil {
+		if leave, err = r.enter(pod, maxResultBytes); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := c.results.enter("e", 1); !errors.Is(err, errBusy) {
+	if _, err := r.enter("e", 1); !errors.Is(err, errBusy) {
 		t.Errorf("one too many: %v", err)
 	}
 	leave()
-	if _, err := c.results.enter("a", 1); !errors.Is(err, errBusy) {
+	if _, err := r.enter("a", 1); !errors.Is(err, errBusy) {
 		t.Errorf("a second one of a pod: %v", err)
 	}
-	if _, err := c.results.enter("d", maxResultBytes); err != nil {
+	if _, err := r.enter("d", maxResultBytes); err != nil {
 		t.Errorf("after one has left: %v", err)
 	}
 }
