@@ -177,9 +177,10 @@ type position struct {
 
 func positionOf(p *v1alpha1.Process) position { return position{p.CreationTimestamp.Time, p.Name} }
 
-// before orders the newest first.
+// before orders the newest first. Creation times have whole seconds; within one,
+// ids sort as they were made.
 func (a position) before(b position) bool {
-	return cmp.Or(b.created.Compare(a.created), cmp.Compare(a.name, b.name)) < 0
+	return cmp.Or(b.created.Compare(a.created), cmp.Compare(b.name, a.name)) < 0
 }
 
 func newestFirst(a, b *v1alpha1.Process) bool { return positionOf(a).before(positionOf(b)) }

@@ -88,8 +88,8 @@ func (f *facade) listable() {
 		p.Status.State, p.Status.Output, p.Status.PercentComplete = v1alpha1.StateComplete, `{"o": 1.0}`, new(int32(100))
 	})
 	f.aged("kubectl", -25, func(p *v1alpha1.Process) { p.Spec.Input = "nonsense" })
-	f.aged("tie-b", -20, func(p *v1alpha1.Process) { p.Status.PercentComplete = new(int32(40)) })
-	f.aged("tie-a", -20, func(p *v1alpha1.Process) { p.Spec.Input = "" })
+	f.aged("tie-a", -20, func(p *v1alpha1.Process) { p.Status.PercentComplete = new(int32(40)) })
+	f.aged("tie-b", -20, func(p *v1alpha1.Process) { p.Spec.Input = "" })
 	f.aged("bad", -10, func(p *v1alpha1.Process) {
 		p.Status.State, p.Status.ErrorCode, p.Status.ErrorDetails = v1alpha1.StateError, "AreaOutside", `{"page": 2}`
 	})
@@ -112,11 +112,11 @@ func TestList(t *testing.T) {
 		forty     = `,"percentComplete":40`
 		why       = `,"errorCode":"AreaOutside","errorDetails":{"page": 2}`
 		output    = `,"output":{"o": 1.0}`
-		plain     = start + fresh + `},` + bad + why + `},` + tieA + `},` + tieB + forty + `},` + kubectl + `},` + old + hundred + `}` + end
-		withInput = start + fresh + given + `},` + bad + given + why + `},` + tieA + `,"input":{}},` + tieB + given + forty + `},` +
+		plain     = start + fresh + `},` + bad + why + `},` + tieB + `},` + tieA + forty + `},` + kubectl + `},` + old + hundred + `}` + end
+		withInput = start + fresh + given + `},` + bad + given + why + `},` + tieB + `,"input":{}},` + tieA + given + forty + `},` +
 			kubectl + `},` + old + given + hundred + `}` + end
-		withOutput = start + fresh + `},` + bad + why + `},` + tieA + `},` + tieB + forty + `},` + kubectl + `},` + old + hundred + output + `}` + end
-		withBoth   = start + fresh + given + `},` + bad + given + why + `},` + tieA + `,"input":{}},` + tieB + given + forty + `},` +
+		withOutput = start + fresh + `},` + bad + why + `},` + tieB + `},` + tieA + forty + `},` + kubectl + `},` + old + hundred + output + `}` + end
+		withBoth   = start + fresh + given + `},` + bad + given + why + `},` + tieB + `,"input":{}},` + tieA + given + forty + `},` +
 			kubectl + `},` + old + given + hundred + output + `}` + end
 	)
 	tests := map[string]struct{ path, want string }{
@@ -131,21 +131,21 @@ func TestList(t *testing.T) {
 		"both":                     {"/v1/processes/echo?include=input,output", withBoth},
 		"both, comma escaped":      {"/v1/processes/echo?include=output%2Cinput", withBoth},
 		"one of them twice":        {"/v1/processes/echo?include=input,input", withInput},
-		"processing":               {"/v1/processes/echo?state=processing", start + fresh + `},` + tieA + `},` + tieB + forty + `},` + kubectl + `}` + end},
+		"processing":               {"/v1/processes/echo?state=processing", start + fresh + `},` + tieB + `},` + tieA + forty + `},` + kubectl + `}` + end},
 		"complete":                 {"/v1/processes/echo?state=complete", start + old + hundred + `}` + end},
 		"complete, with output":    {"/v1/processes/echo?include=output&state=complete", start + old + hundred + output + `}` + end},
 		"in error":                 {"/v1/processes/echo?state=error", start + bad + why + `}` + end},
 		"limit":                    {"/v1/processes/echo?limit=1", start + fresh + `}],"continue":"` + token(epoch, "new") + `"}`},
-		"limit, within a tie":      {"/v1/processes/echo?limit=1&continue=" + token(epoch.Add(-10*time.Second), "bad"), start + tieA + `}],"continue":"` + token(epoch.Add(-20*time.Second), "tie-a") + `"}`},
+		"limit, within a tie":      {"/v1/processes/echo?limit=1&continue=" + token(epoch.Add(-10*time.Second), "bad"), start + tieB + `}],"continue":"` + token(epoch.Add(-20*time.Second), "tie-b") + `"}`},
 		"limit and state":          {"/v1/processes/echo?state=processing&limit=1", start + fresh + `}],"continue":"` + token(epoch, "new") + `"}`},
 		"limit and state, all":     {"/v1/processes/echo?state=error&limit=1", start + bad + why + `}` + end},
-		"from where nothing is":    {"/v1/processes/echo?continue=" + token(epoch.Add(-20*time.Second), "tie-az"), start + tieB + forty + `},` + kubectl + `},` + old + hundred + `}` + end},
+		"from where nothing is":    {"/v1/processes/echo?continue=" + token(epoch.Add(-20*time.Second), "tie-az"), start + tieA + forty + `},` + kubectl + `},` + old + hundred + `}` + end},
 		"from behind all":          {"/v1/processes/echo?continue=" + token(epoch.Add(-time.Hour), "x"), start + end},
 		"from before all":          {"/v1/processes/echo?continue=" + token(epoch.Add(time.Hour), "x"), plain},
 		"type with one":            {"/v1/processes/ocr", start + `{"processId":"other","state":"processing",` + expires + `}` + end},
 		"type with one, by alias":  {"/v1/processes/ocrReaders", start + `{"processId":"other","state":"processing",` + expires + `}` + end},
 		"none of a state":          {"/v1/processes/ocr?state=error", start + end},
-		"another type's continue":  {"/v1/processes/ocr?continue=" + token(epoch, "new"), start + `{"processId":"other","state":"processing",` + expires + `}` + end},
+		"another type's continue":  {"/v1/processes/ocr?continue=" + token(epoch, "zzz"), start + `{"processId":"other","state":"processing",` + expires + `}` + end},
 		"leading zeroes in limit":  {"/v1/processes/ocr?limit=0001", start + `{"processId":"other","state":"processing",` + expires + `}` + end},
 		"parameter's name escaped": {"/v1/processes/echo?%73tate=error", start + bad + why + `}` + end},
 	}
@@ -280,7 +280,7 @@ func TestPagesHoldEveryProcessOnce(t *testing.T) {
 		if second := slices.Index(names, a)/9 - slices.Index(names, b)/9; second != 0 {
 			return second // the newest first
 		}
-		return strings.Compare(a, b)
+		return strings.Compare(b, a)
 	})
 	for _, limit := range []int{1, 2, 8, 9, 10, 50, 136, 137, 138, 500} {
 		pages := 1
@@ -305,36 +305,56 @@ func TestPagesHoldEveryProcessOnce(t *testing.T) {
 	}
 }
 
+// Processes of one second are listed as they were made, too.
+func TestListWithinASecond(t *testing.T) {
+	f := newFacade(t)
+	var want []string
+	for range 50 {
+		f.clock.Step(time.Millisecond)
+		res := f.post("/v1/processes/echo", `{"input":{}}`)
+		if res.status != 200 {
+			t.Fatalf("status %d: %s", res.status, res.body)
+		}
+		id := res.header.Get("Content-Location")[len("/v1/processes/echo/"):]
+		want = append(want, id)
+		f.aged(id, 0, unchanged)
+	}
+	slices.Reverse(want)
+	if diff := cmp.Diff(want, f.listAll("limit=7", nil)); diff != "" {
+		t.Errorf("(-made, newest first +listed):\n%s", diff)
+	}
+}
+
 // What happens between two pages to the processes of the first one, to those that
 // are still to come, and to new ones, repeats nothing and hides nothing else.
 func TestPagesWhileProcessesComeAndGo(t *testing.T) {
-	all := []string{"a", "b", "c", "d", "e", "f", "g", "h"} // a is the newest; c to f are of one second
-	created := map[string]int{"a": -1, "b": -2, "c": -3, "d": -3, "e": -3, "f": -3, "g": -50, "h": -50}
-	first := []string{"a", "b", "c", "d"}
+	all := []string{"h", "g", "f", "e", "d", "c", "b", "a"} // h is the newest; f to c are of one second
+	created := map[string]int{"h": -1, "g": -2, "f": -3, "e": -3, "d": -3, "c": -3, "b": -50, "a": -50}
+	first := []string{"h", "g", "f", "e"}
 	tests := map[string]struct {
 		between func(f *facade)
 		want    []string // of the second page and on
 	}{
-		"nothing":                   {func(*facade) {}, []string{"e", "f", "g", "h"}},
-		"last of the page deleted":  {func(f *facade) { f.cache.OnDelete(echoProcess("d", unchanged)) }, []string{"e", "f", "g", "h"}},
-		"whole page deleted":        {func(f *facade) { f.gone(first...) }, []string{"e", "f", "g", "h"}},
-		"next one deleted":          {func(f *facade) { f.gone("e") }, []string{"f", "g", "h"}},
-		"both sides deleted":        {func(f *facade) { f.gone("c", "d", "e", "f") }, []string{"g", "h"}},
-		"all the others deleted":    {func(f *facade) { f.gone("e", "f", "g", "h") }, nil},
+		"nothing":                   {func(*facade) {}, []string{"d", "c", "b", "a"}},
+		"last of the page deleted":  {func(f *facade) { f.cache.OnDelete(echoProcess("e", unchanged)) }, []string{"d", "c", "b", "a"}},
+		"whole page deleted":        {func(f *facade) { f.gone(first...) }, []string{"d", "c", "b", "a"}},
+		"next one deleted":          {func(f *facade) { f.gone("d") }, []string{"c", "b", "a"}},
+		"both sides deleted":        {func(f *facade) { f.gone("f", "e", "d", "c") }, []string{"b", "a"}},
+		"all the others deleted":    {func(f *facade) { f.gone("d", "c", "b", "a") }, nil},
 		"all deleted":               {func(f *facade) { f.gone(all...) }, nil},
-		"the oldest expire":         {func(f *facade) { f.clock.Step(10 * time.Second) }, []string{"e", "f"}},
+		"the oldest expire":         {func(f *facade) { f.clock.Step(10 * time.Second) }, []string{"d", "c"}},
 		"the second expires":        {func(f *facade) { f.clock.Step(57 * time.Second) }, nil},
-		"new ones":                  {func(f *facade) { f.aged("x", 0, unchanged); f.aged("y", -1, unchanged) }, []string{"e", "f", "g", "h"}},
-		"new one behind":            {func(f *facade) { f.aged("dd", -3, unchanged) }, []string{"dd", "e", "f", "g", "h"}},
-		"last of the page finishes": {func(f *facade) { f.aged("d", -3, finished) }, []string{"e", "f", "g", "h"}},
-		"next one finishes":         {func(f *facade) { f.aged("e", -3, finished) }, []string{"e", "f", "g", "h"}},
+		"new ones":                  {func(f *facade) { f.aged("x", 0, unchanged); f.aged("y", -1, unchanged) }, []string{"d", "c", "b", "a"}},
+		"new one behind":            {func(f *facade) { f.aged("dd", -3, unchanged) }, []string{"dd", "d", "c", "b", "a"}},
+		"last of the page finishes": {func(f *facade) { f.aged("e", -3, finished) }, []string{"d", "c", "b", "a"}},
+		"next one finishes":         {func(f *facade) { f.aged("d", -3, finished) }, []string{"d", "c", "b", "a"}},
 		"type is gone and back": {func(f *facade) {
 			gone := &v1alpha1.ProcessType{}
 			gone.Name = "echo"
 			f.types.OnDelete(gone)
 			f.want(f.get("/v1/processes/echo"), 404, notFound)
 			f.register("echo", 7, func(*v1alpha1.ProcessType) {})
-		}, []string{"e", "f", "g", "h"}},
+		}, []string{"d", "c", "b", "a"}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -398,7 +418,7 @@ func TestPageIsBoundedInBytes(t *testing.T) {
 	} {
 		t.Run(query, func(t *testing.T) {
 			f := newFacade(t)
-			want := []string{"p0", "p1", "p2", "p3", "p4"}
+			want := []string{"p4", "p3", "p2", "p1", "p0"}
 			for _, name := range want {
 				f.aged(name, 0, payload)
 			}

@@ -64,11 +64,12 @@ func (s *Server) create(ctx context.Context, key string, pt *processType, input 
 // our clock, too, and so at most off from that of the object by the difference
 // between the two.
 func (s *Server) newProcess(pt *processType, input []byte) *v1alpha1.Process {
+	now := s.clock.Now()
 	p := &v1alpha1.Process{
-		ObjectMeta: metav1.ObjectMeta{Namespace: s.store.namespace, CreationTimestamp: metav1.NewTime(s.clock.Now().Truncate(time.Second))},
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.store.namespace, CreationTimestamp: metav1.NewTime(now.Truncate(time.Second))},
 		Spec:       v1alpha1.ProcessSpec{Type: pt.Name, LifetimeSeconds: pt.lifetimeSeconds(), Input: string(input)},
 	}
-	p.Name = s.ring.New(pt.Name, p.ExpirationTime())
+	p.Name = s.ring.New(pt.Name, p.ExpirationTime().Add(now.Sub(p.CreationTimestamp.Time)))
 	return p
 }
 

@@ -200,7 +200,7 @@ func TestWaitForWhatNeedsNone(t *testing.T) {
 	answered("GET", "/v4/processes/echo/mine/", 200, mineComplete, "wait=60")
 	answered("GET", "/v1/processes/echo/none", 404, notFound, "")
 	answered("GET", "/v1/processes/ocr/mine", 404, notFound, "")
-	answered("GET", "/v1/processes/echo", 200, `{"processes":[{"processId":"late","state":"processing",`+expires+`},{"processId":"mine","state":"complete",`+expires+`}]}`, "")
+	answered("GET", "/v1/processes/echo", 200, `{"processes":[{"processId":"mine","state":"complete",`+expires+`},{"processId":"late","state":"processing",`+expires+`}]}`, "")
 	f.clock.Step(time.Hour)
 	answered("GET", "/v1/processes/echo/mine", 410, expired, "")
 }

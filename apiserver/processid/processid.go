@@ -3,12 +3,16 @@
 // process type from one that was made up, and knows when its process expires,
 // without asking anybody and without a record of processes that are gone.
 //
-// An id is 25 bytes in lower-case base32 (RFC 4648, no padding), 40 characters
-// of a-z and 2-7, and so a DNS label and the name of a Kubernetes object:
+// An id is 25 bytes in lower-case base32hex (RFC 4648, section 7, no padding), 40
+// characters of 0-9 and a-v, and so a DNS label and the name of a Kubernetes object:
 //
-//	5 bytes   when the process expires, in Unix seconds, big-endian
-//	11 bytes  random
-//	9 bytes   HMAC-SHA256 over both and the name of the process type, truncated
+//	7 bytes  when the process expires, in units of 1/65536 s since 1970, big-endian
+//	9 bytes  random
+//	9 bytes  HMAC-SHA256 over both and the name of the process type, truncated
+//
+// Base32hex sorts as its bytes do. So ids of processes of one type and lifetime
+// sort as these were made, also within a second, which is all that Kubernetes keeps
+// of an object's creation.
 package processid
 
 import (
@@ -16,6 +20,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -28,14 +33,16 @@ const MinKeyBytes = 32
 const Length = 40
 
 const (
-	expiryBytes  = 5
-	randomBytes  = 11
+	expiryBytes  = 7
+	randomBytes  = 9
 	payloadBytes = expiryBytes + randomBytes
 	macBytes     = 9
-	maxExpiry    = 1<<(8*expiryBytes) - 1
+
+	fractionBits = 16
+	maxExpiry    = 1<<(8*expiryBytes-fractionBits) - 1 // seconds
 )
 
-var encoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+var encoding = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
 
 // Ring is the keys that ids are signed with. It does not change.
 type Ring struct {
@@ -57,15 +64,15 @@ func NewRing(keys ...[]byte) (*Ring, error) {
 }
 
 // New returns a new id for a process of the type with this object name that
-// expires at expiry, of which whole seconds count. It holds 88 random bits.
+// expires at expiry: in its whole second, and sorted by its fraction. It holds 72
+// random bits.
 func (r *Ring) New(typeName string, expiry time.Time) string {
-	var payload [payloadBytes]byte
 	seconds := min(max(expiry.Unix(), 0), maxExpiry)
-	for i := range expiryBytes {
-		payload[i] = byte(seconds >> (8 * (expiryBytes - 1 - i)))
-	}
+	fraction := int64(expiry.Nanosecond()) << fractionBits / int64(time.Second)
+	units := binary.BigEndian.AppendUint64(nil, uint64(seconds<<fractionBits|fraction))
+	payload := append(units[len(units)-expiryBytes:], make([]byte, randomBytes)...)
 	_, _ = rand.Read(payload[expiryBytes:]) // documented never to fail
-	return encoding.EncodeToString(append(payload[:], mac(r.keys[0], payload[:], typeName)...))
+	return encoding.EncodeToString(append(payload, mac(r.keys[0], payload, typeName)...))
 }
 
 // Verify says whether id was given out for a process of this type, and if so
@@ -83,11 +90,8 @@ func (r *Ring) Verify(typeName, id string) (expiry time.Time, ok bool) {
 		if !hmac.Equal(sum, mac(key, payload, typeName)) {
 			continue
 		}
-		var seconds int64
-		for _, b := range payload[:expiryBytes] {
-			seconds = seconds<<8 | int64(b)
-		}
-		return time.Unix(seconds, 0).UTC(), true
+		units := binary.BigEndian.Uint64(append(make([]byte, 8-expiryBytes), payload[:expiryBytes]...))
+		return time.Unix(int64(units>>fractionBits), 0).UTC(), true
 	}
 	return time.Time{}, false
 }

@@ -13,8 +13,8 @@ import (
 // Ids of processes, as a page shows them and as a run gets them.
 var (
 	idA, idB       = strings.Repeat("a", 40), strings.Repeat("b", 40)
-	realA, realB   = strings.Repeat("x", 40), strings.Repeat("y", 40)
-	forged         = strings.Repeat("z", 40)
+	realA, realB   = strings.Repeat("c", 40), strings.Repeat("d", 40)
+	forged         = strings.Repeat("e", 40)
 	pageDay        = "2026-11-24T03:51:10.000Z"
 	requestA, reqR = strings.Repeat("q", 26), strings.Repeat("r", 26)
 )
@@ -61,7 +61,7 @@ func TestPagesThatAreRight(t *testing.T) {
 		"ids in commands":     console("$ echo "+realA, idA, "$ test "+idA+" = "+realA+" || echo other"),
 		"ids behind any lines": console(
 			"$ echo "+realB+"; echo at "+realA, "...", "at "+idA, "$ test "+idA+" = "+realA+" || echo other"),
-		"an id of no process": console("$ test " + forged + " = " + strings.Repeat("z", 20) + strings.Repeat("z", 20)),
+		"an id of no process": console("$ test " + forged + " = " + strings.Repeat("e", 20) + strings.Repeat("e", 20)),
 		"request ids":         console("$ echo X-Request-Id: "+reqR, "X-Request-Id: "+requestA),
 		"ETags":               console(`$ echo 'ETag: "00000000000000ff"'`, `ETag: "aaaaaaaaaaaaaaaa"`, `$ test '"aaaaaaaaaaaaaaaa"' = '"00000000000000ff"' || echo other`),
 		"times":               console("$ echo "+strings.ReplaceAll(pageDay, "1", "2")+" Wed, 25 Nov 2026 02:28:38 GMT", pageDay+" Thu, 24 Dec 2026 01:00:00 GMT"),

@@ -12,7 +12,7 @@ const anyLines = "..."
 var (
 	// names are what one run calls otherwise than another: the ids of processes and
 	// of requests, ETags, and the continue of lists.
-	names = regexp.MustCompile(`\b(?:[a-z2-7]{40}|[a-z2-7]{26}|AAAAA[-\w]{40,})\b|"[0-9a-f]{16}"`)
+	names = regexp.MustCompile(`\b(?:[0-9a-v]{40}|[a-z2-7]{26}|AAAAA[-\w]{40,})\b|"[0-9a-f]{16}"`)
 	// moments are the times of RFC 3339 and of HTTP, and the ages in kubectl's
 	// columns. A moment of the same form is as good.
 	moments = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z` +

@@ -72,7 +72,7 @@ type line struct {
 }
 
 // oldestFirst is the order of a line. Creation times have whole seconds; within
-// one, names decide, which nobody can choose over HTTP.
+// one, names decide: ids sort as they were made, and nobody can choose one over HTTP.
 func oldestFirst(a, b *member) bool {
 	return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.name, b.name)) < 0
 }
