@@ -136,6 +136,9 @@ func inputIn(data []byte, maxInput int, s *schema.Schema) ([]byte, error) {
 		if len(input) > maxInput {
 			return input, tooLarge("input", maxInput)
 		}
+		if !storable(input) {
+			return input, unstorable()
+		}
 		if violation := s.Validate("input", input); violation != nil {
 			return input, violated(violation)
 		}
@@ -143,8 +146,30 @@ func inputIn(data []byte, maxInput int, s *schema.Schema) ([]byte, error) {
 	return input, nil
 }
 
+// maxStoredInput bounds an input as it is stored, in bytes: of the 1.5 MiB that
+// etcd takes by default it leaves room for an output and the rest of a Process.
+const maxStoredInput = 5 << 18
+
+// storable says whether the cluster can store an input. It is stored in JSON, as a
+// text, where a quote takes two bytes, and a "<" six.
+func storable(input []byte) bool {
+	const longestEscape = 6
+	if len(input) <= maxStoredInput/longestEscape {
+		return true
+	}
+	stored, err := json.Marshal(string(input))
+	return err == nil && len(stored) <= maxStoredInput
+}
+
+// unstorable is the failure of an input within the type's limit that is not storable.
+func unstorable() *failure {
+	f := tooLarge("input", maxStoredInput)
+	f.details.Message = "this is the limit of the input as it is stored, with an escape for each quote, backslash, <, > and &"
+	return f
+}
+
 // tooLarge is the failure of a body, or of the input at a place in it. What it
-// names is always the limit of the input, which is the type's to set.
+// names is always the limit of the input.
 func tooLarge(at string, maxInput int) *failure {
 	expected := fmt.Appendf(nil, `{"maxBytes":%d}`, maxInput)
 	details := schema.Details{In: "body", At: at, Expected: json.RawMessage(expected)}

@@ -23,8 +23,10 @@ func (s *Server) park(w http.ResponseWriter, r *http.Request, h handler) error {
 	if server == nil || r.ContentLength != 0 { // the going of a client that still sends is not noticed
 		return h(w, r)
 	}
+	s.parked.Add(1) // a shutdown waits for those that net/http has first, and then for these
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
+		s.parked.Done()
 		return h(w, r)
 	}
 	x, _ := r.Context().Value(exchangeKey{}).(*exchange)
@@ -39,13 +41,14 @@ func (s *Server) park(w http.ResponseWriter, r *http.Request, h handler) error {
 		conn: c, header: w.Header().Clone(), head: r.Method == http.MethodHead, last: r.Close,
 		next: make(chan byte, 1), left: x.left,
 	}
-	s.parked.Go(func() {
+	go func() {
+		defer s.parked.Done()
 		s.serveParked(p, r, x, h)
 		x.done()
 		if p.last || !s.asksMore(p) || !p.handBack(server) {
 			_ = p.conn.Close()
 		}
-	})
+	}()
 	return nil
 }
 

@@ -66,7 +66,7 @@ func (s *store) readSince(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.P
 //
 // A Process of that name, type and input that is there already is the one asked
 // for, made by a call whose answer was lost or for the same idempotency key:
-// names hold 88 random bits.
+// names hold 80 random bits.
 func (s *store) create(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Process, error) {
 	var created *v1alpha1.Process
 	calls := 0

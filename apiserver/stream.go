@@ -19,17 +19,20 @@ const (
 	eventTimeout = 30 * time.Second
 )
 
-// acceptsEvents says whether a client asks for server-sent events.
+// acceptsEvents says whether a client asks for server-sent events, and does not
+// like JSON better.
 func acceptsEvents(h http.Header) bool {
+	quality := map[string]float64{}
 	for accepted := range strings.SplitSeq(strings.Join(h.Values("Accept"), ","), ",") {
 		media, params, err := mime.ParseMediaType(accepted)
-		if err != nil || media != eventsType {
+		if err != nil {
 			continue
 		}
-		quality, err := strconv.ParseFloat(cmp.Or(params["q"], "1"), 32)
-		return err == nil && quality > 0
+		if q, err := strconv.ParseFloat(cmp.Or(params["q"], "1"), 32); err == nil {
+			quality[media] = q
+		}
 	}
-	return false
+	return quality[eventsType] > 0 && quality[eventsType] >= quality[jsonType]
 }
 
 // streamProcess serves a process as server-sent events: its body at once, at each

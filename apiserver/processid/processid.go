@@ -6,13 +6,13 @@
 // An id is 25 bytes in lower-case base32hex (RFC 4648, section 7, no padding), 40
 // characters of 0-9 and a-v, and so a DNS label and the name of a Kubernetes object:
 //
-//	7 bytes  when the process expires, in units of 1/65536 s since 1970, big-endian
-//	9 bytes  random
-//	9 bytes  HMAC-SHA256 over both and the name of the process type, truncated
+//	7 bytes   when the process expires, in units of 1/65536 s since 1970, big-endian
+//	10 bytes  random (CONTRACT.md, section 1: 80 bits or more)
+//	8 bytes   HMAC-SHA256 over both and the name of the process type, truncated
 //
 // Base32hex sorts as its bytes do. So ids of processes of one type and lifetime
-// sort as these were made, also within a second, which is all that Kubernetes keeps
-// of an object's creation.
+// sort as these were made by the clocks of the replicas, also within a second, which
+// is all that Kubernetes keeps of an object's creation.
 package processid
 
 import (
@@ -34,9 +34,9 @@ const Length = 40
 
 const (
 	expiryBytes  = 7
-	randomBytes  = 9
+	randomBytes  = 10
 	payloadBytes = expiryBytes + randomBytes
-	macBytes     = 9
+	macBytes     = 8
 
 	fractionBits = 16
 	maxExpiry    = 1<<(8*expiryBytes-fractionBits) - 1 // seconds
@@ -64,7 +64,7 @@ func NewRing(keys ...[]byte) (*Ring, error) {
 }
 
 // New returns a new id for a process of the type with this object name that
-// expires at expiry: in its whole second, and sorted by its fraction. It holds 72
+// expires at expiry: in its whole second, and sorted by its fraction. It holds 80
 // random bits.
 func (r *Ring) New(typeName string, expiry time.Time) string {
 	seconds := min(max(expiry.Unix(), 0), maxExpiry)

@@ -109,6 +109,22 @@ func TestTooLarge(t *testing.T) {
 }
 
 // TestProcessMadeWithKubectl makes Processes as kubectl apply does.
+// An input that escapes swell is taken as long as the cluster can store it, with
+// an output of the usual kind, too.
+func TestInputAtTheBoundOfWhatCanBeStored(t *testing.T) {
+	t.Parallel()
+	const stored, around = 5 << 18, len(`"{\"s\":\"\",\"echo\":{\"output\":{\"n\":1}}}"`)
+	input := func(size int) string { return `{"s":"` + strings.Repeat("<", size) + `","echo":{"output":{"n":1}}}` }
+	id := post(t, "echo", input((stored-around)/6))
+	if a := complete(t, "echo", id); string(a.Output) != `{"n":1}` {
+		t.Errorf("the output is %.200s", a.Output)
+	}
+	a := do(t, http.MethodPost, "/v1/processes/echo", []byte(`{"input":`+input((stored-around)/6+1)+`}`))
+	if a.status != http.StatusRequestEntityTooLarge || a.ErrorCode != "InputTooLarge" {
+		t.Errorf("POST of more: status %d: %.300s", a.status, a.body)
+	}
+}
+
 func TestProcessMadeWithKubectl(t *testing.T) {
 	t.Parallel()
 	make := func(name, processType, input string) {

@@ -26,9 +26,9 @@ import (
 // etcd's default bound of 1.5 MiB for a request, with room for its envelope.
 const maxObjectBytes = 3<<19 - 64<<10
 
-// sureBytes is a size of the output under which any Process of bounded input
-// fits, and need not be measured.
-const sureBytes = 64 << 10
+// sureBytes is a size of the output under which any Process fits whose input the
+// facade has taken, and need not be measured.
+const sureBytes = 16 << 10
 
 // Status is the terminal status that a result gives a Process at now. A result
 // without a StartTime is one where no worker ran.
