@@ -34,6 +34,22 @@ func makeForTest(t *testing.T, object client.Object) {
 	})
 }
 
+// Where no operator looks, nothing is taken in.
+func TestOtherNamespacesAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, object := range []client.Object{
+		&v1alpha1.ProcessType{Spec: v1alpha1.ProcessTypeSpec{Image: "procman.local/echo-worker:dev"}},
+		&v1alpha1.Process{Spec: v1alpha1.ProcessSpec{Type: "echo", Input: "{}"}},
+	} {
+		object.SetNamespace(metav1.NamespaceDefault)
+		object.SetName("elsewhere")
+		err := kube.Create(t.Context(), object)
+		if err == nil || !strings.Contains(err.Error(), "nothing is done in the namespace default") {
+			t.Errorf("%T: the error is %v", object, err)
+		}
+	}
+}
+
 // The worker, a shell, tells what it sees of the template.
 func TestTemplateReachesTheWorker(t *testing.T) {
 	t.Parallel()
