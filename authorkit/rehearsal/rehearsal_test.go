@@ -143,22 +143,3 @@ func TestLeftBehind(t *testing.T) {
 		})
 	}
 }
-
-func TestExplain(t *testing.T) {
-	for name, test := range map[string]struct{ details, want string }{
-		"no details":     {"", "Code"},
-		"other details":  {`{"n":1}`, "Code"},
-		"no object":      {`[1]`, "Code"},
-		"a message":      {`{"message":"no"}`, "Code: no"},
-		"a place":        {`{"at":"input.a","expected":{"type":"string"}}`, `Code: at input.a, expected {"type":"string"}`},
-		"both":           {`{"at":"input.a","message":"no"}`, `Code: no (at input.a)`},
-		"an exit code 0": {`{"exitCode":0}`, "Code: exit code 0"},
-		"sizes":          {`{"bytes":5,"maxBytes":4}`, "Code: 5 bytes, at most 4"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := rehearsal.Explain("Code", test.details); got != test.want {
-				t.Errorf("got %q, want %q", got, test.want)
-			}
-		})
-	}
-}

@@ -52,3 +52,22 @@ func TestEveryCodeIsDocumented(t *testing.T) {
 		t.Errorf("only %d codes are found in errorcode.go", codes)
 	}
 }
+
+func TestExplain(t *testing.T) {
+	for name, test := range map[string]struct{ details, want string }{
+		"no details":     {"", ""},
+		"other details":  {`{"n":1}`, ""},
+		"no object":      {`[1]`, ""},
+		"a message":      {`{"message":"no"}`, "no"},
+		"a place":        {`{"at":"input.a","expected":{"type":"string"}}`, `at input.a, expected {"type":"string"}`},
+		"both":           {`{"at":"input.a","message":"no"}`, `no (at input.a)`},
+		"an exit code 0": {`{"exitCode":0}`, "exit code 0"},
+		"sizes":          {`{"bytes":5,"maxBytes":4}`, "5 bytes, at most 4"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := Explain(test.details); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}

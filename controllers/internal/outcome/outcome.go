@@ -6,6 +6,7 @@
 package outcome
 
 import (
+	"cmp"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -89,12 +90,15 @@ func judgeEnded(job *batchv1.Job, attempts []corev1.Pod, ended *corev1.Container
 			verdict.Result = &receipt.Result // it knows more
 		}
 		switch ended.Reason {
-		case "OOMKilled":
-			return result(errorcode.OutOfMemory, "the worker reached its memory limit and was killed; raise spec.template.resources.limits.memory of its type or send a smaller input", nil)
+		case reasonOOMKilled:
+			return outOfMemory("the worker")
 		case "StartError", "ContainerCannotRun":
 			return result(errorcode.WorkerFailed, "the worker's container cannot be started (a type with agent: Embedded needs an image that holds "+agentapi.AgentPath+"): "+ended.Message,
 				map[string]any{"exitCode": ended.ExitCode})
 		}
+	}
+	if init := failedInit(pod); init != nil && init.State.Terminated.Reason == reasonOOMKilled {
+		return outOfMemory("the container " + init.Name + ", which prepares the worker's pod,")
 	}
 	if pod.Status.Reason == "DeadlineExceeded" {
 		return result(errorcode.DeadlineExceeded, "the pod outlived the time that start, run and delivery have together", nil)
@@ -125,6 +129,11 @@ func withoutReceipt(pod *corev1.Pod, ended *corev1.ContainerStateTerminated) Dec
 		return result(errorcode.Evicted, "the cluster ended the worker's pod: "+c.Message, details)
 	}
 	message := "the worker's pod ended without a result"
+	if init := failedInit(pod); init != nil {
+		how := init.State.Terminated
+		details["exitCode"] = how.ExitCode
+		message = "the container " + init.Name + ", which prepares the worker's pod, failed: " + cmp.Or(how.Message, how.Reason)
+	}
 	if pod.Status.Reason != "" || pod.Status.Message != "" {
 		details["reason"] = pod.Status.Reason
 		message += ": " + pod.Status.Message
@@ -132,6 +141,25 @@ func withoutReceipt(pod *corev1.Pod, ended *corev1.ContainerStateTerminated) Dec
 	d := result(errorcode.WorkerFailed, message, details)
 	d.Result.Retry = true
 	return d
+}
+
+// failedInit is the init container for which the worker was not started; nil when
+// there is none.
+func failedInit(pod *corev1.Pod) *corev1.ContainerStatus {
+	for i := range pod.Status.InitContainerStatuses {
+		status := &pod.Status.InitContainerStatuses[i]
+		if status.State.Terminated != nil && status.State.Terminated.ExitCode != 0 {
+			return status
+		}
+	}
+	return nil
+}
+
+// reasonOOMKilled is that of a container that was ended for its memory.
+const reasonOOMKilled = "OOMKilled"
+
+func outOfMemory(who string) Decision {
+	return result(errorcode.OutOfMemory, who+" reached its memory limit and was killed; raise spec.template.resources.limits.memory of its type or send a smaller input", nil)
 }
 
 // judgeReceipt commits from the second channel what the first did not bring.

@@ -111,6 +111,17 @@ func terminated(code int32, reason, message string) podOption {
 	}
 }
 
+// initFailed is a pod whose worker was not started for its init container.
+func initFailed(reason, message string) podOption {
+	return func(p *corev1.Pod) {
+		p.Status.Phase = corev1.PodFailed
+		p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "agent", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+			ExitCode: 128, Reason: reason, Message: message,
+		}}}}
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "worker", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "PodInitializing"}}}}
+	}
+}
+
 func receipt(r agentapi.Receipt) podOption {
 	return terminated(1, "Error", string(r.Encode()))
 }
@@ -205,6 +216,10 @@ func TestDecide(t *testing.T) {
 		"out of memory":                {job: aJob(), pods: []corev1.Pod{aPod(2, terminated(137, "OOMKilled", ""))}, now: 13, code: "OutOfMemory", attempt: 1},
 		"killed without a receipt":     {job: aJob(), pods: []corev1.Pod{aPod(2, terminated(137, "Error", ""))}, now: 13, recheck: 12 + 10 + 60},
 		"killed so, and the last":      {job: aJob(ended(batchv1.JobFailed, 14)), pods: []corev1.Pod{aPod(2, terminated(137, "Error", ""))}, now: 14, code: "WorkerFailed", in: `"exitCode":137`, attempt: 1},
+		"agent's container fails":      {job: aJob(), pods: []corev1.Pod{aPod(2, initFailed("StartError", "no disk"))}, now: 13, recheck: 2 + 10 + 60},
+		"so it does in the last":       {job: aJob(ended(batchv1.JobFailed, 14)), pods: []corev1.Pod{aPod(2, initFailed("StartError", "no disk"))}, now: 14, code: "WorkerFailed", in: "failed: no disk"},
+		"and says only why":            {job: aJob(ended(batchv1.JobFailed, 14)), pods: []corev1.Pod{aPod(2, initFailed("Error", ""))}, now: 14, code: "WorkerFailed", in: "failed: Error"},
+		"agent's container too large":  {job: aJob(), pods: []corev1.Pod{aPod(2, initFailed("OOMKilled", ""))}, now: 13, code: "OutOfMemory", in: "container agent"},
 		"pod outlived its bound":       {job: aJob(), pods: []corev1.Pod{aPod(2, overdue)}, now: 13, code: "DeadlineExceeded"},
 		"and was told to stop for it":  {job: aJob(), pods: []corev1.Pod{aPod(2, receipt(interrupted), overdue)}, now: 13, code: "DeadlineExceeded", attempt: 1},
 		"Job complete, nothing delivered": {

@@ -51,7 +51,7 @@ func Status(p *v1alpha1.Process, r agentapi.Result, jobName string, now time.Tim
 	if !r.Complete() {
 		s.State, s.Output = v1alpha1.StateError, ""
 		s.ErrorCode, s.ErrorDetails = r.ErrorCode, bounded(withAttempts(r))
-		finished.Reason, finished.Message = r.ErrorCode, message(r.ErrorDetails)
+		finished.Reason, finished.Message = r.ErrorCode, message(s.ErrorDetails)
 	}
 	if !r.StartTime.IsZero() {
 		s.StartTime = metav1.NewTime(r.StartTime)
@@ -67,7 +67,7 @@ func Status(p *v1alpha1.Process, r agentapi.Result, jobName string, now time.Tim
 // (CONTRACT.md, section 2, WorkerFailed).
 func withAttempts(r agentapi.Result) string {
 	details := map[string]any{}
-	if !r.Retry || json.Unmarshal([]byte(r.ErrorDetails), &details) != nil {
+	if !r.Retry || r.Attempt == 0 || json.Unmarshal([]byte(r.ErrorDetails), &details) != nil {
 		return r.ErrorDetails
 	}
 	details["attempts"] = r.Attempt
@@ -94,16 +94,13 @@ func bounded(details string) string {
 	return string(text)
 }
 
-// message is the details' own message, where they have one; the condition's is
-// for people.
+// message is what the details say; the condition's is for people.
 func message(details string) string {
-	var d struct {
-		Message string `json:"message"`
+	said := errorcode.Explain(details)
+	if said == "" {
+		return "the worker ended the process with an error of its own; see status.errorDetails"
 	}
-	if json.Unmarshal([]byte(details), &d) != nil || d.Message == "" {
-		return "the process ended in error; see status.errorDetails"
-	}
-	return strings.ToValidUTF8(d.Message[:min(len(d.Message), 1024)], "")
+	return strings.ToValidUTF8(said[:min(len(said), 1024)], "")
 }
 
 // Writer commits terminal states.

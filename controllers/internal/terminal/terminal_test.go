@@ -45,14 +45,21 @@ func TestStatus(t *testing.T) {
 			agentapi.Result{Attempt: 1, ErrorCode: "No", ErrorDetails: `{"page": 1.0}`},
 			func(s *v1alpha1.ProcessStatus) {
 				s.State, s.ErrorCode, s.ErrorDetails, s.Attempts = "error", "No", `{"page": 1.0}`, new(int32(1))
-				s.Conditions = finished("No", "the process ended in error; see status.errorDetails")
+				s.Conditions = finished("No", "the worker ended the process with an error of its own; see status.errorDetails")
 			},
 		},
 		"a crash, with its attempts": {
 			agentapi.Result{Attempt: 3, ErrorCode: "WorkerFailed", ErrorDetails: `{"exitCode":1}`, Retry: true},
 			func(s *v1alpha1.ProcessStatus) {
 				s.State, s.ErrorCode, s.ErrorDetails, s.Attempts = "error", "WorkerFailed", `{"attempts":3,"exitCode":1}`, new(int32(3))
-				s.Conditions = finished("WorkerFailed", "the process ended in error; see status.errorDetails")
+				s.Conditions = finished("WorkerFailed", "exit code 1")
+			},
+		},
+		"a pod that failed before its worker was started": {
+			agentapi.Result{ErrorCode: "WorkerFailed", ErrorDetails: `{"message":"why"}`, Retry: true},
+			func(s *v1alpha1.ProcessStatus) {
+				s.State, s.ErrorCode, s.ErrorDetails = "error", "WorkerFailed", `{"message":"why"}`
+				s.Conditions = finished("WorkerFailed", "why")
 			},
 		},
 		"what the platform found": {
@@ -66,7 +73,7 @@ func TestStatus(t *testing.T) {
 			agentapi.Result{ErrorCode: "InvalidInput", ErrorDetails: `{"in":"body","at":"input.a","expected":{"enum":["` + strings.Repeat("x", 70_000) + `"]}}`},
 			func(s *v1alpha1.ProcessStatus) {
 				s.State, s.ErrorCode, s.ErrorDetails = "error", "InvalidInput", `{"at":"input.a","in":"body"}`
-				s.Conditions = finished("InvalidInput", "the process ended in error; see status.errorDetails")
+				s.Conditions = finished("InvalidInput", "at input.a")
 			},
 		},
 	} {
