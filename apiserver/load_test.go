@@ -177,9 +177,11 @@ func (a *alone) peakMiB(t *testing.T) int {
 // open opens so many connections and sends a text on each.
 func (a *alone) open(t *testing.T, n int, text string) []net.Conn {
 	t.Helper()
+	// From an address whose ports no other test listens on.
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
 	conns := make([]net.Conn, n)
 	for i := range conns {
-		c, err := net.Dial("tcp", a.api)
+		c, err := dialer.DialContext(t.Context(), "tcp", a.api)
 		if err != nil {
 			t.Fatal(err)
 		}

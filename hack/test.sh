@@ -62,7 +62,10 @@ fuzz() {
     make bin/gotestsum
     local target
     for target in $(go test -list '^Fuzz' ./apiserver | grep '^Fuzz'); do
-        tests "fuzz-$target" . -run "^$target\$" -fuzz "^$target\$" -fuzztime "${FUZZ_SECONDS}s" ./apiserver
+        local run=(tests "fuzz-$target" . -run "^$target\$" -fuzz "^$target\$" -fuzztime "${FUZZ_SECONDS}s" ./apiserver)
+        # At the end of its time the fuzzer itself can fail (golang/go#75804). An input
+        # that fails is in testdata by then, and does so again.
+        "${run[@]}" || { unset 'results[-1]' && "${run[@]}"; }
     done
 }
 
@@ -70,10 +73,10 @@ e2e() {
     say "end to end, on a real cluster"
     make bin/localcluster bin/gotestsum
     # What the pages of docs/ are tried with.
-    if ! command -v jq >/dev/null || ! command -v python3 >/dev/null; then
-        echo "installing Debian packages: jq python3"
+    if ! hash jq python3 ps 2>/dev/null; then
+        echo "installing Debian packages: jq python3 procps"
         apt-get update -qq
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends jq python3 >/dev/null
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends jq python3 procps >/dev/null
     fi
     # One at a time on a machine: the cluster of tests has one name.
     exec 9>"${TMPDIR:-/tmp}/procman-e2e.lock"

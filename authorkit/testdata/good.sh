@@ -1,6 +1,6 @@
 # Reports progress, takes a while, and ends at once on SIGTERM.
 echo 10 >"$PROCESS_PROGRESS_FILE"
-sleep 0.8
+sleep 1.5
 echo 60.5 >"$PROCESS_PROGRESS_FILE"
 echo "greeting" && echo "to standard error" >&2
 echo '{"greeting": "Hello"}' >"$PROCESS_OUTPUT_FILE"

@@ -69,8 +69,9 @@ func TestAgentIsDelivered(t *testing.T) {
 
 // This cluster's nodes have image volumes, so that is what the operator's probe has
 // to find. Before it has, and whatever it finds, processes complete.
+//
+// It runs alone: a probe that the others starve finds that they do not work.
 func TestImageVolumesAreFoundToWork(t *testing.T) {
-	t.Parallel()
 	registerEcho(t, "echo-default", func(s *v1alpha1.ProcessTypeSpec) { s.Agent = "" })
 	eventually(t, 2*time.Minute, "types that do not say get their agent by an image volume", func() bool {
 		id := post(t, "echo-default", `{"a":1}`)

@@ -174,9 +174,9 @@ func TestProcessMadeWithKubectl(t *testing.T) {
 
 func TestExpiry(t *testing.T) {
 	t.Parallel()
-	registerEcho(t, "echo-brief", func(s *v1alpha1.ProcessTypeSpec) { s.LifetimeSeconds = 30 }) // enough for a worker on a busy machine
+	registerEcho(t, "echo-brief", func(s *v1alpha1.ProcessTypeSpec) { s.LifetimeSeconds = 90 }) // enough for a worker on a busy machine
 	done := post(t, "echo-brief", `{}`)
-	running := post(t, "echo-brief", `{"echo":{"seconds":120}}`)
+	running := post(t, "echo-brief", `{"echo":{"seconds":250}}`)
 	complete(t, "echo-brief", done)
 
 	expires, err := time.Parse("2006-01-02T15:04:05.000Z", get(t, "echo-brief", running).ExpirationDateTime)
@@ -184,7 +184,7 @@ func TestExpiry(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, id := range []string{done, running} {
-		eventually(t, time.Minute, "process "+id+" has expired", func() bool {
+		eventually(t, 3*time.Minute, "process "+id+" has expired", func() bool {
 			asked := time.Now()
 			a := get(t, "echo-brief", id)
 			if a.status == http.StatusOK && asked.After(expires.Add(100*time.Millisecond)) {

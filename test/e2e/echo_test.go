@@ -101,10 +101,8 @@ func TestThePauseOfATypeIsKept(t *testing.T) {
 
 func TestHowAWorkerEndsHasItsName(t *testing.T) {
 	t.Parallel()
-	registerEcho(t, "echo-once", func(s *v1alpha1.ProcessTypeSpec) {
-		s.Attempts, s.TimeoutSeconds = 1, 3
-		s.Limits.OutputBytes = 1000
-	})
+	registerEcho(t, "echo-once", func(s *v1alpha1.ProcessTypeSpec) { s.Attempts, s.Limits.OutputBytes = 1, 1000 })
+	registerEcho(t, "echo-hurried", func(s *v1alpha1.ProcessTypeSpec) { s.Attempts, s.TimeoutSeconds = 1, 3 })
 	for name, test := range map[string]struct {
 		script, code string
 		details      []string
@@ -122,7 +120,11 @@ func TestHowAWorkerEndsHasItsName(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := failed(t, "echo-once", post(t, "echo-once", `{"echo":`+test.script+`}`), test.code)
+			processType := "echo-once"
+			if test.code == "DeadlineExceeded" {
+				processType = "echo-hurried"
+			}
+			a := failed(t, processType, post(t, processType, `{"echo":`+test.script+`}`), test.code)
 			for _, want := range test.details {
 				if !strings.Contains(string(a.ErrorDetails), strings.ReplaceAll(want, `\`, ``)) {
 					t.Errorf("errorDetails are %s, want %s in them", a.ErrorDetails, want)
@@ -142,7 +144,7 @@ func TestWorkerThatCannotStart(t *testing.T) {
 	})
 	registerEcho(t, "echo-badimage", func(s *v1alpha1.ProcessTypeSpec) { s.Image = "Not An Image!" })
 	registerEcho(t, "echo-huge", func(s *v1alpha1.ProcessTypeSpec) {
-		s.StartTimeoutSeconds = 3
+		s.StartTimeoutSeconds = 20
 		s.Template.Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1000")}
 	})
 	registerEcho(t, "echo-nocommand", func(s *v1alpha1.ProcessTypeSpec) { s.Command = []string{"/no-such-program"} })
@@ -164,7 +166,7 @@ func TestWorkerThatCannotStart(t *testing.T) {
 
 func TestProgressIsShown(t *testing.T) {
 	t.Parallel()
-	id := post(t, "echo", `{"echo":{"seconds":6,"progress":[25,50]}}`)
+	id := post(t, "echo", `{"echo":{"seconds":12,"progress":[25,50]}}`)
 	var seen []int
 	eventually(t, time.Minute, "the process is terminal", func() bool {
 		a := get(t, "echo", id)

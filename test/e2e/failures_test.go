@@ -121,14 +121,14 @@ func TestFailures(t *testing.T) {
 		},
 		"unschedulable": {
 			change: func(s *v1alpha1.ProcessTypeSpec) {
-				s.StartTimeoutSeconds = 15
+				s.StartTimeoutSeconds = 30
 				s.Template.Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1000")}
 			},
-			code: "Unschedulable", details: []string{"Insufficient cpu"}, bound: 15 * time.Second, atLeast: 15 * time.Second,
+			code: "Unschedulable", details: []string{"Insufficient cpu"}, bound: 30 * time.Second, atLeast: 30 * time.Second,
 		},
 		"no-such-node": {
-			change: startsWithin(15), prepare: shaped(map[string]string{"nodeSelector": `{"no-such": "label"}`}),
-			code: "Unschedulable", details: []string{"node affinity/selector"}, bound: 15 * time.Second, atLeast: 15 * time.Second,
+			change: startsWithin(30), prepare: shaped(map[string]string{"nodeSelector": `{"no-such": "label"}`}),
+			code: "Unschedulable", details: []string{"node affinity/selector"}, bound: 30 * time.Second, atLeast: 30 * time.Second,
 		},
 		"no-volume": {
 			change: startsWithin(30), prepare: shaped(map[string]string{
@@ -143,11 +143,11 @@ func TestFailures(t *testing.T) {
 			code:    "StartTimeout", details: []string{"CreateContainerConfigError", "no-such-secret"}, bound: 45 * time.Second, atLeast: 45 * time.Second,
 		},
 		"no-runtime": {
-			change: startsWithin(15), prepare: shaped(map[string]string{"runtimeClassName": `"no-such-runtime"`}),
-			code: "StartTimeout", details: []string{`no-such-runtime`}, bound: 15 * time.Second, atLeast: 15 * time.Second,
+			change: startsWithin(30), prepare: shaped(map[string]string{"runtimeClassName": `"no-such-runtime"`}),
+			code: "StartTimeout", details: []string{`no-such-runtime`}, bound: 30 * time.Second, atLeast: 30 * time.Second,
 		},
 		"quota": {
-			change: startsWithin(15),
+			change: startsWithin(30),
 			prepare: func(t *testing.T, processType string) {
 				give(t, &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "procman-no-quota"}, Value: 1})
 				give(t, &corev1.ResourceQuota{
@@ -161,11 +161,11 @@ func TestFailures(t *testing.T) {
 				})
 				shapeJobs(t, processType, map[string]string{"priorityClassName": `"procman-no-quota"`})
 			},
-			code: "StartTimeout", details: []string{"exceeded quota: not-a-single-pod"}, bound: 15 * time.Second, atLeast: 15 * time.Second,
+			code: "StartTimeout", details: []string{"exceeded quota: not-a-single-pod"}, bound: 30 * time.Second, atLeast: 30 * time.Second,
 		},
 		"pods-refused": {
-			change: startsWithin(15), prepare: refused("", "pods", metav1.StatusReasonForbidden),
-			code: "StartTimeout", details: []string{"not in this house"}, bound: 15 * time.Second, atLeast: 15 * time.Second,
+			change: startsWithin(30), prepare: refused("", "pods", metav1.StatusReasonForbidden),
+			code: "StartTimeout", details: []string{"not in this house"}, bound: 30 * time.Second, atLeast: 30 * time.Second,
 		},
 		"jobs-invalid": {
 			prepare: refused("batch", "jobs", metav1.StatusReasonInvalid),

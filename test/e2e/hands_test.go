@@ -140,7 +140,7 @@ func TestTypeIsChangedAndRemovedWhileItsProcessRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Its second attempt, too, is that of the type as it was.
-	eventually(t, time.Minute, "the process is complete", func() bool {
+	eventually(t, 2*time.Minute, "the process is complete", func() bool {
 		return process(t, id).Status.State == v1alpha1.StateComplete
 	})
 }
@@ -185,14 +185,14 @@ func TestResultsWhileThereIsNoOperator(t *testing.T) {
 		container := &s.Template.Spec.Containers[0]
 		container.Args = append(container.Args, "--delivery-seconds=5")
 	})
-	small := post(t, "echo", `{"echo":{"seconds":10,"output":{"kept":1.0}}}`)
-	large := post(t, "echo", `{"echo":{"seconds":10,"outputBytes":20000}}`)
+	small := post(t, "echo", `{"echo":{"seconds":20,"output":{"kept":1.0}}}`)
+	large := post(t, "echo", `{"echo":{"seconds":20,"outputBytes":20000}}`)
 	for _, id := range []string{small, large} {
 		runningPod(t, id)
 	}
 	change(func(s *appsv1.DeploymentSpec) { s.Replicas = new(int32(0)) })
 	for _, id := range []string{small, large} {
-		eventually(t, time.Minute, "the worker has ended, and its agent has given up", func() bool {
+		eventually(t, 2*time.Minute, "the worker has ended, and its agent has given up", func() bool {
 			pods := workerPods(t, id)
 			return len(pods) == 1 && pods[0].Status.Phase != corev1.PodRunning
 		})

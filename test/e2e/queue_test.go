@@ -191,7 +191,7 @@ func TestSuspendedJobWaitsAndAPreemptedOneRunsAgain(t *testing.T) {
 		if a := get(t, through.Name, id); a.State != "processing" {
 			t.Fatalf("after preemption: %s", a.body)
 		}
-		return time.Since(preempted) > 12*time.Second // with the time since it was resumed
+		return time.Since(preempted) > 22*time.Second
 	})
 	setSuspended(t, id, false)
 	complete(t, through.Name, id)

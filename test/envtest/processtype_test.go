@@ -210,6 +210,7 @@ func TestTypeIsNoLongerAccepted(t *testing.T) {
 	if err := kube.Patch(t.Context(), pt, patch); err != nil {
 		t.Fatal(err)
 	}
+	verdict(t, pt.Name, v1alpha1.ConditionAccepted) // the operator has seen it
 	after := newProcess("worsening-after")
 	after.Spec.Type = pt.Name
 	create(t, after)
@@ -232,6 +233,10 @@ func TestTypeIsDeletedUnderItsProcesses(t *testing.T) {
 	if err := kube.Delete(t.Context(), pt); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "the operator has seen it", func(context.Context) bool {
+		_, ok := series(t, "procman_processes_queued", pt.Name)
+		return !ok
+	})
 	after := newProcess("deleted-after")
 	after.Spec.Type = pt.Name
 	create(t, after)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
@@ -42,6 +43,16 @@ func underWay(t *testing.T, typeName string, want map[string]string) {
 // gauge is what the operator's metric says of a type.
 func gauge(t *testing.T, name, typeName string) float64 {
 	t.Helper()
+	value, ok := series(t, name, typeName)
+	if !ok {
+		t.Fatalf("there is no %s of type %s", name, typeName)
+	}
+	return value
+}
+
+// series is the operator's metric of a type, if it has one.
+func series(t *testing.T, name, typeName string) (value float64, ok bool) {
+	t.Helper()
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -49,12 +60,11 @@ func gauge(t *testing.T, name, typeName string) float64 {
 	for _, family := range families {
 		for _, metric := range family.GetMetric() {
 			if family.GetName() == name && metric.GetLabel()[0].GetValue() == typeName {
-				return metric.GetGauge().GetValue()
+				return metric.GetGauge().GetValue(), true
 			}
 		}
 	}
-	t.Fatalf("there is no %s of type %s", name, typeName)
-	return 0
+	return 0, false
 }
 
 func TestMaxConcurrent(t *testing.T) {
@@ -149,10 +159,10 @@ func TestSuspendedJobIsWaitedForAndAPreemptedOneRunsAgain(t *testing.T) {
 	t.Parallel()
 	through := newType("through-kueue")
 	through.Labels = map[string]string{"kueue.x-k8s.io/queue-name": "team", "kueue.x-k8s.io/priority-class": "low"}
-	through.Spec.StartTimeoutSeconds = 1
+	through.Spec.StartTimeoutSeconds = 3
 	create(t, through)
 	past := newType("past-kueue")
-	past.Spec.StartTimeoutSeconds = 1
+	past.Spec.StartTimeoutSeconds = 3
 	create(t, past)
 
 	p := newProcess("through-kueue")
@@ -202,14 +212,14 @@ func TestResumedJobHasItsStartTimeout(t *testing.T) {
 	t.Parallel()
 	pt := newType("resumed")
 	pt.Labels = map[string]string{"kueue.x-k8s.io/queue-name": "team"}
-	pt.Spec.StartTimeoutSeconds = 1
+	pt.Spec.StartTimeoutSeconds = 3
 	create(t, pt)
 	p := newProcess("resumed")
 	p.Spec.Type = pt.Name
 	create(t, p)
 	job := launched(t, p)
 	suspend(t, job, false)
-	if s := finished(t, p.Name).Status; s.ErrorCode != "StartTimeout" || s.CompletionTime.Sub(job.Status.StartTime.Time) < 1 {
+	if s := finished(t, p.Name).Status; s.ErrorCode != "StartTimeout" || s.CompletionTime.Sub(job.Status.StartTime.Time) < 3*time.Second {
 		t.Errorf("the status is %+v", s)
 	}
 }
