@@ -116,6 +116,7 @@ func TestCheck(t *testing.T) {
 		"refuses":         "-f testdata/processtype.yaml --refuse testdata/in.json -- sh testdata/refuses.sh",
 		"crashes":         "-f testdata/processtype.yaml -- sh testdata/crashes.sh",
 		"litters":         "-f testdata/processtype.yaml -- sh testdata/litters.sh",
+		"wanders":         "-f testdata/processtype.yaml -- sh testdata/wanders.sh",
 		"large":           "-f testdata/processtype.yaml --refuse testdata/in.json -- sh testdata/large.sh",
 		"wrong-input":     "-f testdata/processtype.yaml --no-run --input testdata/wrong.json",
 		"unknown-field":   "-f testdata/unknown-field.yaml",

@@ -1,10 +1,14 @@
 package authorkit
 
 import (
+	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,6 +44,81 @@ func TestTemplatesAreWorkers(t *testing.T) {
 				t.Errorf("README.md has %d commands to try, expected run and check", len(commands))
 			}
 		})
+	}
+}
+
+// What docs/worker-contract.md says of a trial with docker holds for each
+// template: the variables that the page gives are enough.
+func TestTemplatesAreTriedByHand(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/worker-contract.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	trial := regexp.MustCompile(`(?s)    docker run (.*?) registry\.example/wordcount:1 ([^\n]+)\n`).FindStringSubmatch(string(page))
+	if trial == nil {
+		t.Fatal("the page has no trial")
+	}
+	environ := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PROCESS_") })
+	for _, template := range scaffold.Templates() {
+		t.Run(template, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if _, err := scaffold.Write(dir, "wordcount", template); err != nil {
+				t.Fatal(err)
+			}
+			if dockerfile, err := os.ReadFile(filepath.Join(dir, "Dockerfile")); err != nil ||
+				template == "python" && !strings.Contains(string(dockerfile), `CMD ["`+strings.ReplaceAll(trial[2], " ", `", "`)+`"]`) {
+				t.Errorf("the page runs %s, the image has another command (%v):\n%s", trial[2], err, dockerfile)
+			}
+			in, out := filepath.Join(dir, "process-input.json"), filepath.Join(dir, "process-output.json")
+			sh := func(command string) string {
+				t.Helper()
+				c := exec.Command("sh", "-euc", command)
+				c.Dir = dir
+				c.Env = append(slices.Clone(environ), "GOWORK=off", "GOFLAGS=-mod=mod")
+				for _, v := range regexp.MustCompile(`-e (PROCESS_\w+)=/process/(\w+\.json)`).FindAllStringSubmatch(trial[1], -1) {
+					c.Env = append(c.Env, v[1]+"="+filepath.Join(dir, "process-"+v[2]))
+				}
+				text, err := c.CombinedOutput()
+				if err != nil {
+					t.Errorf("%s: %v\n%s", command, err, text)
+				}
+				return string(text)
+			}
+			var run string
+			for _, command := range kitCommands(t, filepath.Join(dir, "README.md")) {
+				if before, after, ok := strings.Cut(command, " -- "); !ok {
+					sh(command)
+				} else if strings.HasPrefix(before, "procman worker run ") {
+					run = after
+				}
+			}
+			write(t, in, `{"text": "to be or not to be"}`)
+			if said := sh(run); said != "" {
+				t.Errorf("it says %q", said)
+			}
+			if output, err := os.ReadFile(out); err != nil || !json.Valid(output) {
+				t.Errorf("the output is %q, %v", output, err)
+			}
+			if err := os.Remove(out); err != nil {
+				t.Fatal(err)
+			}
+			write(t, in, "{}")
+			if said := sh(run); !strings.Contains(said, `"errorCode"`) {
+				t.Errorf("of its refusal it says %q", said)
+			}
+			if _, err := os.Stat(out); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("it refuses, and leaves an output: %v", err)
+			}
+		})
+	}
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

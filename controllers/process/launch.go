@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -106,31 +107,33 @@ func (r *Reconciler) refused(ctx context.Context, p *v1alpha1.Process, t *v1alph
 		return reconcile.Result{}, fmt.Errorf("create job: %w", err)
 	}
 	message := "the cluster refused the worker's Job: " + answer.Status().Message
-	now := r.Clock.Now()
-	var bound time.Time
+	over := apierrors.IsInvalid(err)
 	if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionLaunched); c != nil {
-		bound = c.LastTransitionTime.Add(time.Duration(t.Spec.StartTimeoutSeconds) * time.Second)
+		bound := c.LastTransitionTime.Add(time.Duration(t.Spec.StartTimeoutSeconds) * time.Second)
+		over = over || !r.Clock.Now().Before(bound)
 	}
-	switch {
-	case apierrors.IsInvalid(err), !bound.IsZero() && !now.Before(bound):
+	if over {
 		return reconcile.Result{}, r.finish(ctx, p, agentapi.Failure(errorcode.LaunchRefused, map[string]any{
 			"message": message, "reason": answer.Status().Reason,
 		}), "")
-	case bound.IsZero():
-		if err := r.markRefused(ctx, p, message); err != nil {
-			return reconcile.Result{}, err
-		}
+	}
+	if err := r.markRefused(ctx, p, message); err != nil {
+		return reconcile.Result{}, err
 	}
 	return reconcile.Result{RequeueAfter: refusedRetry}, nil
 }
 
-// markRefused says in the status of a Process why it has no Job, and since when.
+// markRefused says in the status of a Process why it has no Job, in the cluster's
+// newest words, and since when.
 func (r *Reconciler) markRefused(ctx context.Context, p *v1alpha1.Process, message string) error {
 	conditions := slices.Clone(p.Status.Conditions)
-	meta.SetStatusCondition(&conditions, metav1.Condition{
+	if !meta.SetStatusCondition(&conditions, metav1.Condition{
 		Type: v1alpha1.ConditionLaunched, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonRefused,
-		Message: message[:min(len(message), 1024)], LastTransitionTime: metav1.NewTime(r.Clock.Now()),
-	})
+		Message:            strings.ToValidUTF8(message[:min(len(message), 1024)], ""),
+		LastTransitionTime: metav1.NewTime(r.Clock.Now()),
+	}) {
+		return nil
+	}
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"resourceVersion": p.ResourceVersion, "uid": p.UID},
 		"status":   map[string]any{"conditions": conditions},

@@ -132,6 +132,36 @@ func TestRefusedJob(t *testing.T) {
 	}
 }
 
+// The condition has the newest refusal, since the first one; it is written when
+// there is something new to say.
+func TestRefusalInOtherWords(t *testing.T) {
+	said, patches := "exceeded quota", 0
+	functions := interceptor.Funcs{
+		Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error {
+			return apierrors.NewForbidden(schema.GroupResource{Group: "batch", Resource: "jobs"}, "p", errors.New(said))
+		},
+		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+			patches++
+			return c.SubResource(sub).Patch(ctx, o, patch, options...)
+		},
+	}
+	r, now := world(t, functions, aProcess(), aType())
+	long := strings.Repeat("ö", 600) // is cut, maybe within a letter
+	for i, step := range []struct {
+		said    string
+		patches int
+	}{{"exceeded quota", 1}, {"exceeded quota", 1}, {"a policy", 2}, {long, 3}, {long, 3}, {"x" + long, 4}, {"x" + long, 4}} {
+		said = step.said
+		now.SetTime(start.Add(time.Duration(i) * refusedRetry))
+		p, again, err := reconcileIt(t, r)
+		c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionLaunched)
+		if err != nil || again != refusedRetry || patches != step.patches || c == nil ||
+			!strings.Contains(c.Message, step.said[:min(len(step.said), 800)]) || !c.LastTransitionTime.Time.Equal(start) {
+			t.Errorf("%d: %+v after %d patches, want %d; again in %s, error %v", i, c, patches, step.patches, again, err)
+		}
+	}
+}
+
 func TestRefusalIsForgottenOnceThereIsAJob(t *testing.T) {
 	refuses, patches := true, 0
 	quota := apierrors.NewForbidden(schema.GroupResource{Group: "batch", Resource: "jobs"}, "p", errors.New("exceeded quota"))

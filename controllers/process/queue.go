@@ -4,6 +4,7 @@ import (
 	"context"
 
 	batchv1 "k8s.io/api/batch/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -29,7 +30,7 @@ func (r *Reconciler) processEvents() handler.EventHandler {
 		},
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, todo requests) {
 			r.take(ctx, e.ObjectNew, todo)
-			if !onlyMovedUp(e.ObjectOld, e.ObjectNew) {
+			if !onlyTold(e.ObjectOld, e.ObjectNew) {
 				itself.Update(ctx, e, todo)
 			}
 		},
@@ -52,13 +53,23 @@ func (r *Reconciler) take(ctx context.Context, o client.Object, todo requests) {
 	}))
 }
 
-// onlyMovedUp says whether an update is the place in line that we have written:
-// nothing to act on.
-func onlyMovedUp(before, after client.Object) bool {
+// onlyTold says whether an update is the place in line or the refusal of its Job
+// that we have written: nothing to act on. A Job that is refused in ever new words
+// would otherwise be tried again at each of them, without a pause.
+func onlyTold(before, after client.Object) bool {
 	was, ok := before.(*v1alpha1.Process)
 	is, ok2 := after.(*v1alpha1.Process)
-	return ok && ok2 && was.UID == is.UID && was.Status.QueuePosition != is.Status.QueuePosition &&
-		!is.Finished() && is.DeletionTimestamp == nil
+	return ok && ok2 && was.UID == is.UID && !is.Finished() && is.DeletionTimestamp == nil &&
+		(was.Status.QueuePosition != is.Status.QueuePosition || refusalOf(was) != refusalOf(is))
+}
+
+// refusalOf is why a Process has no Job, in the cluster's words; "" when it has
+// not been refused one.
+func refusalOf(p *v1alpha1.Process) string {
+	if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionLaunched); c != nil {
+		return c.Message
+	}
+	return ""
 }
 
 // launched says whether the Process has a Job, as far as the cache knows; one

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -26,9 +27,10 @@ import (
 	"procman.dev/procman/controllers/internal/registry"
 )
 
-// Bounds of status.command: that of its schema, and what an object can hold besides.
+// Bounds of status.command: those of its schema, and what an object can hold besides.
 const (
 	maxCommand      = 256
+	maxWord         = 32768 // characters, as the schema counts
 	maxCommandBytes = 512 << 10
 )
 
@@ -102,7 +104,7 @@ func (r *ImageReconciler) Reconcile(ctx context.Context, t *v1alpha1.ProcessType
 // What keeps an image from being resolved besides its registry.
 var (
 	errNoEntrypoint = errors.New("the image names no program: give the type a command")
-	errCommandSize  = fmt.Errorf("the image's entrypoint and arguments are more than %d or %d bytes: give the type a command", maxCommand, maxCommandBytes)
+	errCommandSize  = fmt.Errorf("the image's entrypoint and arguments are more than %d or %d bytes, or one has more than %d characters: give the type a command", maxCommand, maxCommandBytes, maxWord)
 	errPullSecret   = errors.New("pull secret")
 )
 
@@ -126,14 +128,15 @@ func (r *ImageReconciler) resolve(ctx context.Context, t *v1alpha1.ProcessType) 
 		arguments = t.Spec.Args
 	}
 	command := slices.Concat(image.Entrypoint, arguments)
-	bytes := 0
+	bytes, longest := 0, 0
 	for _, word := range command {
 		bytes += len(word)
+		longest = max(longest, utf8.RuneCountInString(word))
 	}
 	switch {
 	case len(command) == 0:
 		return "", nil, errNoEntrypoint
-	case len(command) > maxCommand, bytes > maxCommandBytes:
+	case len(command) > maxCommand, bytes > maxCommandBytes, longest > maxWord:
 		return "", nil, errCommandSize
 	}
 	return image.Reference, command, nil
