@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -68,7 +69,7 @@ func run() (code int, err error) {
 func (s *script) answer(input []byte) error {
 	switch {
 	case s.Error != nil:
-		if err := os.WriteFile(os.Getenv("PROCESS_ERROR_FILE"), s.Error, 0o600); err != nil {
+		if err := os.WriteFile(cmp.Or(os.Getenv("PROCESS_ERROR_FILE"), "/dev/stderr"), s.Error, 0o600); err != nil {
 			return fmt.Errorf("write error: %w", err)
 		}
 	case !s.NoOutput:
@@ -86,7 +87,7 @@ func (s *script) spend() error {
 	for i := range steps {
 		if i < len(s.Progress) {
 			text := strconv.FormatFloat(s.Progress[i], 'f', -1, 64)
-			if err := os.WriteFile(os.Getenv("PROCESS_PROGRESS_FILE"), []byte(text), 0o600); err != nil {
+			if err := os.WriteFile(cmp.Or(os.Getenv("PROCESS_PROGRESS_FILE"), os.DevNull), []byte(text), 0o600); err != nil {
 				return fmt.Errorf("report progress: %w", err)
 			}
 		}

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,7 +22,7 @@ func main() {
 	defer stop()
 	err := run(ctx)
 	if refusal, ok := errors.AsType[*refusal](err); ok {
-		err = refusal.write(os.Getenv("PROCESS_ERROR_FILE"))
+		err = refusal.write(cmp.Or(os.Getenv("PROCESS_ERROR_FILE"), "/dev/stderr"))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "ocr-worker:", err)

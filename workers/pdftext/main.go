@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -43,7 +44,7 @@ const chunk = 16
 func main() {
 	err := work(context.Background())
 	if refused, ok := errors.AsType[*refusal](err); ok {
-		err = writeJSON(os.Getenv("PROCESS_ERROR_FILE"), refused)
+		err = writeJSON(cmp.Or(os.Getenv("PROCESS_ERROR_FILE"), "/dev/stderr"), refused)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "pdftext:", err)
