@@ -90,7 +90,7 @@ func FuzzList(f *testing.F) {
 	for _, name := range []string{"a", "b", "c"} {
 		facade.known(name, unchanged)
 	}
-	for _, query := range []string{"", "limit=1", "state=error&limit=500", "include=input,output", "continue=AAAAAGn66akAYQ", "continue=x", "a=%zz", ";", "limit=1&limit=2", "%00=1"} {
+	for _, query := range []string{"", "limit=1", "state=error&limit=500", "include=input,output", "continue=AAAAAGn66akAYQ", "continue=x", "a=%zz", ";", "limit=1&limit=2", "%00=1", strings.Repeat("%80", 129) + "=1"} {
 		f.Add(query)
 	}
 	f.Fuzz(func(t *testing.T, query string) {

@@ -16,7 +16,8 @@ const maxKeyBytes = 128
 // Key returns the path of the member key of the object at path: path.key, or
 // path["odd key"] when key is not a plain identifier (a letter or underscore,
 // then letters, digits and underscores, all ASCII). Of a key longer than 128
-// bytes the path shows the beginning, followed by "…".
+// bytes the path shows the beginning, followed by "…", and of one that is no
+// UTF-8, U+FFFD for what is not.
 func Key(path, key string) string {
 	if plain(key) {
 		if path == "" {
@@ -24,10 +25,7 @@ func Key(path, key string) string {
 		}
 		return path + "." + key
 	}
-	quoted, err := jsontext.AppendQuote(nil, cut(key))
-	if err != nil {
-		quoted = []byte(`"…"`) // not reached: cut leaves valid UTF-8 valid
-	}
+	quoted, _ := jsontext.AppendQuote(nil, cut(key)) // the error is of what is no UTF-8, and replaced
 	return path + "[" + string(quoted) + "]"
 }
 
@@ -71,7 +69,7 @@ func cut(key string) string {
 		return key
 	}
 	end := maxKeyBytes
-	for !utf8.RuneStart(key[end]) {
+	for end > 0 && !utf8.RuneStart(key[end]) { // key may be no UTF-8
 		end--
 	}
 	return key[:end] + "…"

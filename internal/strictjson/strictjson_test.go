@@ -105,6 +105,8 @@ func TestPath(t *testing.T) {
 		"empty":             {strictjson.Key("input", ""), `input[""]`},
 		"quote":             {strictjson.Key("input", `a"b`), `input["a\"b"]`},
 		"not ASCII":         {strictjson.Key("input", "größe"), `input["größe"]`},
+		"no UTF-8":          {strictjson.Key("input", "a\xff"), "input[\"a\ufffd\"]"},
+		"no rune starts":    {strictjson.Key("input", strings.Repeat("\x80", 129)), `input["…"]`},
 		"cut between runes": {strictjson.Key("", long), `["` + strings.Repeat("é", 64) + `…"]`},
 	}
 	for name, tc := range tests {
