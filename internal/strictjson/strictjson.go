@@ -43,7 +43,7 @@ func (e *Error) Error() string {
 // and keys hold no NUL. Otherwise it returns an *Error about the first place
 // that is not so.
 func CheckObject(data []byte) error {
-	c := checker{dec: jsontext.NewDecoder(bytes.NewBuffer(data))}
+	c := checker{dec: jsontext.NewDecoder(bytes.NewBuffer(data)), data: data}
 	if err := c.document(); err != nil {
 		return err
 	}
@@ -53,17 +53,18 @@ func CheckObject(data []byte) error {
 // checker walks a document token by token and remembers where it is.
 type checker struct {
 	dec   *jsontext.Decoder
+	data  []byte
 	stack []frame
 }
 
-// frame is one open object or array: its own path, and the member or element
-// that was read last.
+// frame is one open object or array, at the member or element that was read last.
+// A path is made of frames when there is an error to tell: one for each value would
+// be many times as long as the document.
 type frame struct {
-	path  string
 	array bool
 	index int
-	key   string
-	inKey bool // the next token of an object is a key
+	key   []byte // a part of data, with its quotes
+	inKey bool   // the next token of an object is a key
 }
 
 func (c *checker) document() *Error {
@@ -93,14 +94,14 @@ func (c *checker) document() *Error {
 func (c *checker) token() *Error {
 	switch kind := c.dec.PeekKind(); kind {
 	case '{', '[':
-		path := c.begin()
 		if _, err := c.dec.ReadToken(); err != nil {
 			return c.read(err)
 		}
+		c.begin()
 		if len(c.stack) == MaxDepth {
-			return &Error{At: path, Offset: c.dec.InputOffset() - 1, Reason: fmt.Sprintf("is nested deeper than %d", MaxDepth)}
+			return &Error{At: path(c.stack), Offset: c.dec.InputOffset() - 1, Reason: fmt.Sprintf("is nested deeper than %d", MaxDepth)}
 		}
-		c.stack = append(c.stack, frame{path: path, array: kind == '[', index: -1, inKey: kind == '{'})
+		c.stack = append(c.stack, frame{array: kind == '[', index: -1, inKey: kind == '{'})
 	case '}', ']':
 		if _, err := c.dec.ReadToken(); err != nil {
 			return c.read(err)
@@ -114,45 +115,51 @@ func (c *checker) token() *Error {
 	return nil
 }
 
-// begin moves to the value that comes next, and returns its path.
-func (c *checker) begin() string {
+// begin moves to the value that comes next.
+func (c *checker) begin() {
 	if len(c.stack) == 0 {
-		return ""
+		return
 	}
 	f := &c.stack[len(c.stack)-1]
 	if f.array {
 		f.index++
-		return Index(f.path, f.index)
+	} else {
+		f.inKey = true
 	}
-	f.inKey = true
-	return Key(f.path, f.key)
 }
 
 func (c *checker) scalar(kind jsontext.Kind) *Error {
-	f := &c.stack[len(c.stack)-1]
-	isKey := !f.array && f.inKey
 	raw, err := c.dec.ReadValue()
 	if err != nil {
 		return c.read(err)
 	}
-	var at func() string
-	if isKey {
-		f.key, f.inKey = text(raw), false
-		at = func() string { return Key(f.path, f.key) }
-	} else if f.array {
-		f.index++
-		at = func() string { return Index(f.path, f.index) }
+	end := c.dec.InputOffset()
+	start := end - int64(len(raw))
+	if f := &c.stack[len(c.stack)-1]; f.inKey {
+		f.key, f.inKey = c.data[start:end], false
 	} else {
-		f.inKey = true
-		at = func() string { return Key(f.path, f.key) }
+		c.begin()
 	}
 	switch {
 	case kind == '"' && holdsNUL(raw):
-		return &Error{At: at(), Offset: c.dec.InputOffset() - int64(len(raw)), Reason: "holds the character U+0000"}
+		return &Error{At: path(c.stack), Offset: start, Reason: "holds the character U+0000"}
 	case kind == '0' && !finite(raw):
-		return &Error{At: at(), Offset: c.dec.InputOffset() - int64(len(raw)), Reason: "is a number out of range"}
+		return &Error{At: path(c.stack), Offset: start, Reason: "is a number out of range"}
 	}
 	return nil
+}
+
+// path is the path of the key or value that was read last in the innermost frame.
+func path(frames []frame) string {
+	at := ""
+	for _, f := range frames {
+		if f.array {
+			at = Index(at, f.index)
+		} else {
+			at = Key(at, text(f.key))
+		}
+	}
+	return at
 }
 
 // here is the path of the member or element that was being read.
@@ -160,14 +167,14 @@ func (c *checker) here() string {
 	if len(c.stack) == 0 {
 		return ""
 	}
-	f := c.stack[len(c.stack)-1]
+	outer, f := c.stack[:len(c.stack)-1], c.stack[len(c.stack)-1]
 	switch {
 	case f.array:
-		return Index(f.path, f.index+1)
+		return Index(path(outer), f.index+1)
 	case f.inKey:
-		return f.path
+		return path(outer)
 	default:
-		return Key(f.path, f.key)
+		return path(c.stack)
 	}
 }
 
@@ -186,7 +193,7 @@ func (c *checker) read(err error) *Error {
 	if s, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		e.Offset = s.ByteOffset
 		if errors.Is(err, jsontext.ErrDuplicateName) {
-			e.At = Key(c.stack[len(c.stack)-1].path, s.JSONPointer.LastToken())
+			e.At = Key(path(c.stack[:len(c.stack)-1]), s.JSONPointer.LastToken())
 			e.Reason = "is there twice"
 		}
 	}

@@ -3,6 +3,7 @@ package strictjson_test
 import (
 	"encoding/json"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -70,6 +71,29 @@ func TestCheckObject(t *testing.T) {
 				t.Errorf("CheckObject = %v, want nil", err)
 			}
 		})
+	}
+}
+
+// What a check allocates is a few times the document, however deep it is and
+// however long its keys are: no path is made of what is sound.
+func TestCheckObjectAllocatesLittle(t *testing.T) {
+	key := `{"` + strings.Repeat(`\u0001`, 128) + `":`
+	begin, end := strings.Repeat(key, 60)+"["+strings.Repeat("{},[],1,", 20_000), "{}]"+strings.Repeat("}", 60)
+	for name, test := range map[string]struct {
+		data  string
+		sound bool
+	}{"sound": {begin + end, true}, "malformed at the end": {begin + end + "x", false}, "wrong deep inside": {begin + "1e999" + end, false}} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := strictjson.CheckObject([]byte(test.data))
+		runtime.ReadMemStats(&after)
+		if (err == nil) != test.sound {
+			t.Errorf("%s: %v", name, err)
+		}
+		bytes := after.TotalAlloc - before.TotalAlloc
+		if most := uint64(20 * len(test.data)); bytes > most {
+			t.Errorf("%s: %d bytes are allocated for %d, want %d at most", name, bytes, len(test.data), most)
+		}
 	}
 }
 
