@@ -16,13 +16,35 @@ type check struct {
 	budget int64 // what rules may still cost
 }
 
-func invalid(at string, expected expectation) *Violation {
-	return &Violation{Code: errorcode.InvalidInput, Details: Details{At: at, Expected: expected.json()}}
+// spot is a place in the document. It becomes a path when there is something to
+// say about it: one for each value would be many times as long as the document.
+type spot struct {
+	above *spot
+	key   string // of the outermost spot, its name
+	index int    // of an element; -1 for a member
+}
+
+func (s *spot) path() string {
+	switch {
+	case s.above == nil:
+		return s.key
+	case s.index < 0:
+		return strictjson.Key(s.above.path(), s.key)
+	default:
+		return strictjson.Index(s.above.path(), s.index)
+	}
+}
+
+func (s *spot) member(key string) *spot { return &spot{above: s, key: key, index: -1} }
+func (s *spot) element(i int) *spot     { return &spot{above: s, index: i} }
+
+func invalid(at *spot, expected expectation) *Violation {
+	return &Violation{Code: errorcode.InvalidInput, Details: Details{At: at.path(), Expected: expected.json()}}
 }
 
 // value holds v against all the nodes that are about its place; the first of
 // them is the one with a spine, if there is one.
-func (c *check) value(nodes []*node, v value, at string) *Violation {
+func (c *check) value(nodes []*node, v value, at *spot) *Violation {
 	if v.kind == null {
 		nodes = nodes[:1] // what else is said about the place is not about null
 	}
@@ -36,7 +58,7 @@ func (c *check) value(nodes []*node, v value, at string) *Violation {
 		for _, n := range nodes {
 			for _, key := range n.props.Required {
 				if !v.has(key) {
-					return &Violation{Code: errorcode.MissingInput, Details: Details{At: strictjson.Key(at, key)}}
+					return &Violation{Code: errorcode.MissingInput, Details: Details{At: at.member(key).path()}}
 				}
 			}
 		}
@@ -58,12 +80,12 @@ func (c *check) value(nodes []*node, v value, at string) *Violation {
 }
 
 // inside holds the members or elements of v against the nodes, in order.
-func (c *check) inside(nodes []*node, v value, at string) *Violation {
+func (c *check) inside(nodes []*node, v value, at *spot) *Violation {
 	for _, m := range v.members {
-		place := strictjson.Key(at, m.key)
+		place := at.member(m.key)
 		inner, known := members(nodes, m.key)
 		if !known {
-			return &Violation{Code: errorcode.UnrecognizedInput, Details: Details{At: place}}
+			return &Violation{Code: errorcode.UnrecognizedInput, Details: Details{At: place.path()}}
 		}
 		if len(inner) == 0 {
 			continue
@@ -82,7 +104,7 @@ func (c *check) inside(nodes []*node, v value, at string) *Violation {
 		if len(items) == 0 {
 			break
 		}
-		if violation := c.value(items, e, strictjson.Index(at, i)); violation != nil {
+		if violation := c.value(items, e, at.element(i)); violation != nil {
 			return violation
 		}
 	}
@@ -109,7 +131,7 @@ func members(nodes []*node, key string) (inner []*node, known bool) {
 }
 
 // whole checks what is about v together with everything inside it.
-func (c *check) whole(n *node, v value, at string) *Violation {
+func (c *check) whole(n *node, v value, at *spot) *Violation {
 	if v.kind == null {
 		return nil
 	}

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"context"
+	"regexp"
 	"strings"
 
 	"github.com/google/cel-go/common/types"
@@ -22,6 +23,22 @@ type rule struct {
 	cel.CompilationResult
 	rule    string
 	message string
+	path    []string // the keys of its fieldPath
+}
+
+// fieldPathKey is one key of a fieldPath that Kubernetes has found to be sound:
+// .key, or ['key'] with escapes.
+var fieldPathKey = regexp.MustCompile(`\.([^.\[\]]+)|\['((?:[^'\\]|\\.)*)'\]`)
+
+var unescape = strings.NewReplacer(`\'`, `'`, `\\`, `\`, `\a`, "\a", `\b`, "\b", `\f`, "\f", `\n`, "\n", `\r`, "\r", `\t`, "\t", `\v`, "\v")
+
+// keysOf are the keys of a sound fieldPath. Kubernetes' own normal form of it does
+// not tell a dot in a key from one between keys.
+func keysOf(fieldPath string) (keys []string) {
+	for _, match := range fieldPathKey.FindAllStringSubmatch(fieldPath, -1) {
+		keys = append(keys, match[1]+unescape.Replace(match[2]))
+	}
+	return keys
 }
 
 // rules compiles the node's CEL rules.
@@ -50,21 +67,21 @@ func (b *builder) rules(n *node, at place) {
 		case declared.FieldPath != "" && result.NormalizedRuleFieldPath == "":
 			b.fail(here.keyword("fieldPath"), "is not a path in the schema")
 		}
-		n.rules = append(n.rules, rule{CompilationResult: result, rule: declared.Rule, message: strings.TrimSpace(declared.Message)})
+		n.rules = append(n.rules, rule{
+			CompilationResult: result, rule: declared.Rule, message: strings.TrimSpace(declared.Message), path: keysOf(declared.FieldPath),
+		})
 	}
 }
 
 // rules evaluates the node's rules on v, which is right in everything else.
-func (c *check) rules(n *node, v value, at string) *Violation {
+func (c *check) rules(n *node, v value, at *spot) *Violation {
 	vars := map[string]any{cel.ScopedVarName: cel.UnstructuredToVal(v.unstructured(n.spine), n.spine)}
 	for _, r := range n.rules {
 		if c.holds(r, vars) {
 			continue
 		}
-		if path := strings.TrimPrefix(r.NormalizedRuleFieldPath, "."); strings.HasPrefix(path, "[") {
-			at += path
-		} else if path != "" {
-			at += "." + path
+		for _, key := range r.path {
+			at = at.member(key)
 		}
 		return invalid(at, expectation{Rule: r.rule, Message: c.explain(r, vars)})
 	}

@@ -65,13 +65,13 @@ func (s *Schema) Validate(root string, raw []byte) *Violation {
 		return violation
 	}
 	c := check{budget: runtimeBudget}
-	return c.value(s.root.all(), doc, root)
+	return c.value(s.root.all(), doc, &spot{key: root})
 }
 
 // read turns raw into a value, or says why it is not one JSON object.
 func read(root string, raw []byte) (value, *Violation) {
 	if text := strings.TrimLeft(string(raw[:min(len(raw), 64)]), " \t\r\n"); text != "" && text[0] != '{' && json.Valid(raw) {
-		return value{}, invalid(root, expectation{Type: "object"})
+		return value{}, invalid(&spot{key: root}, expectation{Type: "object"})
 	}
 	if err := strictjson.CheckObject(raw); err != nil {
 		return value{}, &Violation{Code: errorcode.InvalidInput, Details: Details{At: strictjson.Within(root, err)}}

@@ -2,6 +2,7 @@ package schema_test
 
 import (
 	"encoding/json"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -175,6 +176,45 @@ func TestRules(t *testing.T) {
 				t.Errorf("Validate(%s) (-want +got):\n%s", tc.input, diff)
 			}
 		})
+	}
+}
+
+// The place of a rule with a fieldPath is spelled as all others are.
+func TestFieldPath(t *testing.T) {
+	for fieldPath, want := range map[string]string{
+		".a":             "input.a",
+		".a.b":           "input.a.b",
+		"['a']['b-c']":   `input.a["b-c"]`,
+		".a['b-c']":      `input.a["b-c"]`,
+		".a.b-c":         `input.a["b-c"]`,
+		`['it\\'s a.b']`: `input["it's a.b"]`,
+		`['a\\\\b']`:     `input["a\\b"]`,
+		".m.any":         "input.m.any",
+		"['m']['x y']":   `input.m["x y"]`,
+	} {
+		s := compile(t, `{"type":"object","properties":{
+			"a":{"type":"object","properties":{"b":{"type":"string"},"b-c":{"type":"string"}}},"it's a.b":{"type":"string"},"a\\b":{"type":"string"},
+			"m":{"type":"object","additionalProperties":{"type":"string"}}},
+			"x-kubernetes-validations":[{"rule":"false","fieldPath":"`+fieldPath+`"}]}`)
+		if diff := cmp.Diff(invalid(want, `{"rule":"false"}`), s.Validate("input", []byte(`{}`))); diff != "" {
+			t.Errorf("fieldPath %s (-want +got):\n%s", fieldPath, diff)
+		}
+	}
+}
+
+// What is held against a schema allocates a few times its size, however deep it is
+// and however long its keys are: no path is made of what is right.
+func TestValidateAllocatesLittle(t *testing.T) {
+	const depth = 10
+	s := compile(t, strings.Repeat(`{"type":"object","additionalProperties":`, depth)+`{"type":"array","items":{"type":"object"}}`+strings.Repeat("}", depth))
+	input := strings.Repeat(`{"`+strings.Repeat(`\u0001`, 128)+`":`, depth) + "[" + strings.Repeat("{},", 50_000) + "{}]" + strings.Repeat("}", depth)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	violation := s.Validate("input", []byte(input))
+	runtime.ReadMemStats(&after)
+	bytes := after.TotalAlloc - before.TotalAlloc
+	if most := uint64(250 * len(input)); violation != nil || bytes > most {
+		t.Errorf("%d bytes are allocated for %d, want %d at most; %v", bytes, len(input), most, violation)
 	}
 }
 
