@@ -1,10 +1,12 @@
 package schema_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 	"testing"
 
+	"github.com/pb33f/jsonschema/v6"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
@@ -20,12 +22,19 @@ var leaves = []string{
 	`{"type":"string"}`,
 	`{"type":"string","minLength":1,"maxLength":2,"nullable":true}`,
 	`{"type":"string","enum":["a","b"]}`,
+	`{"type":"string","enum":["a","b"],"nullable":true}`,
+	`{"type":"string","nullable":true,"anyOf":[{"enum":["a"]},{"minLength":2}],"not":{"maxLength":1}}`,
 	`{"type":"string","pattern":"^a","not":{"enum":["ab"]}}`,
 	`{"type":"integer","minimum":1,"maximum":3}`,
 	`{"type":"number","exclusiveMinimum":true,"minimum":0,"multipleOf":2}`,
 	`{"type":"boolean"}`,
 	`{"x-kubernetes-int-or-string":true,"anyOf":[{"type":"integer"},{"type":"string"}]}`,
+	`{"x-kubernetes-int-or-string":true,"nullable":true}`,
+	`{"x-kubernetes-int-or-string":true,"nullable":true,"anyOf":[{"type":"integer"},{"type":"string"}]}`,
 	`{"x-kubernetes-preserve-unknown-fields":true}`,
+	`{"type":"array","x-kubernetes-preserve-unknown-fields":true,"items":{"type":"object","properties":{"a":{"type":"object"}}}}`,
+	`{"type":"array","x-kubernetes-preserve-unknown-fields":true,"items":{"type":"array","items":{"type":"object"}}}`,
+	`{"type":"array","x-kubernetes-list-type":"set","items":{"type":"number"}}`,
 	`{"type":"object","x-kubernetes-preserve-unknown-fields":true,"properties":{"a":{"type":"object","properties":{"b":{"type":"integer"}}}}}`,
 }
 
@@ -44,6 +53,7 @@ func schemas(depth int) *rapid.Generator[string] {
 			more := rapid.SampledFrom([]string{
 				`"required":["a"]`, `"minProperties":1`, `"nullable":true`, `"oneOf":[{"required":["a"]},{"required":["b"]}]`,
 				`"anyOf":[{"properties":{"a":{"enum":["a",1]}}},{"required":["b"]}]`, `"allOf":[{"properties":{"a":{"minimum":2,"maxLength":1}}}]`,
+				`"allOf":[{"properties":{"a":{"enum":["a",1,{"b":1}]}}}]`, `"not":{"properties":{"a":{"enum":["a",1]}}}`,
 			}).Draw(t, "more")
 			return `{"type":"object","properties":{"a":` + inner.Draw(t, "a") + `,"b":` + inner.Draw(t, "b") + `},` + more + `}`
 		}
@@ -92,6 +102,48 @@ func TestValidateAgreesWithKubernetes(t *testing.T) {
 			t.Fatalf("schema %s\ndocument %s\nKubernetes accepts it: %t; Validate = %+v", text, raw, want, got)
 		}
 	})
+}
+
+// What is published accepts what Validate accepts.
+func TestPublishAgreesWithValidate(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		raw := &apiextensionsv1.JSON{Raw: []byte(`{"type":"object","properties":{"p":` + schemas(2).Draw(t, "schema") + `}}`)}
+		document, err := json.Marshal(map[string]any{"p": documents(3).Draw(t, "document")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		compiled, err := schema.Compile(raw)
+		if err != nil {
+			t.Fatalf("Compile(%s): %v", raw.Raw, err)
+		}
+		published, err := schema.Publish(raw)
+		if err != nil {
+			t.Fatalf("Publish(%s): %v", raw.Raw, err)
+		}
+		got := compiled.Validate("input", document)
+		if want := jsonSchemaAccepts(t, published, document); (got == nil) != want {
+			t.Fatalf("schema %s\npublished %s\ndocument %s\nJSON Schema accepts it: %t; Validate = %+v", raw.Raw, published, document, want, got)
+		}
+	})
+}
+
+func jsonSchemaAccepts(t *rapid.T, published, document []byte) bool {
+	var parsed [2]any
+	for i, text := range [][]byte{published, document} {
+		var err error
+		if parsed[i], err = jsonschema.UnmarshalJSON(bytes.NewReader(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource("published", parsed[0]); err != nil {
+		t.Fatal(err)
+	}
+	s, err := compiler.Compile("published")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Validate(parsed[1]) == nil
 }
 
 func kubernetesAccepts(t *rapid.T, text string, raw []byte) bool {

@@ -42,11 +42,15 @@ func invalid(at *spot, expected expectation) *Violation {
 	return &Violation{Code: errorcode.InvalidInput, Details: Details{At: at.path(), Expected: expected.json()}}
 }
 
-// value holds v against all the nodes that are about its place; the first of
-// them is the one with a spine, if there is one.
-func (c *check) value(nodes []*node, v value, at *spot) *Violation {
-	if v.kind == null {
-		nodes = nodes[:1] // what else is said about the place is not about null
+// value holds v against all the nodes that are about its place, and what their
+// allOf adds; the first of them is the one with a spine, if there is one.
+func (c *check) value(about []*node, v value, at *spot) *Violation {
+	nodes := about
+	if v.kind != null { // which allOf is not about
+		nodes = nil
+		for _, n := range about {
+			nodes = append(nodes, n.all()...)
+		}
 	}
 	typ := nodes[0].typ()
 	for _, n := range nodes {
@@ -97,7 +101,7 @@ func (c *check) inside(nodes []*node, v value, at *spot) *Violation {
 	var items []*node
 	for _, n := range nodes {
 		if n.items != nil {
-			items = append(items, n.items.all()...)
+			items = append(items, n.items)
 		}
 	}
 	for i, e := range v.elements {
@@ -122,7 +126,7 @@ func members(nodes []*node, key string) (inner []*node, known bool) {
 			next = n.additional
 		}
 		if next != nil {
-			inner = append(inner, next.all()...)
+			inner = append(inner, next)
 		} else if n.spine != nil && !n.anyKey {
 			known = false
 		}
@@ -135,7 +139,7 @@ func (c *check) whole(n *node, v value, at *spot) *Violation {
 	if v.kind == null {
 		return nil
 	}
-	matches := func(sub *node) bool { return c.value(sub.all(), v, at) == nil }
+	matches := func(sub *node) bool { return c.value([]*node{sub}, v, at) == nil }
 	count := func(subs []*node) (matched int) {
 		for _, sub := range subs {
 			if matches(sub) {

@@ -19,9 +19,10 @@ import (
 // these differences: the outermost type must be object; a property called
 // metadata, kind or apiVersion is one like any other; additionalProperties:
 // true allows values of any shape, and false is the rule anyway; uniqueItems is
-// allowed; x-kubernetes-embedded-resource is not; keywords that do not exist
-// are refused; and rules cannot use oldSelf, as there is no older value. As in
-// a CustomResourceDefinition, unknown formats are ignored.
+// allowed; null in an enum is a value like any other, if nullable;
+// x-kubernetes-embedded-resource is not allowed; keywords that do not exist are
+// refused; and rules cannot use oldSelf, as there is no older value. As in a
+// CustomResourceDefinition, unknown formats are ignored.
 //
 // The error is for the engineer who wrote the schema: every sentence begins
 // with the place in the schema, such as properties.dpi.minimum.

@@ -149,7 +149,11 @@ func (b *builder) values(n *node, at place) {
 		n.enum = map[string]bool{}
 	}
 	for i, e := range n.props.Enum {
-		v, err := decode(e.Raw)
+		raw := e.Raw
+		if raw == nil {
+			raw = []byte("null") // of which no byte is kept
+		}
+		v, err := decode(raw)
 		if err != nil {
 			b.fail(at.keyword("enum").index(i), "read the value: %w", err)
 		}

@@ -13,9 +13,9 @@ import (
 
 // Publish returns a schema in the words of JSON Schema 2020-12, as OpenAPI 3.1
 // has them, for clients to read and to check with. It says what Validate says,
-// but for rules, which are no part of JSON Schema and are shown as x-rules; a
-// schema that is nil is that of any object. Members come in the order of their
-// names.
+// but for what is no part of JSON Schema: rules, which are shown as x-rules, and
+// the keys of a list that is a map. A schema that is nil is that of any object.
+// Members come in the order of their names.
 //
 // It returns an error when raw is no JSON. What else may be wrong with it is
 // Compile's to say.
@@ -32,29 +32,46 @@ func Publish(raw *apiextensionsv1.JSON) (json.RawMessage, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(published(s, true)); err != nil {
+	delete(s, "nullable") // the whole is an object
+	if err := enc.Encode(published(s, within{closed: true})); err != nil {
 		return nil, fmt.Errorf("write schema: %w", err)
 	}
 	return bytes.TrimSpace(b.Bytes()), nil
 }
 
-// published is one schema and all below it. Closed is whether an object takes no
-// more than what it names; the branches of a composition are about values whose
-// members the schema around them names.
-func published(s map[string]any, closed bool) map[string]any {
+// within is what a schema takes from the one around it.
+type within struct {
+	// closed is whether an object takes no more than what it names; the branches of a
+	// composition are about values whose members the schema around them names.
+	closed bool
+	// open: an array keeps the unknown properties of its items.
+	open bool
+}
+
+// published is one schema and all below it.
+func published(s map[string]any, in within) map[string]any {
+	open := in.open || s["x-kubernetes-preserve-unknown-fields"] == true
 	out := map[string]any{}
 	for keyword, value := range s {
 		switch keyword {
 		case "properties", "patternProperties", "definitions":
-			out[keyword] = eachMember(value, closed)
-		case "items", "additionalProperties":
-			out[keyword] = one(value, closed)
+			out[keyword] = eachMember(value, within{closed: in.closed})
+		case "items":
+			out[keyword] = one(value, within{closed: in.closed, open: open})
+		case "additionalProperties":
+			if value != false || !open {
+				out[keyword] = one(value, within{closed: in.closed})
+			}
 		case "not":
-			out[keyword] = one(value, false)
+			out[keyword] = one(value, within{})
 		case "allOf", "anyOf", "oneOf":
 			out[keyword] = eachItem(value)
 		case "x-kubernetes-validations":
 			out["x-rules"] = value
+		case "x-kubernetes-list-type":
+			if value == "set" {
+				out["uniqueItems"] = true
+			}
 		case "example":
 			out["examples"] = []any{value}
 		default:
@@ -68,17 +85,34 @@ func published(s map[string]any, closed bool) map[string]any {
 	if s["x-kubernetes-int-or-string"] == true {
 		out["type"] = []any{"integer", "string"}
 	}
-	if kind, ok := out["type"].(string); ok && s["nullable"] == true {
-		out["type"] = []any{kind, "null"}
-		if values, ok := out["enum"].([]any); ok && !slices.Contains(values, nil) {
-			out["enum"] = append(slices.Clone(values), nil)
-		}
-	}
-	open := s["x-kubernetes-preserve-unknown-fields"] == true || s["x-kubernetes-embedded-resource"] == true
-	if _, says := s["additionalProperties"]; closed && s["type"] == "object" && !open && !says {
+	if _, says := s["additionalProperties"]; in.closed && s["type"] == "object" && !open && !says {
 		out["additionalProperties"] = false
 	}
-	return out
+	return orNull(out, s["nullable"] == true)
+}
+
+// orNull is a published schema that lets null pass if it is nullable. Compositions
+// are not about null, to Kubernetes; an enum is.
+func orNull(s map[string]any, nullable bool) map[string]any {
+	typ, typed := s["type"]
+	if typed && !nullable {
+		return s
+	}
+	if values, ok := s["enum"].([]any); ok && !slices.Contains(values, nil) {
+		return s
+	}
+	for _, composition := range []string{"allOf", "anyOf", "oneOf", "not"} {
+		if _, has := s[composition]; has {
+			return map[string]any{"anyOf": []any{map[string]any{"type": "null"}, s}}
+		}
+	}
+	switch typ := typ.(type) {
+	case string:
+		s["type"] = []any{typ, "null"}
+	case []any:
+		s["type"] = append(typ, "null")
+	}
+	return s
 }
 
 // exclusive turns a bound and the boolean that excludes it, as OpenAPI 3.0 has
@@ -95,21 +129,21 @@ func exclusive(s map[string]any, bound, excluded string) {
 	}
 }
 
-func one(value any, closed bool) any {
+func one(value any, in within) any {
 	if s, ok := value.(map[string]any); ok {
-		return published(s, closed)
+		return published(s, in)
 	}
 	return value
 }
 
-func eachMember(value any, closed bool) any {
+func eachMember(value any, in within) any {
 	members, ok := value.(map[string]any)
 	if !ok {
 		return value
 	}
 	members = maps.Clone(members)
 	for name, member := range members {
-		members[name] = one(member, closed)
+		members[name] = one(member, in)
 	}
 	return members
 }
@@ -121,7 +155,7 @@ func eachItem(value any) any {
 	}
 	items = slices.Clone(items)
 	for i, item := range items {
-		items[i] = one(item, false)
+		items[i] = one(item, within{})
 	}
 	return items
 }

@@ -65,7 +65,7 @@ func (s *Schema) Validate(root string, raw []byte) *Violation {
 		return violation
 	}
 	c := check{budget: runtimeBudget}
-	return c.value(s.root.all(), doc, &spot{key: root})
+	return c.value([]*node{s.root}, doc, &spot{key: root})
 }
 
 // read turns raw into a value, or says why it is not one JSON object.

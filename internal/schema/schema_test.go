@@ -93,6 +93,8 @@ func TestValidate(t *testing.T) {
 		"unknown format is ignored":  {obj(`{"type":"string","format":"zip-code"}`), `{"p":"?"}`, nil},
 		"date-time":                  {obj(`{"type":"string","format":"date-time"}`), `{"p":"noon"}`, invalid("input.p", `{"type":"string","format":"date-time"}`)},
 		"nullable":                   {obj(`{"type":"string","nullable":true,"minLength":1}`), `{"p":null}`, nil},
+		"null is not in the enum":    {obj(`{"type":"string","nullable":true,"enum":["a"]}`), `{"p":null}`, invalid("input.p", `{"enum":["a"]}`)},
+		"null is in the enum":        {obj(`{"type":"string","nullable":true,"enum":["a",null]}`), `{"p":null}`, nil},
 		"nullable, wrong":            {obj(`{"type":"string","nullable":true}`), `{"p":1}`, invalid("input.p", `{"type":"string","nullable":true}`)},
 		"int or string, int":         {obj(`{"x-kubernetes-int-or-string":true}`), `{"p":5}`, nil},
 		"int or string, string":      {obj(`{"x-kubernetes-int-or-string":true,"anyOf":[{"type":"integer"},{"type":"string"}]}`), `{"p":"50%"}`, nil},
@@ -275,6 +277,30 @@ func TestCompileSaysWhatIsWrongAndWhere(t *testing.T) {
 				t.Errorf("Compile = %v, want an error with %q", err, tc.want)
 			}
 		})
+	}
+}
+
+func TestPublish(t *testing.T) {
+	for schemaText, want := range map[string]string{
+		`{"type":"string","nullable":true}`:                                                                 `{"type":["string","null"]}`,
+		`{"type":"string","nullable":true,"enum":["a"]}`:                                                    `{"enum":["a"],"type":"string"}`,
+		`{"type":"string","nullable":true,"enum":["a",null]}`:                                               `{"enum":["a",null],"type":["string","null"]}`,
+		`{"type":"string","nullable":true,"anyOf":[{"enum":["a"]}]}`:                                        `{"anyOf":[{"type":"null"},{"anyOf":[{"enum":["a"]}],"type":"string"}]}`,
+		`{"x-kubernetes-int-or-string":true}`:                                                               `{"type":["integer","string"]}`,
+		`{"x-kubernetes-int-or-string":true,"nullable":true}`:                                               `{"type":["integer","string","null"]}`,
+		`{"type":"array","items":{"type":"object"}}`:                                                        `{"items":{"additionalProperties":false,"type":"object"},"type":"array"}`,
+		`{"type":"array","x-kubernetes-list-type":"set","items":{"type":"string"}}`:                         `{"items":{"type":"string"},"type":"array","uniqueItems":true}`,
+		`{"type":"array","x-kubernetes-preserve-unknown-fields":true,"items":{"type":"object"}}`:            `{"items":{"type":"object"},"type":"array"}`,
+		`{"type":"number","minimum":0,"exclusiveMinimum":true,"maximum":1,"exclusiveMaximum":false}`:        `{"exclusiveMinimum":0,"maximum":1,"type":"number"}`,
+		`{"type":"string","example":"x","x-kubernetes-validations":[{"rule":"self != 'a' && self < 'b'"}]}`: `{"examples":["x"],"type":"string","x-rules":[{"rule":"self != 'a' && self < 'b'"}]}`,
+	} {
+		got, err := schema.Publish(&apiextensionsv1.JSON{Raw: []byte(obj(schemaText))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(`{"additionalProperties":false,"properties":{"p":`+want+`},"type":"object"}`, string(got)); diff != "" {
+			t.Errorf("Publish(%s) (-want +got):\n%s", schemaText, diff)
+		}
 	}
 }
 
