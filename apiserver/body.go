@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"procman.dev/procman/internal/schema"
 	"procman.dev/procman/internal/strictjson"
@@ -32,6 +33,11 @@ const (
 	// firstRead is what a body gets at first; it is given more as it grows, so
 	// that clients who announce much and send little do not keep others out.
 	firstRead = 4 << 10
+	// A body that has been given more than that brings paceBytes in each paceTime, or
+	// the rest of it: a client that has stalled would keep others out for all of
+	// readTimeout.
+	paceBytes = 64 << 10
+	paceTime  = 5 * time.Second
 )
 
 // newBodies returns bodies of maxBodies.
@@ -71,6 +77,8 @@ func (b *bodies) read(w http.ResponseWriter, r *http.Request, maxInput int) (_ [
 	}()
 	var data []byte
 	body := http.MaxBytesReader(w, r.Body, limit)
+	conn, began := http.NewResponseController(w), time.Now()
+	due := firstRead // so much has to be there, or all, before the connection's deadline
 	for {
 		if free := cap(data) - len(data); free == 0 {
 			grow := max(cap(data), firstRead)
@@ -79,6 +87,10 @@ func (b *bodies) read(w http.ResponseWriter, r *http.Request, maxInput int) (_ [
 			}
 			taken += grow
 			data = append(make([]byte, 0, cap(data)+grow), data...)
+		}
+		if len(data) >= due {
+			due = len(data) + paceBytes
+			_ = conn.SetReadDeadline(began.Add(min(time.Since(began)+paceTime, readTimeout))) // not every test's writer has one
 		}
 		n, err := body.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]

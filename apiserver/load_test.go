@@ -333,6 +333,74 @@ func TestBodiesUnderWayAreBounded(t *testing.T) {
 	}
 }
 
+// Uploads that have stalled keep nobody else out for longer than a moment; slow ones
+// are taken as long as they go on.
+func TestStalledUploads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newAlone(t, prometheus.NewRegistry())
+		api, err := listen("127.0.0.1:0", 0, s, logr.Discard())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = api.close() }()
+		// upload sends so much of a body, and then a part each second until it is whole.
+		upload := func(length, first, each int) <-chan int {
+			client, conn := net.Pipe()
+			_ = api.http.Serve(&single{conn: conn}) // ends at once, the connection does not
+			go func() {
+				_, _ = fmt.Fprintf(client, "POST /v1/processes/echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n{}%s", length, strings.Repeat(" ", first-2))
+				for rest := length - first; each > 0 && rest > 0; rest -= each {
+					time.Sleep(time.Second) //nolint:forbidigo // synctest's time
+					_, _ = io.WriteString(client, strings.Repeat(" ", min(each, rest)))
+				}
+			}()
+			status := make(chan int, 1)
+			go func() {
+				defer func() { _ = client.Close() }()
+				response, err := http.ReadResponse(bufio.NewReader(client), nil)
+				if err != nil {
+					t.Error(err)
+					status <- 0
+					return
+				}
+				_ = response.Body.Close()
+				status <- response.StatusCode
+			}()
+			return status
+		}
+		began := time.Now()
+		var stalled []<-chan int
+		for range 34 {
+			stalled = append(stalled, upload(512<<10, 270<<10, 0))
+		}
+		synctest.Wait()
+		if got := <-upload(2, 2, 0); got != http.StatusTooManyRequests {
+			t.Errorf("with no room left: status %d", got)
+		}
+		for _, each := range stalled {
+			if got := <-each; got != 480 && got != http.StatusTooManyRequests {
+				t.Errorf("a stalled upload: status %d", got)
+			}
+		}
+		if took := time.Since(began); took != paceTime {
+			t.Errorf("the last of them has ended after %s, want %s", took, paceTime)
+		}
+		if got := <-upload(2, 2, 0); got != 480 { // for it lacks an input
+			t.Errorf("an ordinary one: status %d", got)
+		}
+		slow, small := upload(512<<10, 256, paceBytes/4), upload(firstRead, 100, 100)
+		if got := [2]int{<-slow, <-small}; got != [2]int{480, 480} {
+			t.Errorf("slow ones: status %d", got)
+		}
+		if took := time.Since(began); took < 40*time.Second {
+			t.Errorf("the slow ones have ended after %s", took)
+		}
+		if left := s.bodies.left.Load(); left != maxBodies {
+			t.Errorf("%d bytes are left, want %d", left, maxBodies)
+		}
+	})
+}
+
 // sent is a connection that keeps what is written to it, in the memory that it has.
 type sent struct {
 	net.Conn
