@@ -238,8 +238,7 @@ func TestPostOfWhoHasClosedItsSide(t *testing.T) {
 	left()
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/v1/processes/echo", strings.NewReader(`{"input":{}}`))
 	r.Header.Set("Content-Type", "application/json")
-	w := httptest.NewRecorder()
-	f.server.ServeHTTP(w, r)
+	w := recorded(t, f.server, r)
 	if w.Code != http.StatusOK || f.creates.Load() != 2 {
 		t.Errorf("status %d after %d creates: %s", w.Code, f.creates.Load(), w.Body)
 	}

@@ -52,12 +52,11 @@ func TestRouter(t *testing.T) {
 // for; only who has them already gets none.
 func TestDocs(t *testing.T) {
 	f := newFacade(t)
-	for _, path := range []string{"/docs", "/docs/", "/docs/viewer.js", "/docs/viewer.js/", "/docs/swagger-ui.css"} {
+	for _, path := range []string{"/docs", "/docs/", "/docs/viewer.js", "/docs/viewer.js/", "/docs/swagger-ui.css", "/docs/favicon-32x32.png"} {
 		ask := func(method, name, value string) *httptest.ResponseRecorder {
-			req, res := httptest.NewRequest(method, path, nil), httptest.NewRecorder()
+			req := httptest.NewRequest(method, path, nil)
 			req.Header.Set(name, value)
-			f.server.ServeHTTP(res, req)
-			return res
+			return recorded(t, f.server, req)
 		}
 		if got := ask("POST", "Accept", "*/*"); got.Code != 405 || got.Header().Get("Allow") != "GET, HEAD" || got.Body.String() != `{"errorCode":"MethodNotAllowed"}` {
 			t.Errorf("POST %s: status %d, Allow %q: %s", path, got.Code, got.Header().Get("Allow"), got.Body)
@@ -106,8 +105,7 @@ func TestAliasOfOldSaysSoOnEveryResponse(t *testing.T) {
 	for path, is := range map[string]bool{
 		"/%764/processes/echo/mine": true, "/%76%34/processes/echo/mine": true, "/v4%2Fprocesses/echo/mine": false, "/v4": false, "/v40/processes/echo": false,
 	} {
-		res := httptest.NewRecorder() // openapi.yaml knows no escaped names
-		f.server.ServeHTTP(res, httptest.NewRequest("GET", path, nil))
+		res := recorded(t, f.server, httptest.NewRequest("GET", path, nil))
 		if got := res.Header(); (got.Get("Deprecation") != "") != is || is && got.Get("Link") != `</v1/processes/echo/mine>; rel="successor-version"` {
 			t.Errorf("%s: Deprecation is %q, Link %q", path, got.Get("Deprecation"), got.Get("Link"))
 		}

@@ -296,6 +296,9 @@ func TestAccept(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if err := checker().Check(req, res, data); err != nil {
+				t.Errorf("the answer is not as openapi.yaml says: %v", err)
+			}
 			want, media := mineComplete, "application/json"
 			if tc.events {
 				want, media = "data: "+mineComplete+"\n\n", "text/event-stream"

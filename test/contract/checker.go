@@ -62,6 +62,9 @@ func (c *Checker) Check(request *http.Request, response *http.Response, body []b
 		request.URL.Path = strings.TrimSuffix(path, "/")
 		request.URL.RawPath = strings.TrimSuffix(request.URL.RawPath, "/")
 	}
+	if !strings.Contains(strings.ToUpper(request.URL.RawPath), "%2F") {
+		request.URL.RawPath = "" // however else a name is escaped, it is the same name
+	}
 	item := c.item(request)
 	if item == nil {
 		return c.component("NotFound", response, body)
