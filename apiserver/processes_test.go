@@ -169,6 +169,7 @@ func TestCreateFails(t *testing.T) {
 	}{
 		"quota":                  {apierrors.NewForbidden(processes, "x", quota), 429, busy, "1", 1},
 		"overload":               {apierrors.NewTooManyRequests("slow down", 3), 429, busy, "3", 1},
+		"a policy on quotas":     {apierrors.NewForbidden(processes, "x", errors.New("ask for more of your exceeded quota")), 580, failed, "", 1},
 		"forbidden":              {apierrors.NewForbidden(processes, "x", errors.New("RBAC")), 580, failed, "", 1},
 		"namespace is gone":      {apierrors.NewNotFound(processes, "x"), 580, failed, "", 1},
 		"no answer, ever":        {context.DeadlineExceeded, 580, failed, "", 3},

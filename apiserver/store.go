@@ -176,7 +176,8 @@ func fromKubernetes(doing string, err error) *failure {
 }
 
 // overQuota says whether a ResourceQuota refused a create. Kubernetes says so in
-// words alone: its status is an ordinary Forbidden without causes.
+// words alone, here as its plugin begins them: its status is an ordinary Forbidden
+// without causes.
 func overQuota(err error) bool {
-	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota")
+	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), ": exceeded quota: ")
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -50,7 +51,7 @@ func TestContract(t *testing.T) {
 	}
 	var replicas []string
 	for range 3 {
-		replicas = append(replicas, startFacade(t))
+		replicas = append(replicas, startFacade(t, namespace))
 	}
 	playEcho(t)
 	t.Run("a key of what is refused", func(t *testing.T) { testKeyOfARefusedCreate(t, replicas[0]) })
@@ -104,9 +105,75 @@ func testKeyOfARefusedCreate(t *testing.T, url string) {
 	}
 }
 
+// TestQuota: a ResourceQuota bounds how many processes there are.
+func TestQuota(t *testing.T) {
+	t.Parallel()
+	const own = "with-quota"
+	create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: own}})
+	create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: own, Name: keyring.SecretName}})
+	echo := newType("echo")
+	echo.Namespace = own
+	create(t, echo)
+	limited := func(n int64) corev1.ResourceList {
+		return corev1.ResourceList{"count/processes.procman.dev": *resource.NewQuantity(n, resource.DecimalSI)}
+	}
+	quota := create(t, &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: own, Name: "procman"}, Spec: corev1.ResourceQuotaSpec{Hard: limited(2)}})
+	// count does what the quota controller would.
+	count := func(hard, used int64) {
+		quota.Status = corev1.ResourceQuotaStatus{Hard: limited(hard), Used: limited(used)}
+		if err := kube.Status().Update(t.Context(), quota); err != nil {
+			t.Fatal(err)
+		}
+	}
+	url := startFacade(t, own) + "/v1/processes/echo"
+	post := func() (int, string) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(`{"input":{}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/json")
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = response.Body.Close() }()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after := response.Header.Get("Retry-After"); (after == "1") != (response.StatusCode == http.StatusTooManyRequests) {
+			t.Errorf("status %d, Retry-After %q", response.StatusCode, after)
+		}
+		return response.StatusCode, string(body)
+	}
+	refused := func(context.Context) bool {
+		status, body := post()
+		if status != http.StatusOK && (status != http.StatusTooManyRequests || body != `{"errorCode":"TooManyRequests"}`) {
+			t.Errorf("status %d: %s", status, body)
+		}
+		return status == http.StatusTooManyRequests
+	}
+	count(2, 2)
+	eventually(t, "the quota is in force", refused)
+	if !refused(t.Context()) {
+		t.Error("there are more than the quota allows")
+	}
+	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(quota), quota); err != nil {
+		t.Fatal(err)
+	}
+	count(2, 1) // one has expired
+	eventually(t, "there is room for another", func(context.Context) bool {
+		status, _ := post()
+		return status == http.StatusOK
+	})
+	if !refused(t.Context()) {
+		t.Error("there is room for two")
+	}
+}
+
 // startFacade runs a replica of the facade for the time of the test and returns
 // its base URL once it is ready.
-func startFacade(t *testing.T) string {
+func startFacade(t *testing.T, namespace string) string {
 	t.Helper()
 	free := func() string {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
