@@ -176,6 +176,14 @@ func (s *suite) testWait(t *testing.T) {
 		}
 		want(t, s.do(t, http.MethodDelete, path(id), nil, nil), 204, "")
 	})
+	t.Run("no longer than the most", func(t *testing.T) {
+		id := s.create(t, `{}`).ProcessID
+		s.finish(t, id)
+		a := s.do(t, http.MethodGet, path(id), nil, header{{"Prefer", "wait=300"}})
+		if a.State != "complete" || a.header.Get("Preference-Applied") != "wait=60" {
+			t.Errorf("Preference-Applied %q: %s", a.header.Get("Preference-Applied"), a.body)
+		}
+	})
 	t.Run("what is no preference is ignored", func(t *testing.T) {
 		id := s.create(t, `{"echo":{"seconds":30}}`).ProcessID
 		for _, prefer := range []string{"wait=-1", "wait=soon", "wait", "return=minimal", "=", ","} {
@@ -192,10 +200,11 @@ func (s *suite) testWait(t *testing.T) {
 	})
 }
 
-// testEvents: the same bodies as a stream.
-func (s *suite) testEvents(t *testing.T) {
-	id := s.create(t, `{"echo":{"seconds":2,"progress":[50]}}`).ProcessID
-	request := s.request(t, s.URL, http.MethodGet, path(id), nil, header{{"Accept", "text/event-stream"}})
+// events are those of a process's stream, read to its end. What first does comes
+// after the first of them.
+func (s *suite) events(t *testing.T, path string, first func()) (events []string) {
+	t.Helper()
+	request := s.request(t, s.URL, http.MethodGet, path, nil, header{{"Accept", "text/event-stream"}})
 	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
@@ -204,13 +213,51 @@ func (s *suite) testEvents(t *testing.T) {
 	if response.StatusCode != 200 || response.Header.Get("Content-Type") != "text/event-stream" {
 		t.Fatalf("status %d, Content-Type %q", response.StatusCode, response.Header.Get("Content-Type"))
 	}
-	var events []string
 	lines := bufio.NewScanner(response.Body)
-	for lines.Scan() { // to the end of the stream
-		if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
-			events = append(events, data)
+	for lines.Scan() {
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		if events = append(events, data); len(events) == 1 {
+			first()
 		}
 	}
+	if err := lines.Err(); err != nil {
+		t.Errorf("the stream does not end well: %v", err)
+	}
+	return events
+}
+
+// testEventsOfWhatGoes: a stream ends with what GET answers from then on.
+func (s *suite) testEventsOfWhatGoes(t *testing.T) {
+	for name, test := range map[string]struct {
+		typeName, last string
+		deleted        bool
+	}{"deleted": {typeName, notFound, true}, "expired": {briefName, expired, false}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := "/v1/processes/" + test.typeName
+			a := s.do(t, http.MethodPost, url, strings.NewReader(`{"input":{"echo":{"seconds":60}}}`), nil)
+			url += "/" + a.ProcessID
+			events := s.events(t, url, func() {
+				if test.deleted {
+					want(t, s.do(t, http.MethodDelete, url, nil, nil), 204, "")
+				}
+			})
+			if len(events) < 2 || !strings.Contains(events[0], `"state":"processing"`) || events[len(events)-1] != test.last {
+				t.Errorf("the events are %q, want the last to be %s", events, test.last)
+			}
+			// Other replicas learn of it a moment later.
+			eventually(t, "GET says the same", func() bool { return string(s.get(t, url).body) == test.last })
+		})
+	}
+}
+
+// testEvents: the same bodies as a stream.
+func (s *suite) testEvents(t *testing.T) {
+	id := s.create(t, `{"echo":{"seconds":2,"progress":[50]}}`).ProcessID
+	events := s.events(t, path(id), func() {})
 	last := s.get(t, path(id))
 	if len(events) < 2 || !strings.Contains(events[0], `"state":"processing"`) || events[len(events)-1] != string(last.body) || last.State != "complete" {
 		t.Errorf("the events are %q; GET says %s", events, last.body)
