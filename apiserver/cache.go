@@ -20,12 +20,14 @@ import (
 // informer, which is behind, still says. The Processes are shared: nobody may
 // change them.
 type Cache struct {
-	mu      sync.RWMutex
-	byName  map[string]*v1alpha1.Process
-	byType  map[string]*btree.BTreeG[*v1alpha1.Process]
-	watches map[string]map[*watch]struct{}
-	ahead   map[types.UID]ahead
-	gone    *lru.Cache // the names of Processes that were deleted
+	mu     sync.RWMutex
+	byName map[string]*v1alpha1.Process
+	byType map[string]*btree.BTreeG[*v1alpha1.Process]
+	// processing is how many of a type are not finished.
+	processing map[string]int
+	watches    map[string]map[*watch]struct{}
+	ahead      map[types.UID]ahead
+	gone       *lru.Cache // the names of Processes that were deleted
 }
 
 var _ toolscache.ResourceEventHandler = (*Cache)(nil)
@@ -44,11 +46,13 @@ const maxAhead = 4096
 // NewCache returns an empty Cache.
 func NewCache() *Cache {
 	return &Cache{
-		byName:  map[string]*v1alpha1.Process{},
-		byType:  map[string]*btree.BTreeG[*v1alpha1.Process]{},
-		watches: map[string]map[*watch]struct{}{},
-		ahead:   map[types.UID]ahead{},
-		gone:    lru.New(maxAhead),
+		byName: map[string]*v1alpha1.Process{},
+		byType: map[string]*btree.BTreeG[*v1alpha1.Process]{},
+
+		processing: map[string]int{},
+		watches:    map[string]map[*watch]struct{}{},
+		ahead:      map[types.UID]ahead{},
+		gone:       lru.New(maxAhead),
 	}
 }
 
@@ -68,6 +72,9 @@ func (c *Cache) OnAdd(obj any, _ bool) {
 		c.byType[p.Spec.Type] = ofType
 	}
 	ofType.ReplaceOrInsert(p)
+	if !p.Finished() {
+		c.processing[p.Spec.Type]++
+	}
 	if a, ok := c.ahead[p.UID]; ok && a.finished != nil && p.Finished() {
 		delete(c.ahead, p.UID)
 	}
@@ -103,11 +110,24 @@ func (c *Cache) remove(name string) {
 		return
 	}
 	delete(c.byName, name)
+	if !old.Finished() {
+		if c.processing[old.Spec.Type]--; c.processing[old.Spec.Type] == 0 {
+			delete(c.processing, old.Spec.Type)
+		}
+	}
 	ofType := c.byType[old.Spec.Type]
 	ofType.Delete(old)
 	if ofType.Len() == 0 {
 		delete(c.byType, old.Spec.Type)
 	}
+}
+
+// processingOf is how many Processes of a type are not finished, as far as the
+// informer knows.
+func (c *Cache) processingOf(typeName string) int {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.processing[typeName]
 }
 
 // get returns the Process called name, nil when the informer does not know one

@@ -53,7 +53,7 @@ type failure struct {
 	details schema.Details
 	header  map[string]string
 	log     error // nil when the client is told everything
-	refused bool  // the API server has refused a create, and no other call of it may have succeeded
+	refused bool  // a create was refused, and no other call of it may have succeeded
 }
 
 func (f *failure) Error() string {

@@ -323,7 +323,13 @@ func (s *Server) createKeyed(ctx context.Context, key string, pt *processType, i
 			p.Name = id
 			p.Spec.LifetimeSeconds = max(int32(expiryOf(lease).Sub(s.clock.Now().Truncate(time.Second))/time.Second), 1)
 		}
-		created, err := s.store.create(ctx, p)
+		var created *v1alpha1.Process
+		if ours { // another's may be there already
+			err = s.roomFor(pt)
+		}
+		if err == nil {
+			created, err = s.store.create(ctx, p)
+		}
 		if err != nil {
 			f := failureOf(err)
 			if f.refused && ours {

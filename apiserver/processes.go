@@ -54,9 +54,24 @@ func (s *Server) createProcess(w http.ResponseWriter, r *http.Request) error {
 // create makes a process durable, or returns the one that its key stands for.
 func (s *Server) create(ctx context.Context, key string, pt *processType, input []byte) (*v1alpha1.Process, error) {
 	if key == "" {
+		if err := s.roomFor(pt); err != nil {
+			return nil, err
+		}
 		return s.store.create(ctx, s.newProcess(pt, input))
 	}
 	return s.createKeyed(ctx, key, pt, input)
+}
+
+// roomFor returns the failure of a POST to a type that has as many processes as it
+// may have. Each replica counts those that its informer knows of, so that a burst
+// may go beyond by as many as come within its delay.
+func (s *Server) roomFor(pt *processType) error {
+	most := int(pt.Spec.MaxProcessing)
+	if most == 0 || s.cache.processingOf(pt.Name) < most {
+		return nil
+	}
+	log := fmt.Errorf("the type %s has its maxProcessing of %d", pt.Name, most)
+	return (&failure{cause: tooManyRequests, log: log, refused: true}).with("Retry-After", "1")
 }
 
 // newProcess is the Process for an input that has been checked. It is created now

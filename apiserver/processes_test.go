@@ -191,6 +191,61 @@ func TestCreateFails(t *testing.T) {
 	}
 }
 
+// A type with as many processes under way as it may have takes no more, until one of
+// them has finished or is gone. Who has a process already gets it.
+func TestMaxProcessing(t *testing.T) {
+	f := newFacade(t)
+	f.register("echo", 1, func(pt *v1alpha1.ProcessType) {
+		pt.Generation, pt.Spec.LifetimeSeconds, pt.Spec.MaxProcessing = 2, 60, 2
+	})
+	const busy = `{"errorCode":"TooManyRequests"}`
+	full := func() {
+		t.Helper()
+		creates := f.creates.Load()
+		got := f.post("/v1/processes/echo", `{"input":{}}`)
+		f.want(got, 429, busy)
+		if got.header.Get("Retry-After") != "1" || f.creates.Load() != creates {
+			t.Errorf("Retry-After %q after %d calls", got.header.Get("Retry-After"), f.creates.Load()-creates)
+		}
+	}
+	room := func() {
+		t.Helper()
+		if got := f.post("/v1/processes/echo", `{"input":{}}`); got.status != 200 {
+			t.Errorf("status %d: %s", got.status, got.body)
+		}
+	}
+	f.known("done", finished)
+	f.known("one", unchanged)
+	f.known("one", func(p *v1alpha1.Process) { p.Status.PercentComplete = new(int32(1)) })
+	f.known("other", func(p *v1alpha1.Process) { p.Spec.Type = "ocr" })
+	original := f.postKeyed(`{"input":{}}`)
+	f.want(original, 200, original.body)
+	f.known(f.idOf(original), unchanged)
+	full()
+	f.want(f.postKeyed(`{"input":{}}`), 200, original.body)
+	f.known("one", finished)
+	room()
+	f.known("two", unchanged)
+	full()
+	f.cache.OnDelete(echoProcess("two", unchanged))
+	f.cache.OnDelete(echoProcess("done", finished))
+	room()
+}
+
+// What the type has no room for leaves its key unused.
+func TestMaxProcessingLeavesTheKey(t *testing.T) {
+	f := newFacade(t)
+	f.register("echo", 1, func(pt *v1alpha1.ProcessType) {
+		pt.Generation, pt.Spec.LifetimeSeconds, pt.Spec.MaxProcessing = 2, 60, 1
+	})
+	f.known("one", unchanged)
+	f.want(f.postKeyed(`{"input":{}}`), 429, `{"errorCode":"TooManyRequests"}`)
+	f.known("one", finished)
+	if got := f.postKeyed(`{"input":{"another":1}}`); got.status != 200 {
+		t.Errorf("status %d: %s", got.status, got.body)
+	}
+}
+
 // The API server made the Process but its answer was lost: the client gets its
 // 200, and there is one Process.
 func TestLostAnswerOfACreate(t *testing.T) {

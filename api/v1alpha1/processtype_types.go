@@ -217,6 +217,14 @@ type ProcessTypeSpec struct {
 	// +optional
 	MaxConcurrent int32 `json:"maxConcurrent,omitempty"`
 
+	// maxProcessing is how many processes of the type may be in state processing,
+	// those that wait among them, from 1 to 1000000: a POST beyond is told
+	// TooManyRequests. Any number when absent. It does not bind kubectl.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	// +optional
+	MaxProcessing int32 `json:"maxProcessing,omitempty"`
+
 	// limits bound the sizes of input and output.
 	// +optional
 	Limits Limits `json:"limits,omitempty,omitzero"`

@@ -29,6 +29,8 @@ const (
 	typeName  = "contract"
 	aliasName = "contractSuite"
 	briefName = "contract-brief"
+	// singleName is a type of which there may be one process under way.
+	singleName = "contract-single"
 	// patience is how long anything may take that is not bounded otherwise.
 	patience = 2 * time.Minute
 )
@@ -39,14 +41,17 @@ func Run(t *testing.T, target Target) {
 		target.Replicas = []string{target.URL}
 	}
 	s := suite{Target: target, checker: sync.OnceValues(func() (*Checker, error) { return NewChecker(apiserver.Contract) })}
-	if a := s.get(t, "/v1/processTypes"); !bytes.Contains(a.body, []byte(`"name":"`+typeName+`"`)) || !bytes.Contains(a.body, []byte(`"name":"`+briefName+`"`)) {
-		t.Fatalf("%s has no process types %s and %s: kubectl apply -f test/contract/processtypes.yaml", target.URL, typeName, briefName)
+	types := s.get(t, "/v1/processTypes")
+	for _, name := range []string{typeName, briefName, singleName} {
+		if !bytes.Contains(types.body, []byte(`"name":"`+name+`"`)) {
+			t.Fatalf("%s has no process type %s: kubectl apply -f test/contract/processtypes.yaml", target.URL, name)
+		}
 	}
 	for _, part := range []struct {
 		name string
 		run  func(*testing.T)
 	}{
-		{"Post", s.testPost}, {"Refusals", s.testRefusals}, {"MediaType", s.testMediaType}, {"TooLarge", s.testTooLarge},
+		{"Post", s.testPost}, {"Refusals", s.testRefusals}, {"MediaType", s.testMediaType}, {"TooLarge", s.testTooLarge}, {"TooMany", s.testTooMany},
 		{"Get", s.testGet}, {"WorkerErrors", s.testWorkerErrors}, {"NotFound", s.testNotFound}, {"Expiry", s.testExpiry},
 		{"Terminal", s.testTerminal}, {"ETag", s.testETag}, {"Wait", s.testWait}, {"Events", s.testEvents}, {"EventsOfWhatGoes", s.testEventsOfWhatGoes},
 		{"Delete", s.testDelete}, {"List", s.testList}, {"ProcessTypes", s.testProcessTypes}, {"Description", s.testDescription},

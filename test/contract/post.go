@@ -134,3 +134,48 @@ func (s *suite) testTooLarge(t *testing.T) {
 	chunked := io.LimitReader(strings.NewReader(`{"input":`+input(100_000)+`}`), 1<<30)
 	want(t, s.do(t, http.MethodPost, "/v1/processes/"+typeName, chunked, nil), 413, body)
 }
+
+// testTooMany: with as many processes under way as its type may have, a POST is told
+// so by every replica, until one of them is gone.
+func (s *suite) testTooMany(t *testing.T) {
+	const single = "/v1/processes/" + singleName
+	var made []string
+	post := func(base string, headers ...[2]string) answer {
+		a := s.send(t, s.request(t, base, http.MethodPost, single, strings.NewReader(`{"input":{"echo":{"seconds":120}}}`), headers))
+		if a.status == http.StatusOK {
+			made = append(made, a.ProcessID)
+		}
+		return a
+	}
+	key := [2]string{"Idempotency-Key", uniqueKey(t)}
+	first := post(s.URL, key)
+	if first.status != http.StatusOK {
+		t.Fatalf("status %d: %s", first.status, first.body)
+	}
+	for _, replica := range s.Replicas {
+		eventually(t, "the replica counts it", func() bool {
+			return s.send(t, s.request(t, replica, http.MethodGet, single+"/"+first.ProcessID, nil, nil)).status == http.StatusOK
+		})
+		var refused answer
+		eventually(t, "the type has what it may have", func() bool {
+			refused = post(replica)
+			return refused.status != http.StatusOK
+		})
+		want(t, refused, 429, `{"errorCode":"TooManyRequests"}`)
+		if refused.header.Get("Retry-After") != "1" {
+			t.Errorf("Retry-After is %q", refused.header.Get("Retry-After"))
+		}
+		want(t, post(replica, key), 200, string(first.body))
+	}
+	for _, id := range made {
+		if a := s.do(t, http.MethodDelete, single+"/"+id, nil, nil); a.status != http.StatusNoContent && a.status != http.StatusNotFound {
+			t.Errorf("DELETE: status %d", a.status)
+		}
+	}
+	var again answer
+	eventually(t, "there is room again", func() bool {
+		again = post(s.URL)
+		return again.status == http.StatusOK
+	})
+	want(t, s.do(t, http.MethodDelete, single+"/"+again.ProcessID, nil, nil), 204, "")
+}
