@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -33,9 +34,10 @@ const (
 	// firstRead is what a body gets at first; it is given more as it grows, so
 	// that clients who announce much and send little do not keep others out.
 	firstRead = 4 << 10
-	// A body that has been given more than that brings paceBytes in each paceTime, or
-	// the rest of it: a client that has stalled would keep others out for all of
-	// readTimeout.
+	// When less than scarce is left, a body that has been given more than firstRead
+	// brings paceBytes in each paceTime, or the rest of it: clients that have stalled
+	// would keep others out for all of readTimeout.
+	scarce    = maxBodies / 2
 	paceBytes = 64 << 10
 	paceTime  = 5 * time.Second
 )
@@ -59,7 +61,8 @@ func (b *bodies) take(n int) bool {
 // read returns the body of a request whose input may have up to maxInput bytes,
 // and a function that gives its memory back. A body that says to be longer is
 // refused unread, any other as soon as it turns out to be longer; with too much
-// under way already, the client is told to try again.
+// under way already, or when it is too slow for that, the client is told to try
+// again.
 func (b *bodies) read(w http.ResponseWriter, r *http.Request, maxInput int) (_ []byte, release func(), err error) {
 	if !isJSON(r.Header) {
 		return nil, nil, unsupportedMediaType.failure().with("Accept-Post", jsonType)
@@ -78,19 +81,24 @@ func (b *bodies) read(w http.ResponseWriter, r *http.Request, maxInput int) (_ [
 	var data []byte
 	body := http.MaxBytesReader(w, r.Body, limit)
 	conn, began := http.NewResponseController(w), time.Now()
+	busy := tooManyRequests.failure().with("Retry-After", "1").with("Connection", "close")
 	due := firstRead // so much has to be there, or all, before the connection's deadline
 	for {
 		if free := cap(data) - len(data); free == 0 {
 			grow := max(cap(data), firstRead)
 			if !b.take(grow) {
-				return nil, nil, tooManyRequests.failure().with("Retry-After", "1").with("Connection", "close")
+				return nil, nil, busy
 			}
 			taken += grow
 			data = append(make([]byte, 0, cap(data)+grow), data...)
 		}
 		if len(data) >= due {
 			due = len(data) + paceBytes
-			_ = conn.SetReadDeadline(began.Add(min(time.Since(began)+paceTime, readTimeout))) // not every test's writer has one
+			patience := readTimeout
+			if b.left.Load() < scarce {
+				patience = min(patience, time.Since(began)+paceTime)
+			}
+			_ = conn.SetReadDeadline(began.Add(patience)) // not every test's writer has one
 		}
 		n, err := body.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
@@ -100,8 +108,12 @@ func (b *bodies) read(w http.ResponseWriter, r *http.Request, maxInput int) (_ [
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return nil, nil, tooLarge("", maxInput)
 		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			busy.log = fmt.Errorf("read the body, of which %d bytes came in %s: %w", len(data), time.Since(began).Round(time.Millisecond), err)
+			return nil, nil, busy
+		}
 		if err != nil {
-			// The client broke off, was too slow, or sent chunks that are none.
+			// The client broke off, or sent chunks that are none.
 			return nil, nil, &failure{cause: invalidInput, details: schema.Details{In: "body"}, log: fmt.Errorf("read the body: %w", err)}
 		}
 	}

@@ -377,22 +377,27 @@ func TestStalledUploads(t *testing.T) {
 		if got := <-upload(2, 2, 0); got != http.StatusTooManyRequests {
 			t.Errorf("with no room left: status %d", got)
 		}
-		for _, each := range stalled {
-			if got := <-each; got != 480 && got != http.StatusTooManyRequests {
-				t.Errorf("a stalled upload: status %d", got)
-			}
-		}
-		if took := time.Since(began); took != paceTime {
-			t.Errorf("the last of them has ended after %s, want %s", took, paceTime)
-		}
+		time.Sleep(paceTime + time.Millisecond)   //nolint:forbidigo // synctest's time
 		if got := <-upload(2, 2, 0); got != 480 { // for it lacks an input
 			t.Errorf("an ordinary one: status %d", got)
 		}
-		slow, small := upload(512<<10, 256, paceBytes/4), upload(firstRead, 100, 100)
+		if left := s.bodies.left.Load(); left < scarce {
+			t.Errorf("%d bytes are left with the slowest gone, want %d", left, scarce)
+		}
+		for _, each := range stalled {
+			if got := <-each; got != http.StatusTooManyRequests {
+				t.Errorf("a stalled upload: status %d", got)
+			}
+		}
+		if took := time.Since(began); took != readTimeout {
+			t.Errorf("the last of them has ended after %s, want %s", took, readTimeout)
+		}
+		// With room, whoever is done within readTimeout is as fast as need be.
+		slow, small := upload(500<<10, 256, 10<<10), upload(firstRead, 100, 100)
 		if got := [2]int{<-slow, <-small}; got != [2]int{480, 480} {
 			t.Errorf("slow ones: status %d", got)
 		}
-		if took := time.Since(began); took < 40*time.Second {
+		if took := time.Since(began) - readTimeout; took < 50*time.Second {
 			t.Errorf("the slow ones have ended after %s", took)
 		}
 		if left := s.bodies.left.Load(); left != maxBodies {

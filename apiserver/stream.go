@@ -32,7 +32,12 @@ func acceptsEvents(h http.Header) bool {
 			quality[media] = q
 		}
 	}
-	return quality[eventsType] > 0 && quality[eventsType] >= quality[jsonType]
+	for _, json := range []string{jsonType, "application/*", "*/*"} { // the most specific counts
+		if liked, ok := quality[json]; ok {
+			return quality[eventsType] > 0 && quality[eventsType] >= liked
+		}
+	}
+	return quality[eventsType] > 0
 }
 
 // streamProcess serves a process as server-sent events: its body at once, at each

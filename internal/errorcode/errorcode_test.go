@@ -62,6 +62,7 @@ func TestExplain(t *testing.T) {
 		"a place":        {`{"at":"input.a","expected":{"type":"string"}}`, `at input.a, expected {"type":"string"}`},
 		"both":           {`{"at":"input.a","message":"no"}`, `no (at input.a)`},
 		"an exit code 0": {`{"exitCode":0}`, "exit code 0"},
+		"other types":    {`{"at":3,"exitCode":"E42","message":"no","signal":9}`, "no"},
 		"sizes":          {`{"bytes":5,"maxBytes":4}`, "5 bytes, at most 4"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,41 +7,41 @@ import (
 )
 
 // Explain is what errorDetails, a JSON object, say to a person, on one line; ""
-// when they hold nothing that the product itself puts there.
+// when they hold nothing that the product itself puts there. A worker may have put
+// something of another type in its place, which says nothing here.
 func Explain(details string) string {
-	var d struct {
-		Message  string          `json:"message"`
-		At       string          `json:"at"`
-		Expected json.RawMessage `json:"expected"`
-		ExitCode *int            `json:"exitCode"`
-		Signal   string          `json:"signal"`
-		Bytes    *int64          `json:"bytes"`
-		MaxBytes *int64          `json:"maxBytes"`
-	}
-	if json.Unmarshal([]byte(details), &d) != nil {
+	var members map[string]json.RawMessage
+	if json.Unmarshal([]byte(details), &members) != nil {
 		return ""
 	}
+	message, _ := as[string](members["message"])
 	var facts []string
-	add := func(ok bool, format string, args ...any) {
-		if ok {
-			facts = append(facts, fmt.Sprintf(format, args...))
-		}
+	if at, ok := as[string](members["at"]); ok && at != "" {
+		facts = append(facts, "at "+at)
 	}
-	add(d.At != "", "at %s", d.At)
-	add(d.Expected != nil, "expected %s", d.Expected)
-	add(d.ExitCode != nil, "exit code %d", deref(d.ExitCode))
-	add(d.Signal != "", "signal %s", d.Signal)
-	add(d.Bytes != nil && d.MaxBytes != nil, "%d bytes, at most %d", deref(d.Bytes), deref(d.MaxBytes))
+	if expected, ok := members["expected"]; ok {
+		facts = append(facts, "expected "+string(expected))
+	}
+	if code, ok := as[int](members["exitCode"]); ok {
+		facts = append(facts, fmt.Sprintf("exit code %d", code))
+	}
+	if signal, ok := as[string](members["signal"]); ok && signal != "" {
+		facts = append(facts, "signal "+signal)
+	}
+	size, ok := as[int64](members["bytes"])
+	most, ok2 := as[int64](members["maxBytes"])
+	if ok && ok2 {
+		facts = append(facts, fmt.Sprintf("%d bytes, at most %d", size, most))
+	}
 	said := strings.Join(facts, ", ")
-	if d.Message != "" && said != "" {
-		return d.Message + " (" + said + ")"
+	if message != "" && said != "" {
+		return message + " (" + said + ")"
 	}
-	return d.Message + said
+	return message + said
 }
 
-func deref[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
+// as is a member's value, if there is one of this type.
+func as[T any](member json.RawMessage) (value T, ok bool) {
+	ok = member != nil && string(member) != "null" && json.Unmarshal(member, &value) == nil
+	return value, ok
 }

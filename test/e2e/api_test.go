@@ -108,7 +108,6 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// TestProcessMadeWithKubectl makes Processes as kubectl apply does.
 // An input that escapes swell is taken as long as the cluster can store it, with
 // an output of the usual kind, too.
 func TestInputAtTheBoundOfWhatCanBeStored(t *testing.T) {
@@ -125,6 +124,7 @@ func TestInputAtTheBoundOfWhatCanBeStored(t *testing.T) {
 	}
 }
 
+// TestProcessMadeWithKubectl makes Processes as kubectl apply does.
 func TestProcessMadeWithKubectl(t *testing.T) {
 	t.Parallel()
 	make := func(name, processType, input string) {

@@ -97,7 +97,7 @@ func judgeEnded(job *batchv1.Job, attempts []corev1.Pod, ended *corev1.Container
 				map[string]any{"exitCode": ended.ExitCode})
 		}
 	}
-	if init := failedInit(pod); init != nil && init.State.Terminated.Reason == reasonOOMKilled {
+	if init := failedInit(pod); ended == nil && init != nil && init.State.Terminated.Reason == reasonOOMKilled {
 		return outOfMemory("the container " + init.Name + ", which prepares the worker's pod,")
 	}
 	if pod.Status.Reason == "DeadlineExceeded" {
@@ -129,7 +129,7 @@ func withoutReceipt(pod *corev1.Pod, ended *corev1.ContainerStateTerminated) Dec
 		return result(errorcode.Evicted, "the cluster ended the worker's pod: "+c.Message, details)
 	}
 	message := "the worker's pod ended without a result"
-	if init := failedInit(pod); init != nil {
+	if init := failedInit(pod); ended == nil && init != nil {
 		how := init.State.Terminated
 		details["exitCode"] = how.ExitCode
 		message = "the container " + init.Name + ", which prepares the worker's pod, failed: " + cmp.Or(how.Message, how.Reason)

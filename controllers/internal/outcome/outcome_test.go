@@ -220,6 +220,7 @@ func TestDecide(t *testing.T) {
 		"so it does in the last":       {job: aJob(ended(batchv1.JobFailed, 14)), pods: []corev1.Pod{aPod(2, initFailed("StartError", "no disk"))}, now: 14, code: "WorkerFailed", in: "failed: no disk"},
 		"and says only why":            {job: aJob(ended(batchv1.JobFailed, 14)), pods: []corev1.Pod{aPod(2, initFailed("Error", ""))}, now: 14, code: "WorkerFailed", in: "failed: Error"},
 		"agent's container too large":  {job: aJob(), pods: []corev1.Pod{aPod(2, initFailed("OOMKilled", ""))}, now: 13, code: "OutOfMemory", in: "container agent"},
+		"a sidecar ends with the pod":  {job: aJob(ended(batchv1.JobFailed, 14)), pods: []corev1.Pod{aPod(2, initFailed("OOMKilled", ""), terminated(7, "Error", ""))}, now: 14, code: "WorkerFailed", in: `"exitCode":7`, attempt: 1},
 		"pod outlived its bound":       {job: aJob(), pods: []corev1.Pod{aPod(2, overdue)}, now: 13, code: "DeadlineExceeded"},
 		"and was told to stop for it":  {job: aJob(), pods: []corev1.Pod{aPod(2, receipt(interrupted), overdue)}, now: 13, code: "DeadlineExceeded", attempt: 1},
 		"Job complete, nothing delivered": {
