@@ -81,13 +81,12 @@ func (b *bodies) read(w http.ResponseWriter, r *http.Request, maxInput int) (_ [
 	var data []byte
 	body := http.MaxBytesReader(w, r.Body, limit)
 	conn, began := http.NewResponseController(w), time.Now()
-	busy := tooManyRequests.failure().with("Retry-After", "1").with("Connection", "close")
 	due := firstRead // so much has to be there, or all, before the connection's deadline
 	for {
 		if free := cap(data) - len(data); free == 0 {
 			grow := max(cap(data), firstRead)
 			if !b.take(grow) {
-				return nil, nil, busy
+				return nil, nil, tryAgain(nil)
 			}
 			taken += grow
 			data = append(make([]byte, 0, cap(data)+grow), data...)
@@ -109,14 +108,18 @@ func (b *bodies) read(w http.ResponseWriter, r *http.Request, maxInput int) (_ [
 			return nil, nil, tooLarge("", maxInput)
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			busy.log = fmt.Errorf("read the body, of which %d bytes came in %s: %w", len(data), time.Since(began).Round(time.Millisecond), err)
-			return nil, nil, busy
+			return nil, nil, tryAgain(fmt.Errorf("read the body, of which %d bytes came in %s: %w", len(data), time.Since(began).Round(time.Millisecond), err))
 		}
 		if err != nil {
 			// The client broke off, or sent chunks that are none.
 			return nil, nil, &failure{cause: invalidInput, details: schema.Details{In: "body"}, log: fmt.Errorf("read the body: %w", err)}
 		}
 	}
+}
+
+// tryAgain is the failure of a body for which there is no room, or no time.
+func tryAgain(log error) *failure {
+	return (&failure{cause: tooManyRequests, log: log}).with("Retry-After", "1").with("Connection", "close")
 }
 
 // isJSON says whether the header announces plain JSON; its charset parameter is
