@@ -34,9 +34,9 @@ const (
 	// firstRead is what a body gets at first; it is given more as it grows, so
 	// that clients who announce much and send little do not keep others out.
 	firstRead = 4 << 10
-	// When less than scarce is left, a body that has been given more than firstRead
-	// brings paceBytes in each paceTime, or the rest of it: clients that have stalled
-	// would keep others out for all of readTimeout.
+	// When less than scarce is left, a body brings paceBytes in each paceTime, or the
+	// rest of it: clients that have stalled would keep others out for all of
+	// readTimeout.
 	scarce    = maxBodies / 2
 	paceBytes = 64 << 10
 	paceTime  = 5 * time.Second
@@ -81,7 +81,7 @@ func (b *bodies) read(w http.ResponseWriter, r *http.Request, maxInput int) (_ [
 	var data []byte
 	body := http.MaxBytesReader(w, r.Body, limit)
 	conn, began := http.NewResponseController(w), time.Now()
-	due := firstRead // so much has to be there, or all, before the connection's deadline
+	due := 0 // so much has to be there, or all, before the connection's deadline
 	for {
 		if free := cap(data) - len(data); free == 0 {
 			grow := max(cap(data), firstRead)

@@ -377,6 +377,9 @@ func TestStalledUploads(t *testing.T) {
 		if got := <-upload(2, 2, 0); got != http.StatusTooManyRequests {
 			t.Errorf("with no room left: status %d", got)
 		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("which is said after %s", took)
+		}
 		time.Sleep(paceTime + time.Millisecond)   //nolint:forbidigo // synctest's time
 		if got := <-upload(2, 2, 0); got != 480 { // for it lacks an input
 			t.Errorf("an ordinary one: status %d", got)
