@@ -395,12 +395,27 @@ func TestStalledUploads(t *testing.T) {
 		if took := time.Since(began); took != readTimeout {
 			t.Errorf("the last of them has ended after %s, want %s", took, readTimeout)
 		}
+		// Small ones, many of them, likewise.
+		stalled = stalled[:0]
+		for range 5000 {
+			stalled = append(stalled, upload(2000, 100, 0))
+		}
+		time.Sleep(paceTime + time.Millisecond) //nolint:forbidigo // synctest's time
+		if left := s.bodies.left.Load(); left < scarce-firstRead {
+			t.Errorf("%d bytes are left with the later ones gone, want %d", left, scarce)
+		}
+		for _, each := range stalled {
+			if got := <-each; got != http.StatusTooManyRequests {
+				t.Errorf("a small stalled upload: status %d", got)
+			}
+		}
 		// With room, whoever is done within readTimeout is as fast as need be.
+		began = time.Now()
 		slow, small := upload(500<<10, 256, 10<<10), upload(firstRead, 100, 100)
 		if got := [2]int{<-slow, <-small}; got != [2]int{480, 480} {
 			t.Errorf("slow ones: status %d", got)
 		}
-		if took := time.Since(began) - readTimeout; took < 50*time.Second {
+		if took := time.Since(began); took < 50*time.Second {
 			t.Errorf("the slow ones have ended after %s", took)
 		}
 		if left := s.bodies.left.Load(); left != maxBodies {
