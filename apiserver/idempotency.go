@@ -158,7 +158,7 @@ func (k *keys) update(ctx context.Context, lease *coordinationv1.Lease) (written
 }
 
 // release makes a key unused again whose claim, this Lease, was for a process that
-// the API server has refused to create. When others may be creating it, which the
+// there was no room for, or that the API server has refused to create. When others may be creating it, which the
 // Lease says before they do, the key stays theirs.
 func (k *keys) release(ctx context.Context, claimed *coordinationv1.Lease) error {
 	if claimed.Annotations[sharedAnnotation] != "" {

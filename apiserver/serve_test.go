@@ -108,16 +108,9 @@ func TestIdleConnections(t *testing.T) {
 		for _, down := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, shutdown %t", name, down), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					s := newAlone(t, prometheus.NewRegistry())
-					api, err := listen("127.0.0.1:0", 0, s, logr.Discard())
-					if err != nil {
-						t.Fatal(err)
-					}
-					defer func() { _ = api.close() }()
+					s, api, dial := onPipes(t)
 					api.http.RegisterOnShutdown(s.Drain)
-					client, conn := net.Pipe()
-					defer func() { _ = client.Close() }()
-					_ = api.http.Serve(&single{conn: conn}) // ends at once, the connection does not
+					client := dial()
 					reader := bufio.NewReader(client)
 					ask := func() {
 						if _, err := io.WriteString(client, "GET /v1/processes/echo/mine HTTP/1.1\r\nHost: a\r\n"+header+"\r\n"); err != nil {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -20,6 +19,7 @@ import (
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/jobspec"
+	"procman.dev/procman/controllers/internal/prose"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/errorcode"
 	"procman.dev/procman/internal/schema"
@@ -129,7 +129,7 @@ func (r *Reconciler) markRefused(ctx context.Context, p *v1alpha1.Process, messa
 	conditions := slices.Clone(p.Status.Conditions)
 	if !meta.SetStatusCondition(&conditions, metav1.Condition{
 		Type: v1alpha1.ConditionLaunched, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonRefused,
-		Message:            strings.ToValidUTF8(message[:min(len(message), 1024)], ""),
+		Message:            prose.Cut(message, 1024),
 		LastTransitionTime: metav1.NewTime(r.Clock.Now()),
 	}) {
 		return nil

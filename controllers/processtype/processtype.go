@@ -29,6 +29,7 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/delivery"
 	"procman.dev/procman/controllers/internal/jobspec"
+	"procman.dev/procman/controllers/internal/prose"
 	"procman.dev/procman/internal/schema"
 )
 
@@ -167,7 +168,7 @@ const behind = 100 * time.Millisecond
 // bounded is a message that a condition can hold.
 func bounded(message string) string {
 	const most = 4096 // bytes; what people read
-	return strings.ToValidUTF8(message[:min(len(message), most)], "")
+	return prose.Cut(message, most)
 }
 
 // judge says whether a type can be used as it stands, among all types. violations

@@ -79,17 +79,7 @@ func testKeyOfARefusedCreate(t *testing.T, url string) {
 		Spec:       admissionv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny}},
 	})
 	post := func(key, input string) int {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v1/processes/contract", strings.NewReader(`{"input":{"any":"`+input+`"}}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Content-Type", "application/json")
-		request.Header.Set("Idempotency-Key", key)
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = response.Body.Close()
+		response, _ := postTo(t, url+"/v1/processes/contract", `{"input":{"any":"`+input+`"}}`, http.Header{"Idempotency-Key": {key}})
 		return response.StatusCode
 	}
 	key := ""
@@ -127,24 +117,11 @@ func TestQuota(t *testing.T) {
 	}
 	url := startFacade(t, own) + "/v1/processes/echo"
 	post := func() (int, string) {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(`{"input":{}}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Content-Type", "application/json")
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = response.Body.Close() }()
-		body, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
+		response, body := postTo(t, url, `{"input":{}}`, http.Header{})
 		if after := response.Header.Get("Retry-After"); (after == "1") != (response.StatusCode == http.StatusTooManyRequests) {
 			t.Errorf("status %d, Retry-After %q", response.StatusCode, after)
 		}
-		return response.StatusCode, string(body)
+		return response.StatusCode, body
 	}
 	refused := func(context.Context) bool {
 		status, body := post()
@@ -169,6 +146,27 @@ func TestQuota(t *testing.T) {
 	if !refused(t.Context()) {
 		t.Error("there is room for two")
 	}
+}
+
+// postTo sends JSON, and returns the response with its body.
+func postTo(t *testing.T, url, body string, header http.Header) (*http.Response, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	header.Set("Content-Type", "application/json")
+	request.Header = header
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, string(answer)
 }
 
 // startFacade runs a replica of the facade for the time of the test and returns

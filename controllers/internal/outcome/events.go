@@ -7,6 +7,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"procman.dev/procman/controllers/internal/prose"
 	"procman.dev/procman/internal/agentapi"
 )
 
@@ -64,7 +65,7 @@ func withMessage(r agentapi.Result, more string) agentapi.Result {
 		return r
 	}
 	message, _ := details["message"].(string)
-	details["message"] = message + ": " + more[:min(len(more), 1024)]
+	details["message"] = message + ": " + prose.Cut(more, 1024)
 	longer := agentapi.Failure(r.ErrorCode, details)
 	longer.Attempt, longer.StartTime = r.Attempt, r.StartTime
 	return longer

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,6 +17,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/controllers/internal/prose"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/errorcode"
 )
@@ -100,7 +100,7 @@ func message(details string) string {
 	if said == "" {
 		return "the worker ended the process with an error of its own; see status.errorDetails"
 	}
-	return strings.ToValidUTF8(said[:min(len(said), 1024)], "")
+	return prose.Cut(said, 1024)
 }
 
 // Writer commits terminal states.

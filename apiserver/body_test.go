@@ -1,0 +1,137 @@
+package apiserver
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Bodies that are under way have so much memory and no more; who comes when it is
+// taken is told to come again, and it is there again when they are done.
+func TestBodiesUnderWayAreBounded(t *testing.T) {
+	b := newBodies()
+	hold := func() func() {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(strings.Repeat(" ", 500<<10)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		_, release, err := b.read(nil, r, 512<<10)
+		if err != nil {
+			if got := failureOf(err); got.cause != tooManyRequests || got.header["Retry-After"] != "1" {
+				t.Errorf("refused with %v", got)
+			}
+			return nil
+		}
+		return release
+	}
+	for range 2 {
+		var held []func()
+		for {
+			release := hold()
+			if release == nil {
+				break
+			}
+			held = append(held, release)
+		}
+		if len(held) != 32 { // of 512 KiB each
+			t.Errorf("%d bodies are under way at once, want 32", len(held))
+		}
+		for _, release := range held {
+			release()
+		}
+	}
+	if left := b.left.Load(); left != maxBodies {
+		t.Errorf("%d bytes are left, want %d", left, maxBodies)
+	}
+}
+
+// Uploads that have stalled keep nobody else out for longer than a moment; slow ones
+// are taken as long as they go on.
+func TestStalledUploads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _, dial := onPipes(t)
+		// upload sends so much of a body, and then a part each second until it is whole.
+		upload := func(length, first, each int) <-chan int {
+			client := dial()
+			go func() {
+				_, _ = fmt.Fprintf(client, "POST /v1/processes/echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n{}%s", length, strings.Repeat(" ", first-2))
+				for rest := length - first; each > 0 && rest > 0; rest -= each {
+					time.Sleep(time.Second) //nolint:forbidigo // synctest's time
+					_, _ = io.WriteString(client, strings.Repeat(" ", min(each, rest)))
+				}
+			}()
+			status := make(chan int, 1)
+			go func() {
+				defer func() { _ = client.Close() }()
+				response, err := http.ReadResponse(bufio.NewReader(client), nil)
+				if err != nil {
+					t.Error(err)
+					status <- 0
+					return
+				}
+				_ = response.Body.Close()
+				status <- response.StatusCode
+			}()
+			return status
+		}
+		began := time.Now()
+		var stalled []<-chan int
+		for range 34 {
+			stalled = append(stalled, upload(512<<10, 270<<10, 0))
+		}
+		synctest.Wait()
+		if got := <-upload(2, 2, 0); got != http.StatusTooManyRequests {
+			t.Errorf("with no room left: status %d", got)
+		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("which is said after %s", took)
+		}
+		time.Sleep(paceTime + time.Millisecond)   //nolint:forbidigo // synctest's time
+		if got := <-upload(2, 2, 0); got != 480 { // for it lacks an input
+			t.Errorf("an ordinary one: status %d", got)
+		}
+		if left := s.bodies.left.Load(); left < scarce {
+			t.Errorf("%d bytes are left with the slowest gone, want %d", left, scarce)
+		}
+		for _, each := range stalled {
+			if got := <-each; got != http.StatusTooManyRequests {
+				t.Errorf("a stalled upload: status %d", got)
+			}
+		}
+		if took := time.Since(began); took != readTimeout {
+			t.Errorf("the last of them has ended after %s, want %s", took, readTimeout)
+		}
+		// Small ones, many of them, likewise.
+		stalled = stalled[:0]
+		for range 5000 {
+			stalled = append(stalled, upload(2000, 100, 0))
+		}
+		time.Sleep(paceTime + time.Millisecond) //nolint:forbidigo // synctest's time
+		if left := s.bodies.left.Load(); left < scarce-firstRead {
+			t.Errorf("%d bytes are left with the later ones gone, want %d", left, scarce)
+		}
+		for _, each := range stalled {
+			if got := <-each; got != http.StatusTooManyRequests {
+				t.Errorf("a small stalled upload: status %d", got)
+			}
+		}
+		// With room, whoever is done within readTimeout is as fast as need be.
+		began = time.Now()
+		slow, small := upload(500<<10, 256, 10<<10), upload(firstRead, 100, 100)
+		if got := [2]int{<-slow, <-small}; got != [2]int{480, 480} {
+			t.Errorf("slow ones: status %d", got)
+		}
+		if took := time.Since(began); took < 50*time.Second {
+			t.Errorf("the slow ones have ended after %s", took)
+		}
+		if left := s.bodies.left.Load(); left != maxBodies {
+			t.Errorf("%d bytes are left, want %d", left, maxBodies)
+		}
+	})
+}
