@@ -72,17 +72,17 @@ func TestWatcherEndsWithItsScript(t *testing.T) {
 
 func TestTimeLeft(t *testing.T) {
 	for name, test := range map[string]struct{ state, want string }{
-		"nothing is known yet":      {"time_left 0", "about 15 min left"},
-		"within the plan":           {"time_left 240", "about 11 min left"},
-		"twice as slow so far":      {"planned_seconds=300 actual_seconds=630; time_left 0", "about 30 min left"},
-		"twice as fast so far":      {"planned_seconds=300 actual_seconds=135; time_left 0", "about 8 min left"},
-		"this step is slow":         {"time_left 1200", "about 12 min left"},
-		"last step, near its end":   {"current_step=1; time_left 290", "less than a minute left"},
-		"last step, longer by far":  {"current_step=1; time_left 900", "about 2 min left"},
-		"last step, nothing to do":  {"step_seconds[1]=0 current_step=1; time_left 0", "less than a minute left"},
-		"nothing to do, and slow":   {"step_seconds=(0 0); time_left 1200", "about 2 min left"},
-		"a short step is no proof":  {"planned_seconds=1 actual_seconds=5; time_left 0", "about 17 min left"},
-		"all but the last are done": {"step_seconds[0]=0; time_left 0", "about 5 min left"},
+		"nothing is known yet":       {"time_left 0", "about 15 min left"},
+		"within the plan":            {"time_left 240", "about 11 min left"},
+		"twice as slow so far":       {"planned_seconds=300 actual_seconds=630; time_left 0", "about 30 min left"},
+		"twice as fast so far":       {"planned_seconds=300 actual_seconds=135; time_left 0", "about 8 min left"},
+		"this step is slow":          {"time_left 1200", "about 12 min left"},
+		"last step, near its end":    {"current_step=1; time_left 290", "less than a minute left"},
+		"last step, longer by far":   {"current_step=1; time_left 900", "about 2 min left"},
+		"last step, nothing to do":   {"step_seconds[1]=0 current_step=1; time_left 0", "less than a minute left"},
+		"nothing to do, and slow":    {"step_seconds=(0 0); time_left 1200", "about 2 min left"},
+		"a short step counts little": {"planned_seconds=1 actual_seconds=5; time_left 0", "about 17 min left"},
+		"all but the last are done":  {"step_seconds[0]=0; time_left 0", "about 5 min left"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			output, _ := script(t, "plan 600 first true; plan 300 second true; "+test.state)

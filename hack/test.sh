@@ -52,7 +52,7 @@ fuzz() {
     for target in $(go test -list '^Fuzz' ./apiserver | grep '^Fuzz'); do
         local run=(tests "fuzz-$target" . -run "^$target\$" -fuzz "^$target\$" -fuzztime "${FUZZ_SECONDS}s" ./apiserver)
         # The fuzzer itself can fail at the end of its time (golang/go#75804). If an
-        # input fails, it is in testdata, and the second run fails as well.
+        # input fails, it is in testdata, and the second run fails, too.
         "${run[@]}" || { unset 'results[-1]' && "${run[@]}"; }
     done
 }

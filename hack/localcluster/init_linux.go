@@ -92,7 +92,7 @@ func (c *cluster) setUpMounts() error {
 	}
 	// The node cannot reach other networks, so a lookup of any other name must
 	// fail immediately. If the file is a link into /run, the tmpfs there has
-	// removed its target, and lookups fail as well.
+	// removed its target, and lookups fail, too.
 	if err := mount(c.file("resolv.conf"), "/etc/resolv.conf", "", unix.MS_BIND); err != nil && !errors.Is(err, unix.ENOENT) {
 		return err
 	}
