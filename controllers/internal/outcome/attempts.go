@@ -44,6 +44,12 @@ func Number(job *batchv1.Job, attempts []corev1.Pod, pod *corev1.Pod) int32 {
 	return max(number, 1)
 }
 
+// Last reports whether a failure of the newest pod is final: the Job creates no pod
+// after it.
+func Last(job *batchv1.Job) bool {
+	return job.Spec.BackoffLimit != nil && job.Status.Failed >= *job.Spec.BackoffLimit
+}
+
 // DueAt returns when the worker of a pod may start: after the type's
 // backoffSeconds since the crash of the attempt before. It is zero when there is
 // nothing to wait for: the type has no backoffSeconds, that attempt did not crash,

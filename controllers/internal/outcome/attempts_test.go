@@ -30,6 +30,22 @@ func TestNumber(t *testing.T) {
 	}
 }
 
+func TestLast(t *testing.T) {
+	for name, test := range map[string]struct {
+		job  *batchv1.Job
+		want bool
+	}{
+		"the first of three":  {newJob(), false},
+		"the second of three": {newJob(withFailures(1)), false},
+		"the third of three":  {newJob(withFailures(2)), true},
+		"the only one":        {newJob(withOneAttempt), true},
+	} {
+		if got := Last(test.job); got != test.want {
+			t.Errorf("%s: got %t, want %t", name, got, test.want)
+		}
+	}
+}
+
 // These pods end 10 seconds after their creation, see withTerminated.
 func TestDueAt(t *testing.T) {
 	withCrash := withTerminated(5, "Error", "")

@@ -23,7 +23,7 @@ const (
 	firstJobBackoff, longestJobBackoff = 10 * time.Second, 10 * time.Minute
 )
 
-// overallBound is the end of the time that all attempts have together. Attempts
+// overallBound returns the end of the time that all attempts have together. Attempts
 // that the cluster interrupts use this time up without being counted.
 func (o *Observation) overallBound() time.Time {
 	bound := startOf(o.Job).Add(nodeReportTime)
@@ -33,13 +33,13 @@ func (o *Observation) overallBound() time.Time {
 	return bound
 }
 
-// startBound is when a pod that may be created or started from since on must have
-// started. The time in which the Job was suspended does not count.
+// startBound returns when a pod that may be created or started from since on must
+// have started. The time in which the Job was suspended does not count.
 func (o *Observation) startBound(since time.Time) time.Time {
 	return later(since, startOf(o.Job)).Add(startTimeout(o.Job))
 }
 
-// startOf is when the Job was created or last resumed.
+// startOf returns when the Job was created or last resumed.
 func startOf(job *batchv1.Job) time.Time {
 	if job.Status.StartTime == nil {
 		return job.CreationTimestamp.Time
@@ -47,7 +47,7 @@ func startOf(job *batchv1.Job) time.Time {
 	return later(job.CreationTimestamp.Time, job.Status.StartTime.Time)
 }
 
-// startTimeout is the type's startTimeoutSeconds when the Job was created.
+// startTimeout returns the type's startTimeoutSeconds when the Job was created.
 func startTimeout(job *batchv1.Job) time.Duration {
 	seconds, err := strconv.Atoi(job.Annotations[v1alpha1.AnnotationStartTimeoutSeconds])
 	if err != nil {
@@ -56,7 +56,7 @@ func startTimeout(job *batchv1.Job) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// longestAttempt is the time from the start of a pod until the kubelet has killed
+// longestAttempt returns the time from the start of a pod until the kubelet has killed
 // it. A pod lives longer only on a node that is lost.
 func longestAttempt(job *batchv1.Job) time.Duration {
 	var seconds int64
@@ -69,7 +69,7 @@ func longestAttempt(job *batchv1.Job) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// jobBackoff is the longest pause of the Job controller after n attempts.
+// jobBackoff returns the longest pause of the Job controller after n attempts.
 func jobBackoff(n int) time.Duration {
 	if n == 0 {
 		return 0
@@ -77,7 +77,7 @@ func jobBackoff(n int) time.Duration {
 	return min(firstJobBackoff<<min(n-1, 16), longestJobBackoff)
 }
 
-// attemptLimit is how many attempts of a Job may fail.
+// attemptLimit returns how many attempts of a Job may fail.
 func attemptLimit(job *batchv1.Job) int {
 	if job.Spec.BackoffLimit == nil {
 		return 1

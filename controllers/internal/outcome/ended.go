@@ -23,6 +23,7 @@ const (
 	reasonDeadlineExceeded = "DeadlineExceeded"
 )
 
+// receiptResult applies when there is a receipt, final or not.
 func receiptResult(o *Observation) *Decision {
 	if o.Receipt == nil {
 		return nil
@@ -30,7 +31,7 @@ func receiptResult(o *Observation) *Decision {
 	return &Decision{Result: new(o.Receipt.Result)}
 }
 
-// finalResult: no other attempt can change the result in the receipt.
+// finalResult applies when no other attempt can change the result in the receipt.
 func finalResult(o *Observation) *Decision {
 	if o.Receipt.Retry || o.Receipt.Truncated && o.Receipt.ErrorCode == "" {
 		return nil
@@ -38,8 +39,9 @@ func finalResult(o *Observation) *Decision {
 	return receiptResult(o)
 }
 
-// outputUndelivered: the worker finished, but its output did not fit into the
-// receipt. In most cases it was delivered, and the cache does not show it yet.
+// outputUndelivered applies when the worker finished, but its output did not fit
+// into the receipt. In most cases it was delivered, and the cache does not show it
+// yet.
 func outputUndelivered(o *Observation) *Decision {
 	if o.Receipt.Retry {
 		return nil
@@ -52,21 +54,21 @@ func outputUndelivered(o *Observation) *Decision {
 	return d
 }
 
-// outOfMemory: the kernel killed the worker, or the init container before it.
+// outOfMemory applies when the kernel killed the worker, or an init container.
 func outOfMemory(o *Observation) *Decision {
 	var container string
-	switch init := o.failedInit(); {
+	switch failed := o.failedInit(); {
 	case o.Terminated != nil && o.Terminated.Reason == reasonOOMKilled:
 		container = "the worker"
-	case init != nil && init.State.Terminated.Reason == reasonOOMKilled:
-		container = "the container " + init.Name + ", which prepares the worker's pod,"
+	case failed != nil && failed.State.Terminated.Reason == reasonOOMKilled:
+		container = "the container " + failed.Name + ", which prepares the worker's pod,"
 	default:
 		return nil
 	}
 	return fail(errorcode.OutOfMemory, container+" reached its memory limit and was killed; raise spec.template.resources.limits.memory of its type, or send a smaller input", nil)
 }
 
-// cannotStart: the container runtime could not execute the agent.
+// cannotStart applies when the container runtime could not execute the agent.
 func cannotStart(o *Observation) *Decision {
 	if o.Terminated == nil || o.Terminated.Reason != "StartError" && o.Terminated.Reason != "ContainerCannotRun" {
 		return nil
@@ -75,7 +77,7 @@ func cannotStart(o *Observation) *Decision {
 		map[string]any{"exitCode": o.Terminated.ExitCode})
 }
 
-// podDeadline: the kubelet ended the pod at its activeDeadlineSeconds.
+// podDeadline applies when the kubelet ended the pod at its activeDeadlineSeconds.
 func podDeadline(o *Observation) *Decision {
 	if o.Pod.Status.Reason != reasonDeadlineExceeded {
 		return nil
@@ -83,8 +85,8 @@ func podDeadline(o *Observation) *Decision {
 	return fail(errorcode.DeadlineExceeded, "the pod ran longer than it may take to start, run and deliver its result", nil)
 }
 
-// evictedTooOften: nodes evicted as many pods as the type has attempts. The Job
-// does not count evictions, and would create pods without end.
+// evictedTooOften applies when nodes evicted as many pods as the type has attempts.
+// The Job does not count evictions, and would create pods without end.
 func evictedTooOften(o *Observation) *Decision {
 	evictions := 0
 	for i := range o.Attempts {
@@ -101,7 +103,7 @@ func evictedTooOften(o *Observation) *Decision {
 	return d
 }
 
-// evicted: the node or the cluster ended the pod.
+// evicted applies when the node or the cluster ended the pod.
 func evicted(o *Observation) *Decision {
 	details := o.exitCode()
 	if o.Pod.Status.Reason == reasonEvicted {
@@ -114,6 +116,7 @@ func evicted(o *Observation) *Decision {
 	return nil
 }
 
+// lastPodAbandoned applies when the operator abandoned the pod.
 func lastPodAbandoned(o *Observation) *Decision {
 	if o.Pod.Status.Reason != ReasonNodeLost {
 		return nil
@@ -121,14 +124,14 @@ func lastPodAbandoned(o *Observation) *Decision {
 	return nodeLost(o)
 }
 
-// lastPodFailed: the pod left no receipt, and neither the node nor the cluster ended
-// it.
+// lastPodFailed applies to all other ends: the worker left no receipt, and neither
+// the node nor the cluster ended its pod.
 func lastPodFailed(o *Observation) *Decision {
 	details, message := o.exitCode(), "the worker's pod ended without a result"
-	if init := o.failedInit(); init != nil {
-		end := init.State.Terminated
+	if failed := o.failedInit(); failed != nil {
+		end := failed.State.Terminated
 		details["exitCode"] = end.ExitCode
-		message = "the container " + init.Name + ", which prepares the worker's pod, failed: " + cmp.Or(end.Message, end.Reason)
+		message = "the container " + failed.Name + ", which prepares the worker's pod, failed: " + cmp.Or(end.Message, end.Reason)
 	}
 	if s := o.Pod.Status; s.Reason != "" || s.Message != "" {
 		details["reason"] = s.Reason
@@ -139,7 +142,7 @@ func lastPodFailed(o *Observation) *Decision {
 	return d
 }
 
-// noNextPod: the Job has not ended, and creates the next pod after its pause.
+// noNextPod waits for the next pod, which the Job creates after its pause.
 func noNextPod(o *Observation) *Decision {
 	due := endTime(o.Pod).Add(jobBackoff(len(o.Attempts)))
 	if d := o.waitUntil(o.startBound(due)); d != nil {
@@ -148,8 +151,8 @@ func noNextPod(o *Observation) *Decision {
 	return podNotCreated(o)
 }
 
-// failedInit is the init container whose failure kept the worker from starting;
-// nil when there is none.
+// failedInit returns the init container whose failure kept the worker from
+// starting; nil when there is none.
 func (o *Observation) failedInit() *corev1.ContainerStatus {
 	if o.Terminated != nil {
 		return nil // sidecars end with the pod
@@ -163,8 +166,8 @@ func (o *Observation) failedInit() *corev1.ContainerStatus {
 	return nil
 }
 
-// exitCode is the beginning of errorDetails: the worker's exit code, if it has one
-// of its own.
+// exitCode returns errorDetails with the worker's exit code, if it has one of its
+// own.
 func (o *Observation) exitCode() map[string]any {
 	if o.Terminated == nil || o.Terminated.ExitCode == agentapi.ExitInterrupted {
 		return map[string]any{}

@@ -47,13 +47,14 @@ func (o *Observation) AddEvents(events []corev1.Event) {
 	o.events = s
 }
 
-// eventTime is when an event was last seen; which field has it depends on the
+// eventTime returns when an event was last seen; which field has it depends on the
 // client that wrote it.
 func eventTime(e *corev1.Event) time.Time {
 	return later(later(e.CreationTimestamp.Time, e.EventTime.Time), e.LastTimestamp.Time)
 }
 
-// explained is a StartTimeout whose cause only the events of an object show.
+// explained ends the process with a StartTimeout whose cause only the events of an
+// object show.
 func (o *Observation) explained(message string, object types.UID) *Decision {
 	switch {
 	case o.events == nil:

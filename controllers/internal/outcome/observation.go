@@ -25,8 +25,8 @@ type Observation struct {
 	Terminated *corev1.ContainerStateTerminated
 	// Receipt is what the agent wrote about that end; nil when it wrote nothing.
 	Receipt *agentapi.Receipt
-	// JobEnd is the condition by which the Job creates no more pods; nil when it has
-	// not ended.
+	// JobEnd is the condition by which the Job creates no more pods; nil when the Job
+	// has not ended.
 	JobEnd *batchv1.JobCondition
 	// Suspended reports whether the Job waits until it is resumed.
 	Suspended bool
@@ -34,7 +34,8 @@ type Observation struct {
 	events *eventSummary // nil until AddEvents
 }
 
-// Observe gathers the facts about a Job from all pods that may be its own.
+// Observe gathers the facts about a Job. pods must include all pods of the Job, and
+// may include others.
 func Observe(job *batchv1.Job, pods []corev1.Pod, now time.Time) *Observation {
 	o := &Observation{Now: now, Job: job, Attempts: Attempts(job, pods), JobEnd: EndCondition(job), Suspended: Suspended(job)}
 	if len(o.Attempts) == 0 {
@@ -58,8 +59,8 @@ func (o *Observation) workerStarted() bool {
 	return o.Worker != nil && (o.Worker.State.Running != nil || o.Worker.State.Terminated != nil)
 }
 
-// EndCondition is the condition by which a Job creates no more pods; nil when it
-// has not ended.
+// EndCondition returns the condition by which a Job creates no more pods; nil when
+// the Job has not ended.
 func EndCondition(job *batchv1.Job) *batchv1.JobCondition {
 	for i := range job.Status.Conditions {
 		c := &job.Status.Conditions[i]
@@ -94,7 +95,7 @@ func Suspended(job *batchv1.Job) bool {
 	return false
 }
 
-// workerStatus is the status of a pod's worker container; nil until the kubelet
+// workerStatus returns the status of a pod's worker container; nil until the kubelet
 // has reported it.
 func workerStatus(pod *corev1.Pod) *corev1.ContainerStatus {
 	for i := range pod.Status.ContainerStatuses {
@@ -105,7 +106,7 @@ func workerStatus(pod *corev1.Pod) *corev1.ContainerStatus {
 	return nil
 }
 
-// condition is a pod's condition of a type; nil when it has none.
+// condition returns a pod's condition of a type; nil when it has none.
 func condition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
 	for i := range pod.Status.Conditions {
 		if pod.Status.Conditions[i].Type == kind {
@@ -115,8 +116,8 @@ func condition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodConditi
 	return nil
 }
 
-// disruption is the condition which says that the cluster itself ended the pod;
-// nil when it did not.
+// disruption returns the condition of a pod that the cluster itself ended; nil when
+// it did not.
 func disruption(pod *corev1.Pod) *corev1.PodCondition {
 	if c := condition(pod, corev1.DisruptionTarget); c != nil && c.Status == corev1.ConditionTrue {
 		return c
@@ -129,7 +130,7 @@ func ended(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
 }
 
-// endTime is when an ended pod ended, as far as its status shows it.
+// endTime returns when a pod ended, as far as its status shows it.
 func endTime(pod *corev1.Pod) time.Time {
 	last := pod.CreationTimestamp.Time
 	if s := workerStatus(pod); s != nil && s.State.Terminated != nil {

@@ -36,7 +36,8 @@ type Decision struct {
 	RecheckAt time.Time
 }
 
-// Decide returns the decision of the first rule that applies.
+// Decide returns the decision of the first rule that applies. It replaces a wait by
+// an overdue rule once the overall bound has passed.
 func (o *Observation) Decide() Decision {
 	d := first(Rules, o)
 	// Nothing limits how long a Job is suspended, except the lifetime of the process.
@@ -53,6 +54,7 @@ func (o *Observation) Decide() Decision {
 	return d
 }
 
+// first returns the decision of the first rule that applies.
 func first(rules []Rule, o *Observation) Decision {
 	for _, rule := range rules {
 		if !rule.When(o) {
@@ -69,7 +71,7 @@ func first(rules []Rule, o *Observation) Decision {
 // waitForChange waits until an object changes, or the overall bound has passed.
 func waitForChange(*Observation) *Decision { return &Decision{} }
 
-// waitUntil is a decision to wait until t, or nil when t has passed.
+// waitUntil returns a decision to wait until t, or nil when t has passed.
 func (o *Observation) waitUntil(t time.Time) *Decision {
 	if o.Now.Before(t) {
 		return &Decision{RecheckAt: t}
@@ -77,7 +79,7 @@ func (o *Observation) waitUntil(t time.Time) *Decision {
 	return nil
 }
 
-// fail ends the process with a result whose message says what a person can do.
+// fail ends the process. The message is for people: what happened, and what to do.
 func fail(code, message string, details map[string]any) *Decision {
 	if details == nil {
 		details = map[string]any{}

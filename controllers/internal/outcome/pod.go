@@ -22,8 +22,8 @@ func podAbandoned(o *Observation) *Decision { return &Decision{Abandon: o.Pod} }
 // waitForNode waits for the node to report the end of the pod.
 func waitForNode(o *Observation) *Decision { return o.waitUntil(o.silentAt()) }
 
-// silentAt is when the node must have reported the end of the newest pod, whatever
-// its worker does. It is for a pod that has not ended.
+// silentAt returns when the node must have reported the end of the newest pod,
+// whatever its worker does. It is for a pod that has not ended.
 func (o *Observation) silentAt() time.Time {
 	if o.Pod.DeletionTimestamp != nil { // it includes the grace period
 		return o.Pod.DeletionTimestamp.Add(nodeReportTime)
@@ -35,7 +35,7 @@ func (o *Observation) silentAt() time.Time {
 	return since.Add(longestAttempt(o.Job) + nodeReportTime)
 }
 
-// imageNameInvalid: pulling the image again cannot succeed.
+// imageNameInvalid applies when pulling the image again cannot succeed.
 func imageNameInvalid(o *Observation) *Decision {
 	if c := o.waitingContainer(); c != nil {
 		switch c.State.Waiting.Reason {
@@ -46,12 +46,13 @@ func imageNameInvalid(o *Observation) *Decision {
 	return nil
 }
 
-// podStarting: the pod still has time to start. The rules below it are about what
-// used that time up.
+// podStarting applies while the pod has time to start. The rules after it are about
+// what used up this time.
 func podStarting(o *Observation) *Decision {
 	return o.waitUntil(o.startBound(o.Pod.CreationTimestamp.Time))
 }
 
+// unschedulable applies when no node accepted the pod.
 func unschedulable(o *Observation) *Decision {
 	c := condition(o.Pod, corev1.PodScheduled)
 	if c == nil || c.Status != corev1.ConditionFalse {
@@ -60,6 +61,7 @@ func unschedulable(o *Observation) *Decision {
 	return fail(errorcode.Unschedulable, "no node accepted the worker's pod within startTimeoutSeconds of its type: "+c.Message, nil)
 }
 
+// imageNotPulled applies when pulling an image failed, or still goes on.
 func imageNotPulled(o *Observation) *Decision {
 	container := o.waitingContainer()
 	if container == nil {
@@ -80,7 +82,8 @@ func imageNotPulled(o *Observation) *Decision {
 	return nil
 }
 
-// podNotStarted: a volume, the network, or a container that cannot be created.
+// podNotStarted applies to all other causes: a volume, the network, or a container
+// that cannot be created.
 func podNotStarted(o *Observation) *Decision {
 	const message = "the worker's pod did not start within startTimeoutSeconds of its type"
 	if c := o.waitingContainer(); c != nil {
@@ -90,8 +93,8 @@ func podNotStarted(o *Observation) *Decision {
 	return o.explained(message, o.Pod.UID)
 }
 
-// waitingContainer is the newest pod's first container that has a reason of its own to
-// wait, init containers first; nil when there is none.
+// waitingContainer returns the first container that has a reason of its own to wait,
+// init containers first; nil when there is none.
 func (o *Observation) waitingContainer() *corev1.ContainerStatus {
 	for _, statuses := range [][]corev1.ContainerStatus{o.Pod.Status.InitContainerStatuses, o.Pod.Status.ContainerStatuses} {
 		for i := range statuses {

@@ -15,7 +15,7 @@ type Rule struct {
 	Code string
 	// When is the situation that the rule is for.
 	When func(*Observation) bool
-	// Decide is called in this situation. It returns nil when the rule does not
+	// Decide returns nil when the situation alone is not enough for the rule to
 	// apply.
 	Decide func(*Observation) *Decision
 }
@@ -75,25 +75,25 @@ func hasPod(o *Observation) bool     { return o.Pod != nil }
 func podPending(o *Observation) bool { return hasPod(o) && o.Pod.Status.Phase == corev1.PodPending }
 func podDeleted(o *Observation) bool { return hasPod(o) && o.Pod.DeletionTimestamp != nil }
 
-// podEnded is when the worker of the newest pod, or all of that pod, has ended.
+// podEnded reports whether the worker of the newest pod, or all of that pod, ended.
 func podEnded(o *Observation) bool {
 	return o.Terminated != nil || hasPod(o) && ended(o.Pod)
 }
 
-// reported is when the agent wrote down how the worker ended. What it writes about
-// a worker that it was told to stop says nothing about the work.
+// reported reports whether the receipt shows how the worker ended. The receipt of a
+// worker that was interrupted does not: it says nothing about the work.
 func reported(o *Observation) bool       { return o.Receipt != nil && !o.Receipt.Interrupted }
 func unreported(o *Observation) bool     { return podEnded(o) && !reported(o) }
 func lastUnreported(o *Observation) bool { return jobEnded(o) && unreported(o) }
 
-// nodeSilent is when the newest pod must have ended, and its node has not reported
-// that.
+// nodeSilent reports whether the newest pod must have ended, and its node did not
+// report that.
 func nodeSilent(o *Observation) bool { return hasPod(o) && !o.Now.Before(o.silentAt()) }
 
-// lastNodeSilent is nodeSilent when no other attempt is left.
+// lastNodeSilent reports whether this is so in the last possible attempt.
 func lastNodeSilent(o *Observation) bool {
 	return nodeSilent(o) && int(o.number()) >= attemptLimit(o.Job)
 }
 
-// podsCounted is when the Job counts pods.
+// podsCounted reports whether the Job has created pods that it counts.
 func podsCounted(o *Observation) bool { return o.Job.Status.Active > 0 || o.Job.Status.Failed > 0 }
