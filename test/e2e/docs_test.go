@@ -35,9 +35,9 @@ func TestDocs(t *testing.T) {
 			deleteExamples(t)
 			t.Cleanup(func() { deleteExamples(t) }) // what a failed page left
 			docs.Run(t, filepath.Join("../..", page), docs.Setting{
-				Env:  map[string]string{"PATH": path},
-				Dir:  dir,
-				Here: map[string]string{"127.0.0.1:3000": strings.TrimPrefix(baseURL, "http://")},
+				Env:     map[string]string{"PATH": path},
+				Dir:     dir,
+				Replace: map[string]string{"127.0.0.1:3000": strings.TrimPrefix(baseURL, "http://")},
 			})
 		})
 	}

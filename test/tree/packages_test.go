@@ -15,8 +15,6 @@ import (
 // untested are the packages that need no test of their own, with the reason.
 var untested = map[string]string{
 	"config/crd":                        "embeds the CRDs, which test/envtest applies",
-	"hack/bench":                        "measures and asserts nothing",
-	"hack/localcluster/pause":           "waits for a signal, in every pod of test/e2e",
 	"workers/ocr/testdata/generate":     "made the test data, once",
 	"workers/pdftext/testdata/generate": "made the test data, once",
 }
