@@ -28,8 +28,6 @@ var (
 	idempotencyKeyReused = cause{http.StatusUnprocessableEntity, errorcode.IdempotencyKeyReused}
 	resourceNotFound     = cause{http.StatusNotFound, errorcode.ResourceNotFound}
 	resourceExpired      = cause{http.StatusGone, errorcode.ResourceExpired}
-	badRequest           = cause{http.StatusBadRequest, errorcode.BadRequest}
-	headersTooLarge      = cause{http.StatusRequestHeaderFieldsTooLarge, errorcode.HeadersTooLarge}
 	internalError        = cause{580, errorcode.InternalError}
 )
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -120,9 +121,10 @@ func newFacade(t testing.TB) *facade {
 		t.Fatal(err)
 	}
 	f.server = s
-	server := httptest.NewServer(s)
-	t.Cleanup(server.Close)
-	f.url = server.URL
+	protocols := &http.Protocols{}
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	f.url = "http://" + f.serveWith(&http.Server{Protocols: protocols})
 	f.register("ocr", 0, func(pt *v1alpha1.ProcessType) {
 		pt.Spec.Aliases = []string{"ocrReaders"}
 		pt.Spec.Limits.InputBytes = 256
@@ -134,6 +136,20 @@ func newFacade(t testing.TB) *facade {
 	})
 	f.register("echo", 1, func(pt *v1alpha1.ProcessType) { pt.Spec.LifetimeSeconds = 60 })
 	return f
+}
+
+// serveWith starts a server of the facade for the time of the test and returns its
+// address.
+func (f *facade) serveWith(server *http.Server) (address string) {
+	f.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		f.Fatal(err)
+	}
+	server.Handler = f.server
+	go func() { _ = server.Serve(listener) }()
+	f.Cleanup(func() { _ = server.Close() })
+	return listener.Addr().String()
 }
 
 // register adds a type, created so many seconds after the epoch.

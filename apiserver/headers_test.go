@@ -69,19 +69,3 @@ func TestAcceptsEvents(t *testing.T) {
 		}
 	}
 }
-
-// What net/http says by itself is told from what handlers write.
-func TestStatusOfPlainAnswer(t *testing.T) {
-	for answer, want := range map[string]int{
-		"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request": 400,
-		"HTTP/1.1 417 Expectation Failed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n":                               417,
-		"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{}":                       0,
-		"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n":                                                                    0,
-		"data: HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n":          0,
-		"": 0, "HTTP/1.1 ": 0,
-	} {
-		if got, ok := statusOfPlainAnswer([]byte(answer)); got != want || ok != (want != 0) {
-			t.Errorf("%q is %d (%t), want %d", answer, got, ok, want)
-		}
-	}
-}

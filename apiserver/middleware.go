@@ -19,11 +19,8 @@ type exchange struct {
 	route     string // a path of the table of routes; "" when none matched
 	status    int    // 0 until the header is written
 	errorCode string
-	done      func() // logs and counts it
-
-	// left is closed when the client of a request that is parked leaves; nil for any
-	// other request.
-	left chan struct{}
+	// clientGone is true when the client disconnected before there was an answer.
+	clientGone bool
 }
 
 type exchangeKey struct{}
@@ -32,25 +29,17 @@ type exchangeKey struct{}
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := s.clock.Now()
 	x := &exchange{id: requestID(r.Header)}
-	// A client may close its side once it has asked, which net/http takes for its
-	// going. What is asked is done all the same, and every call is bounded: nor is a
-	// create that has been sent left to land with nobody to look after it.
-	r = r.WithContext(context.WithValue(context.WithoutCancel(r.Context()), exchangeKey{}, x))
+	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 	h := w.Header()
 	h.Set("X-Request-Id", x.id)
 	h.Set("Cache-Control", "private, no-cache")
 	h.Set("X-Content-Type-Options", "nosniff")
 	alias := s.deprecate(h, r)
-	x.done = func() {
+	defer func() {
 		elapsed := s.clock.Since(start)
 		s.metrics.observe(r.Method, x, elapsed, alias)
 		s.log.Info("request served", "requestID", x.id, "method", r.Method, "route", x.route, "alias", alias,
 			"status", x.status, "errorCode", x.errorCode, "seconds", elapsed.Seconds())
-	}
-	defer func() {
-		if x.left == nil { // else it is served on after net/http has been told that it is
-			x.done()
-		}
 	}()
 	if err := s.limiter.refuse(r, start); err != nil {
 		s.serve("", func(http.ResponseWriter, *http.Request) error { return err }).ServeHTTP(w, r)
@@ -94,6 +83,9 @@ func guard(h handler, w http.ResponseWriter, r *http.Request) (err error) {
 // fail writes the response for an error, and logs what the client is not told.
 func (s *Server) fail(w *recorder, r *http.Request, err error) {
 	f := failureOf(err)
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+		f.log, w.exchange.clientGone = errClientGone, true
+	}
 	s.note(r, f)
 	if w.exchange.status != 0 {
 		panic(http.ErrAbortHandler) // half a response is out: break it off
@@ -153,10 +145,8 @@ type recorder struct {
 
 func (w *recorder) WriteHeader(status int) {
 	w.exchange.status = status
-	select {
-	case <-w.exchange.left:
+	if w.exchange.clientGone {
 		w.exchange.status = statusClientGone
-	default:
 	}
 	w.ResponseWriter.WriteHeader(status)
 }

@@ -27,28 +27,18 @@ func (s *Server) getProcess(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if r.Method == http.MethodGet && acceptsEvents(r.Header) {
-		return s.park(w, r, func(w http.ResponseWriter, r *http.Request) error { return s.streamProcess(w, r, typeName, id) })
+		return s.streamProcess(w, r, typeName, id)
 	}
-	wait, ok := preferredWait(r.Header)
-	switch {
-	case !ok || r.ContentLength != 0: // the going of a client that still sends is not noticed
-		return s.showProcess(w, r, p)
-	case p.Finished() || wait == 0:
-		preferenceApplied(w, wait)
-		return s.showProcess(w, r, p)
-	}
-	return s.park(w, r, func(w http.ResponseWriter, r *http.Request) error {
-		p, err := s.await(r, p, wait)
-		if err != nil {
+	if wait, ok := preferredWait(r.Header); ok {
+		var applied bool
+		if p, applied, err = s.await(w, r, p, wait); err != nil {
 			return err
 		}
-		preferenceApplied(w, wait)
-		return s.showProcess(w, r, p)
-	})
-}
-
-func preferenceApplied(w http.ResponseWriter, wait time.Duration) {
-	w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
+		if applied {
+			w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
+		}
+	}
+	return s.showProcess(w, r, p)
 }
 
 // showProcess answers with p as it is.
@@ -88,10 +78,13 @@ func (s *Server) deleteProcess(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.keys.retire(r.Context(), p); err != nil {
+	// Both writes are made also when the client disconnects meanwhile.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), createTimeout)
+	defer cancel()
+	if err := s.keys.retire(ctx, p); err != nil {
 		return err
 	}
-	found, err := s.store.delete(r.Context(), p)
+	found, err := s.store.delete(ctx, p)
 	if err != nil {
 		return err
 	}

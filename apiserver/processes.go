@@ -13,6 +13,9 @@ import (
 	"procman.dev/procman/internal/schema"
 )
 
+// createTimeout bounds all calls to the API server that a create makes.
+const createTimeout = writeTimeout - eventTimeout
+
 // createProcess serves POST /v1/processes/{type}: it checks the input against
 // the type, makes the Process, and answers when it is durable.
 func (s *Server) createProcess(w http.ResponseWriter, r *http.Request) error {
@@ -34,12 +37,15 @@ func (s *Server) createProcess(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer release()
 	input, refusal := inputIn(data, pt.MaxInputBytes(), inputSchema)
+	// A create is completed or undone also when the client disconnects meanwhile.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), createTimeout)
+	defer cancel()
 	var created *v1alpha1.Process
 	switch {
 	case refusal == nil:
-		created, err = s.create(r.Context(), key, pt, input)
+		created, err = s.create(ctx, key, pt, input)
 	case key != "" && input != nil: // the type may have taken it before it was changed
-		created, err = s.keys.original(r.Context(), key, pt.Name, input)
+		created, err = s.keys.original(ctx, key, pt.Name, input)
 	}
 	if err != nil {
 		return err

@@ -29,6 +29,8 @@ type Config struct {
 	// MaxConnections is how many connections are open at once; more wait to be
 	// accepted. There is no limit when it is 0.
 	MaxConnections int
+	// MaxWaiters is as in Options.
+	MaxWaiters int
 	// Limit is as in Options.
 	Limit Limit
 	// Metrics is where metrics are registered and gathered; controller-runtime's
@@ -88,7 +90,7 @@ func Run(ctx context.Context, config *rest.Config, c Config, log logr.Logger) er
 	}
 	start(func() error { ring.Keep(parts, log.WithName("keys")); return nil })
 	facade, err := New(Options{
-		Namespace: c.Namespace, Cache: kube.processes, Live: kube.live, Types: kube.types, Ring: ring, Limit: c.Limit,
+		Namespace: c.Namespace, Cache: kube.processes, Live: kube.live, Types: kube.types, Ring: ring, Limit: c.Limit, MaxWaiters: c.MaxWaiters,
 		Log: log.WithName("http"), Metrics: c.Metrics, Sunset: c.Sunset,
 	})
 	if err != nil {
@@ -111,9 +113,7 @@ func Run(ctx context.Context, config *rest.Config, c Config, log logr.Logger) er
 	case <-parts.Done():
 	case <-time.After(c.Drain): // until load balancers have seen /readyz
 	}
-	err = api.shutdown()
-	facade.Wait()
-	return err
+	return api.shutdown()
 }
 
 // both returns a context that ends with either of two, for its cause.

@@ -13,6 +13,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 )
 
 // The limits of the HTTP server. A body of 1 MiB arrives within readTimeout at
@@ -40,8 +41,15 @@ func listen(address string, most int, handler http.Handler, logger logr.Logger) 
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
+	if most > 0 {
+		inner = netutil.LimitListener(inner, most)
+	}
+	protocols := &http.Protocols{}
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
 	return &server{
 		http: &http.Server{
+			Protocols:                    protocols,
 			Handler:                      handler,
 			ReadHeaderTimeout:            readHeaderTimeout,
 			ReadTimeout:                  readTimeout,
@@ -51,7 +59,7 @@ func listen(address string, most int, handler http.Handler, logger logr.Logger) 
 			DisableGeneralOptionsHandler: true, // OPTIONS * is answered with JSON as well
 			ErrorLog:                     log.New(lines{logger}, "", 0),
 		},
-		listener: newListener(inner, most, logger),
+		listener: inner,
 	}, nil
 }
 

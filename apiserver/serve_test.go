@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
-	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -137,7 +135,6 @@ func TestIdleConnections(t *testing.T) {
 						if err := api.shutdown(); err != nil {
 							t.Errorf("shutdown: %v", err)
 						}
-						s.Wait()
 					}
 					if b, err := reader.ReadByte(); !errors.Is(err, io.EOF) || time.Since(idleSince) != want {
 						t.Errorf("after %s there is %d, %v; want the end after %s", time.Since(idleSince), b, err, want)
@@ -145,40 +142,6 @@ func TestIdleConnections(t *testing.T) {
 				})
 			})
 		}
-	}
-}
-
-// net/http goes on with a resumed connection as with one of its own: it reads all
-// that was sent, and ends its side alone for who is still sending.
-func TestResumedConnection(t *testing.T) {
-	s, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = s.Close() }()
-	client, err := net.Dial("tcp", s.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = client.Close() }()
-	inner, err := s.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &resumed{Conn: &conn{Conn: inner, closed: func() {}}, ahead: []byte("ab")}
-	defer func() { _ = c.Close() }()
-	if err := c.CloseWrite(); err != nil {
-		t.Error(err)
-	}
-	if rest, err := io.ReadAll(client); err != nil || len(rest) > 0 {
-		t.Errorf("its side ends with %q, %v", rest, err)
-	}
-	if _, err := io.WriteString(client, "cd"); err != nil {
-		t.Error(err)
-	}
-	_ = client.Close()
-	if all, err := io.ReadAll(iotest.OneByteReader(c)); err != nil || string(all) != "abcd" {
-		t.Errorf("it reads %q, %v", all, err)
 	}
 }
 

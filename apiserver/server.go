@@ -4,6 +4,7 @@
 package apiserver
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 	"k8s.io/utils/clock"
 
 	"procman.dev/procman/apiserver/keyring"
@@ -34,8 +36,11 @@ type Options struct {
 	Ring *keyring.Ring
 	// Clock tells the time; the real one when nil.
 	Clock clock.Clock
-	// Limit is what one client may ask; there is none when it is zero.
+	// Limit bounds how many requests one client makes. The zero Limit is no bound.
 	Limit Limit
+	// MaxWaiters bounds how many requests wait for a change of a process at a time,
+	// event streams included. DefaultMaxWaiters when 0.
+	MaxWaiters int
 	// Log gets one line per request. It discards when zero.
 	Log logr.Logger
 	// Metrics is where the metrics are registered; nowhere when nil.
@@ -54,6 +59,7 @@ type Server struct {
 	bodies  *bodies
 	larges  *larges
 	limiter *limiter
+	waiters *semaphore.Weighted // one unit for each request that waits
 	clock   clock.Clock
 	log     logr.Logger
 	metrics *metrics
@@ -62,7 +68,6 @@ type Server struct {
 
 	draining  chan struct{} // closed by Drain
 	drainOnce sync.Once
-	parked    sync.WaitGroup // the requests that park serves
 }
 
 // New returns the facade. It returns an error when an option is missing or a
@@ -84,6 +89,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		store: &store{live: o.Live, namespace: o.Namespace}, cache: o.Cache,
 		types: o.Types, ring: o.Ring, bodies: newBodies(), larges: newLarges(), limiter: newLimiter(o.Limit),
+		waiters: semaphore.NewWeighted(int64(cmp.Or(o.MaxWaiters, DefaultMaxWaiters))),
 		clock: o.Clock, log: o.Log, metrics: m, sunset: o.Sunset, draining: make(chan struct{}),
 	}
 	s.keys = keys{store: s.store, cache: s.cache, clock: s.clock}

@@ -44,14 +44,17 @@ func acceptsEvents(h http.Header) bool {
 // change, and last when it is finished. A process that expires or is deleted
 // meanwhile ends the stream with the error that GET would answer.
 func (s *Server) streamProcess(w http.ResponseWriter, r *http.Request, typeName, id string) error {
+	end, ok := s.beginWait(w, r)
+	if !ok {
+		return tooManyRequests.failure().with("Retry-After", "1")
+	}
+	defer end()
 	watch := s.cache.watch(id)
 	defer watch.stop()
 	p, err := s.find(r.Context(), typeName, id)
 	if err != nil {
 		return err
 	}
-	s.metrics.waiting.Inc()
-	defer s.metrics.waiting.Dec()
 	h := w.Header()
 	h.Set("Content-Type", eventsType)
 	h.Set("Vary", "Accept, Prefer")
@@ -91,7 +94,7 @@ func (s *Server) streamProcess(w http.ResponseWriter, r *http.Request, typeName,
 			beat.Reset(heartbeat)
 		case <-s.draining:
 			return nil
-		case <-left(r):
+		case <-r.Context().Done():
 			return nil
 		}
 	}

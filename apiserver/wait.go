@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -32,37 +33,64 @@ func preferredWait(h http.Header) (time.Duration, bool) {
 	return 0, false
 }
 
-// Drain answers all who wait, as things stand, and ends all streams. Who comes to
-// wait afterwards is answered at once.
+// DefaultMaxWaiters keeps a replica with that many waiters within 256 MiB: each has
+// the buffers of a connection and the stacks of two goroutines.
+const DefaultMaxWaiters = 4000
+
+// Drain ends all waits and all event streams: a waiter gets the process as it is.
+// Requests that want to wait afterwards are answered at once.
 func (s *Server) Drain() { s.drainOnce.Do(func() { close(s.draining) }) }
 
-// Wait returns when all who waited are answered, after Drain and when the server
-// has no other requests.
-func (s *Server) Wait() { s.parked.Wait() }
-
-func (s *Server) isDraining() bool {
-	select {
-	case <-s.draining:
-		return true
-	default:
-		return false
+// beginWait prepares a request for a wait. It returns false when the request must
+// not wait: as many others wait as may, or its body is too long.
+//
+// The server notices that a client disconnects only after it has read the body, and
+// only while no read deadline passes.
+func (s *Server) beginWait(w http.ResponseWriter, r *http.Request) (end func(), ok bool) {
+	if _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxWaitBody)); err != nil {
+		return nil, false
 	}
+	if !s.waiters.TryAcquire(1) {
+		return nil, false
+	}
+	s.metrics.waiting.Inc()
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a test's writer has no deadline
+	return func() {
+		s.metrics.waiting.Dec()
+		s.waiters.Release(1)
+		if x, ok := r.Context().Value(exchangeKey{}).(*exchange); ok && r.Context().Err() != nil {
+			x.clientGone = true
+		}
+	}, true
 }
 
-// await returns p as it is once it is finished, the wait is over, the client leaves,
-// or the server drains. It costs no call to the API server for a process that the
-// cache knows.
-func (s *Server) await(r *http.Request, p *v1alpha1.Process, wait time.Duration) (*v1alpha1.Process, error) {
+// maxWaitBody is how many bytes the body of a request that waits can have.
+const maxWaitBody = 4 << 10
+
+// await returns the newest form of p: when it is terminal, when the wait is over,
+// when the client disconnects, or when the server drains. It costs no call to the
+// API server for a process that the cache has. Applied is false when the request
+// did not wait although it could have.
+func (s *Server) await(w http.ResponseWriter, r *http.Request, p *v1alpha1.Process, wait time.Duration) (_ *v1alpha1.Process, applied bool, err error) {
+	if p.Finished() || wait == 0 {
+		return p, true, nil
+	}
+	end, ok := s.beginWait(w, r)
+	if !ok {
+		return p, false, nil
+	}
+	defer func() {
+		end()
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(eventTimeout)) // the wait does not count
+	}()
 	watch := s.cache.watch(p.Name)
 	defer watch.stop()
-	s.metrics.waiting.Inc()
-	defer s.metrics.waiting.Dec()
 	timer := s.clock.NewTimer(min(wait, p.ExpirationTime().Sub(s.clock.Now())))
 	defer timer.Stop()
 	for over := false; ; {
 		p, err := s.find(r.Context(), p.Spec.Type, p.Name)
 		if err != nil || p.Finished() || over {
-			return p, err
+			return p, true, err
 		}
 		select {
 		case <-watch.changed:
@@ -70,7 +98,7 @@ func (s *Server) await(r *http.Request, p *v1alpha1.Process, wait time.Duration)
 			over = true
 		case <-s.draining:
 			over = true
-		case <-left(r):
+		case <-r.Context().Done(): // a client that has closed only its side still reads the answer
 			over = true
 		}
 	}

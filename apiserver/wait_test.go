@@ -205,11 +205,11 @@ func TestWaitForWhatNeedsNone(t *testing.T) {
 	answered("GET", "/v1/processes/echo/mine", 410, expired, "")
 }
 
-// The going of a client that sends a body with its GET would not be noticed.
-func TestWaitIsNotForRequestsWithABody(t *testing.T) {
+// A request with a long body does not wait.
+func TestWaitWithALongBody(t *testing.T) {
 	f := newFacade(t)
 	f.known("mine", unchanged)
-	got := f.do("GET", "/v1/processes/echo/mine", strings.NewReader(`{}`), map[string]string{"Prefer": "wait=60"})
+	got := f.do("GET", "/v1/processes/echo/mine", strings.NewReader(strings.Repeat(" ", 5000)), map[string]string{"Prefer": "wait=60"})
 	f.want(got, 200, mineProcessing)
 	if applied := got.header.Get("Preference-Applied"); applied != "" {
 		t.Errorf("Preference-Applied is %q", applied)

@@ -31,6 +31,7 @@ func run(ctx context.Context) error {
 	drain := flag.Int("drain-seconds", 5, "how long requests are still taken after SIGTERM")
 	sunset := flag.String("v4-sunset", "", "when /v4 stops being served, as an RFC 3339 time; not announced by default")
 	flag.IntVar(&config.MaxConnections, "max-connections", 12000, "how many connections are open at once, 0 for any number; more wait to be accepted")
+	flag.IntVar(&config.MaxWaiters, "max-waiters", apiserver.DefaultMaxWaiters, "how many requests can wait for a change of a process at a time, event streams included")
 	flag.Float64Var(&config.Limit.PerSecond, "client-requests-per-second", 0, "how many requests a client may make in the long run; 0 for any number")
 	flag.IntVar(&config.Limit.Burst, "client-burst", 100, "how many requests a client may make at once, where --client-requests-per-second limits them")
 	flag.StringVar(&config.Limit.AddressHeader, "client-address-header", "", "header in which a trusted proxy gives the client's address, such as X-Forwarded-For; its last address counts. By default, a client is who made the connection")
@@ -47,6 +48,9 @@ func run(ctx context.Context) error {
 	}
 	if config.MaxConnections < 0 || config.Limit.PerSecond < 0 || config.Limit.Burst < 1 {
 		return errors.New("--max-connections and --client-requests-per-second are to be 0 or more, --client-burst 1 or more")
+	}
+	if config.MaxWaiters < 1 {
+		return fmt.Errorf("--max-waiters is %d, expected 1 or more", config.MaxWaiters)
 	}
 	config.Drain = time.Duration(*drain) * time.Second
 	if *sunset != "" {

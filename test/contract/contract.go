@@ -55,7 +55,7 @@ func Run(t *testing.T, target Target) {
 		{"Get", s.testGet}, {"WorkerErrors", s.testWorkerErrors}, {"NotFound", s.testNotFound}, {"Expiry", s.testExpiry},
 		{"Terminal", s.testTerminal}, {"ETag", s.testETag}, {"Wait", s.testWait}, {"Events", s.testEvents}, {"EventsOfWhatGoes", s.testEventsOfWhatGoes},
 		{"Delete", s.testDelete}, {"List", s.testList}, {"ProcessTypes", s.testProcessTypes}, {"Description", s.testDescription},
-		{"Router", s.testRouter}, {"Deprecated", s.testDeprecated}, {"RequestID", s.testRequestID}, {"NoHTTP", s.testNoHTTP},
+		{"Router", s.testRouter}, {"Deprecated", s.testDeprecated}, {"RequestID", s.testRequestID},
 		{"Idempotency", s.testIdempotency}, {"IdempotencyConcurrent", s.testIdempotencyConcurrent}, {"VendorClient", s.testVendorClient},
 	} {
 		t.Run(part.name, func(t *testing.T) {
