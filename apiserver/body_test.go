@@ -5,25 +5,28 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Bodies that are under way have so much memory and no more; who comes when it is
-// taken is told to come again, and it is there again when they are done.
-func TestBodiesUnderWayAreBounded(t *testing.T) {
-	b := newBodies()
+// The memory for bodies is bounded. A body that comes when it is used up is refused, and
+// the memory is free again when the bodies are done.
+func TestBodyMemoryIsBounded(t *testing.T) {
+	s := newAlone(t, prometheus.NewRegistry())
 	hold := func() func() {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(strings.Repeat(" ", 500<<10)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Header.Set("Content-Type", "application/json")
-		_, release, err := b.read(nil, r, 512<<10)
+		_, release, err := s.readBody(httptest.NewRecorder(), r, 512<<10)
 		if err != nil {
-			if got := failureOf(err); got.cause != tooManyRequests || got.header["Retry-After"] != "1" {
+			if got := problemOf(err); got.cause != tooManyRequests || got.header["Retry-After"] != "1" {
 				t.Errorf("refused with %v", got)
 			}
 			return nil
@@ -40,14 +43,14 @@ func TestBodiesUnderWayAreBounded(t *testing.T) {
 			held = append(held, release)
 		}
 		if len(held) != 32 { // of 512 KiB each
-			t.Errorf("%d bodies are under way at once, want 32", len(held))
+			t.Errorf("%d bodies are held at once, want 32", len(held))
 		}
 		for _, release := range held {
 			release()
 		}
 	}
-	if left := b.left.Load(); left != maxBodies {
-		t.Errorf("%d bytes are left, want %d", left, maxBodies)
+	if free := s.bodyMemory.Free(); free != maxBodyBytes {
+		t.Errorf("%d bytes are free, want %d", free, maxBodyBytes)
 	}
 }
 
@@ -96,8 +99,8 @@ func TestStalledUploads(t *testing.T) {
 		if got := <-upload(2, 2, 0); got != 480 { // for it lacks an input
 			t.Errorf("an ordinary one: status %d", got)
 		}
-		if left := s.bodies.left.Load(); left < scarce {
-			t.Errorf("%d bytes are left with the slowest gone, want %d", left, scarce)
+		if left := s.bodyMemory.Free(); left < lowMemory {
+			t.Errorf("%d bytes are left with the slowest gone, want %d", left, lowMemory)
 		}
 		for _, each := range stalled {
 			if got := <-each; got != http.StatusTooManyRequests {
@@ -113,8 +116,8 @@ func TestStalledUploads(t *testing.T) {
 			stalled = append(stalled, upload(2000, 100, 0))
 		}
 		time.Sleep(paceTime + time.Millisecond) //nolint:forbidigo // synctest's time
-		if left := s.bodies.left.Load(); left < scarce-firstRead {
-			t.Errorf("%d bytes are left with the later ones gone, want %d", left, scarce)
+		if left := s.bodyMemory.Free(); left < lowMemory-firstRead {
+			t.Errorf("%d bytes are left with the later ones gone, want %d", left, lowMemory)
 		}
 		for _, each := range stalled {
 			if got := <-each; got != http.StatusTooManyRequests {
@@ -130,8 +133,8 @@ func TestStalledUploads(t *testing.T) {
 		if took := time.Since(began); took < 50*time.Second {
 			t.Errorf("the slow ones have ended after %s", took)
 		}
-		if left := s.bodies.left.Load(); left != maxBodies {
-			t.Errorf("%d bytes are left, want %d", left, maxBodies)
+		if left := s.bodyMemory.Free(); left != maxBodyBytes {
+			t.Errorf("%d bytes are left, want %d", left, maxBodyBytes)
 		}
 	})
 }

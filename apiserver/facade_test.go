@@ -31,7 +31,9 @@ import (
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/apiserver"
+	"procman.dev/procman/apiserver/catalog"
 	"procman.dev/procman/apiserver/keyring"
+	"procman.dev/procman/apiserver/processes"
 	"procman.dev/procman/apiserver/processid"
 	"procman.dev/procman/test/contract"
 )
@@ -45,9 +47,9 @@ type facade struct {
 	testing.TB
 	server   *apiserver.Server
 	url      string
-	cache    *apiserver.Cache // what the informer knows
+	cache    *processes.Cache // what the informer knows
 	live     client.Client    // what the API server has
-	types    *apiserver.Types
+	types    *catalog.Catalog
 	ring     *processid.Ring
 	clock    *testingclock.FakeClock
 	ahead    time.Duration // of clock: the API server's
@@ -90,11 +92,11 @@ func newFacade(t testing.TB) *facade {
 		t.Fatal(err)
 	}
 	f := &facade{
-		TB: t, types: apiserver.NewTypes(), ring: ring, clock: testingclock.NewFakeClock(epoch.Add(250 * time.Millisecond)), metrics: prometheus.NewRegistry(),
+		TB: t, types: catalog.New(apiserver.Contract), ring: ring, clock: testingclock.NewFakeClock(epoch.Add(250 * time.Millisecond)), metrics: prometheus.NewRegistry(),
 		onCreate: func(_ int32, create func() error) error { return create() },
 		onGet:    func() error { return nil },
 	}
-	f.cache = apiserver.NewCache()
+	f.cache = processes.NewCache()
 	f.live = fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
 			obj.SetCreationTimestamp(metav1.NewTime(f.clock.Now().Add(f.ahead).Truncate(time.Second)))
@@ -113,7 +115,7 @@ func newFacade(t testing.TB) *facade {
 		},
 	}).Build()
 	s, err := apiserver.New(apiserver.Options{
-		Namespace: namespace, Cache: f.cache, Live: f.live, Types: f.types, Ring: keyring.Fixed(ring), Clock: f.clock, Metrics: f.metrics,
+		Namespace: namespace, Processes: processes.NewStore(f.cache, f.live, keyring.Fixed(ring), f.clock), Catalog: f.types, Clock: f.clock, Metrics: f.metrics,
 		Log:    funcr.NewJSON(f.log.add, funcr.Options{Verbosity: 1}),
 		Sunset: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC),
 	})

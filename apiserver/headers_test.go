@@ -29,7 +29,7 @@ func FuzzIdempotencyKey(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sent string) {
 		key, err := idempotencyKey(http.Header{keyHeader: {sent}})
 		if err != nil {
-			if got := failureOf(err); got.cause != invalidInput || got.details.In != "header" {
+			if got := problemOf(err); got.cause != invalidInput || got.details.In != "header" {
 				t.Errorf("%q is refused as %v", sent, got)
 			}
 			return
@@ -47,11 +47,11 @@ func FuzzIdempotencyKey(f *testing.F) {
 	})
 }
 
-func TestUnchanged(t *testing.T) {
+func TestMatchesETag(t *testing.T) {
 	for sent, want := range map[string]bool{
 		`"a"`: true, `W/"a"`: true, `"b", "a"`: true, "*": true, ` "a" `: true, `"b"`: false, "a": false, "": false, `"a`: false,
 	} {
-		if got := unchanged(http.Header{"If-None-Match": {sent}}, `"a"`); got != want {
+		if got := matchesETag(http.Header{"If-None-Match": {sent}}, `"a"`); got != want {
 			t.Errorf("If-None-Match: %s is %t, want %t", sent, got, want)
 		}
 	}

@@ -20,7 +20,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/apiserver"
 )
 
 const reused = `{"errorCode":"IdempotencyKeyReused","errorDetails":{"in":"header","at":"Idempotency-Key"}}`
@@ -148,7 +147,7 @@ func TestKeyOfWhatWasNotCreated(t *testing.T) {
 	f.want(f.postKeyed(`{"input":{"a":1}}`), 422, reused)
 	again := f.postKeyed(`{"input":{}}`)
 	f.want(again, 200, `{"processId":"`+f.idOf(again)+`","state":"processing",`+expires+`,"input":{}}`)
-	if expiry, ok := f.ring.Verify("echo", f.idOf(again)); !ok || !expiry.Equal(epoch.Add(time.Minute)) {
+	if expiry, ok := f.ring.Verify(namespace, "echo", f.idOf(again)); !ok || !expiry.Equal(epoch.Add(time.Minute)) {
 		t.Errorf("the id expires at %v (%t)", expiry, ok)
 	}
 }
@@ -374,7 +373,7 @@ func TestKeyOfALargeInput(t *testing.T) {
 	if err := f.live.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: f.idOf(first)}, p); err != nil {
 		t.Fatal(err)
 	}
-	known, err := apiserver.LeanProcess(p)
+	known, err := trimmed(p)
 	if err != nil {
 		t.Fatal(err)
 	}

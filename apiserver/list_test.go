@@ -389,7 +389,7 @@ func finished(p *v1alpha1.Process) {
 // A list does not contradict what a GET or a DELETE has said before it.
 func TestListAgreesWithWhatWasAnswered(t *testing.T) {
 	f := newFacade(t)
-	done := f.ring.New("echo", epoch.Add(time.Minute))
+	done := f.ring.New(namespace, "echo", epoch.Add(time.Minute))
 	f.stored(done, finished)
 	if got := f.get("/v1/processes/echo/" + done); !strings.Contains(got.body, `"complete"`) {
 		t.Fatalf("not complete: %s", got.body)

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,10 +23,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/apiserver/catalog"
 	"procman.dev/procman/apiserver/keyring"
+	"procman.dev/procman/apiserver/processes"
 	"procman.dev/procman/apiserver/processid"
 )
 
@@ -33,7 +37,7 @@ import (
 // not be read.
 type storesNothing struct {
 	client.Reader
-	Live
+	processes.Live
 }
 
 var errRead = errors.New("the API server was read")
@@ -53,13 +57,15 @@ func newAlone(t *testing.T, registry *prometheus.Registry) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	types, cache := NewTypes(), NewCache()
-	types.OnAdd(&v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Name: "echo"}}, false)
+	types, cache := catalog.New(Contract), processes.NewCache()
+	types.OnAdd(&v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Name: "echo", Namespace: "work"}}, false)
 	cache.OnAdd(&v1alpha1.Process{
-		ObjectMeta: metav1.ObjectMeta{Name: "mine", CreationTimestamp: metav1.Now()},
+		ObjectMeta: metav1.ObjectMeta{Name: "mine", Namespace: "work", CreationTimestamp: metav1.Now()},
 		Spec:       v1alpha1.ProcessSpec{Type: "echo", LifetimeSeconds: 600, Input: `{}`},
 	}, false)
-	s, err := New(Options{Namespace: "work", Cache: cache, Live: storesNothing{}, Types: types, Ring: keyring.Fixed(ring), Metrics: registry})
+	s, err := New(Options{
+		Namespace: "work", Processes: processes.NewStore(cache, storesNothing{}, keyring.Fixed(ring), clock.RealClock{}), Catalog: types, Metrics: registry,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +115,7 @@ func serveAlone(t *testing.T) {
 	s := newAlone(t, registry)
 	api, ended := start(t, s)
 	api.http.RegisterOnShutdown(s.Drain)
-	ready := &readiness{}
+	ready := &atomic.Bool{}
 	health, _ := start(t, probes(ready, registry))
 	fmt.Printf("serving %s %s\n", api.listener.Addr(), health.listener.Addr())
 	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
@@ -374,7 +380,10 @@ func TestLargeAnswersAreNotCopied(t *testing.T) {
 		send func(http.ResponseWriter, []byte) error
 		body string
 	}{
-		"answer": {func(w http.ResponseWriter, body []byte) error { return reply(w, http.StatusOK, body) }, want},
+		"answer": {func(w http.ResponseWriter, body []byte) error {
+			reply(w, http.StatusOK, body)
+			return nil
+		}, want},
 		"event": {func(w http.ResponseWriter, body []byte) error {
 			w.WriteHeader(http.StatusOK)
 			return sendEvent(w, body)
@@ -420,7 +429,7 @@ func TestLargeAnswersAreNotCopied(t *testing.T) {
 
 // Connections over the bound wait until another ends.
 func TestConnectionsAreBounded(t *testing.T) {
-	s, err := listen("127.0.0.1:0", 2, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _ = reply(w, 200, []byte(`{}`)) }), logr.Discard())
+	s, err := listen("127.0.0.1:0", 2, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { reply(w, 200, []byte(`{}`)) }), logr.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}

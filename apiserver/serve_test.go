@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,13 +51,13 @@ func start(t *testing.T, h http.Handler) (*server, <-chan error) {
 func TestProbes(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "some_gauge"}))
-	ready := &readiness{}
+	ready := &atomic.Bool{}
 	s, _ := start(t, probes(ready, registry))
 	for _, want := range []struct {
 		ready  bool
 		status int
 	}{{false, 503}, {true, 200}, {false, 503}} {
-		ready.yes.Store(want.ready)
+		ready.Store(want.ready)
 		if status, _ := get(t.Context(), t, s, "/readyz"); status != want.status {
 			t.Errorf("/readyz is %d, want %d", status, want.status)
 		}
@@ -74,7 +75,7 @@ func TestShutdownAnswersWhatIsUnderWay(t *testing.T) {
 	s, ended := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		close(arrived)
 		<-release
-		_ = reply(w, http.StatusOK, []byte(`{}`))
+		reply(w, http.StatusOK, []byte(`{}`))
 	}))
 	answered := make(chan int, 1)
 	go func() {

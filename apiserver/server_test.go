@@ -172,7 +172,7 @@ func TestEveryRequestIsLoggedAndCountedWithoutPayload(t *testing.T) {
 func TestPanicIsAnInternalError(t *testing.T) {
 	f := newFacade(t)
 	f.onGet = func() error { panic("a bug about secret things") }
-	id := f.ring.New("echo", epoch.Add(time.Minute))
+	id := f.ring.New(namespace, "echo", epoch.Add(time.Minute))
 	f.want(f.get("/v1/processes/echo/"+id), 580, `{"errorCode":"InternalError"}`)
 	if !strings.Contains(f.log.String(), "a bug about") {
 		t.Errorf("the log lacks the cause:\n%s", f.log.String())

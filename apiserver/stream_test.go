@@ -223,7 +223,7 @@ func TestStreamShowsThatItLives(t *testing.T) {
 // A stream of a process that another replica has just made.
 func TestStreamOfWhatTheInformerDoesNotKnowYet(t *testing.T) {
 	f := newFacade(t)
-	id := f.ring.New("echo", epoch.Add(time.Minute))
+	id := f.ring.New(namespace, "echo", epoch.Add(time.Minute))
 	f.stored(id, unchanged)
 	s := f.stream("/v1/processes/echo/" + id)
 	s.next("data: " + strings.ReplaceAll(mineProcessing, "mine", id))

@@ -236,7 +236,7 @@ func TestWaitForWhatTheInformerDoesNotKnowYet(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFacade(t)
-			id := f.ring.New("echo", epoch.Add(time.Minute))
+			id := f.ring.New(namespace, "echo", epoch.Add(time.Minute))
 			f.stored(id, unchanged)
 			answer := f.later("GET", "/v1/processes/echo/"+id, headerOf("Prefer", "wait=30"))
 			f.timers(1)

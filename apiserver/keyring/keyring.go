@@ -79,13 +79,13 @@ func Fixed(keys *processid.Ring) *Ring {
 }
 
 // New returns a new id; see processid.Ring.
-func (r *Ring) New(typeName string, expiry time.Time) string {
-	return r.keys.Load().New(typeName, expiry)
+func (r *Ring) New(namespace, typeName string, expiry time.Time) string {
+	return r.keys.Load().New(namespace, typeName, expiry)
 }
 
 // Verify says whether an id was given out; see processid.Ring.
-func (r *Ring) Verify(typeName, id string) (expiry time.Time, ok bool) {
-	return r.keys.Load().Verify(typeName, id)
+func (r *Ring) Verify(namespace, typeName, id string) (expiry time.Time, ok bool) {
+	return r.keys.Load().Verify(namespace, typeName, id)
 }
 
 // Stale says whether at now another replica may sign with a key that this one

@@ -46,7 +46,7 @@ func load(t *testing.T, secrets keyring.Secrets) *keyring.Ring {
 }
 
 func verifies(ring, other *keyring.Ring) bool {
-	_, ok := ring.Verify("echo", other.New("echo", expiry))
+	_, ok := ring.Verify("work", "echo", other.New("work", "echo", expiry))
 	return ok
 }
 
@@ -200,7 +200,7 @@ func TestKeysStayWhenTheSecretIsSpoilt(t *testing.T) {
 		s := secret(nil)
 		secrets := builder(t, s).Build()
 		ring := load(t, secrets)
-		id := ring.New("echo", expiry)
+		id := ring.New("work", "echo", expiry)
 		go ring.Keep(t.Context(), logr.Discard())
 		for name, data := range map[string]map[string][]byte{"emptied": {}, "with a short key": {"k1": []byte("short")}} {
 			var now corev1.Secret
@@ -212,7 +212,7 @@ func TestKeysStayWhenTheSecretIsSpoilt(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Minute) //nolint:forbidigo // the time is synctest's
-			if _, ok := ring.Verify("echo", id); !ok {
+			if _, ok := ring.Verify("work", "echo", id); !ok {
 				t.Errorf("%s: the ring has forgotten its key", name)
 			}
 		}

@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/apiserver"
+	"procman.dev/procman/internal/payload"
 )
 
 const (
@@ -86,7 +86,7 @@ func TestGet(t *testing.T) {
 			f := newFacade(t)
 			id := tc.name
 			if id == made {
-				id = f.ring.New("echo", epoch.Add(time.Minute))
+				id = f.ring.New(namespace, "echo", epoch.Add(time.Minute))
 			}
 			if !tc.nowhere {
 				f.known(id, func(p *v1alpha1.Process) {
@@ -140,8 +140,8 @@ func TestGetRightAfterPost(t *testing.T) {
 
 func TestMadeUpIdsCostTheAPIServerNothing(t *testing.T) {
 	f := newFacade(t)
-	other := f.ring.New("ocr", epoch.Add(time.Minute))
-	past := f.ring.New("echo", epoch.Add(-time.Minute))
+	other := f.ring.New(namespace, "ocr", epoch.Add(time.Minute))
+	past := f.ring.New(namespace, "echo", epoch.Add(-time.Minute))
 	for _, id := range []string{"x", strings.Repeat("a", 40), other, past, "A", strings.Repeat("é", 20)} {
 		f.get("/v1/processes/echo/" + id)
 	}
@@ -151,7 +151,7 @@ func TestMadeUpIdsCostTheAPIServerNothing(t *testing.T) {
 }
 
 func TestLiveReadFails(t *testing.T) {
-	id := func(f *facade) string { return f.ring.New("echo", epoch.Add(time.Minute)) }
+	id := func(f *facade) string { return f.ring.New(namespace, "echo", epoch.Add(time.Minute)) }
 	t.Run("ours", func(t *testing.T) {
 		f := newFacade(t)
 		f.onGet = func() error { return errors.New("etcd at 10.0.0.1 is on fire") }
@@ -175,7 +175,7 @@ func TestLiveReadFails(t *testing.T) {
 // A live read sees the result before the informer does; from then on it stays.
 func TestTerminalMeansTerminal(t *testing.T) {
 	f := newFacade(t)
-	id := f.ring.New("echo", epoch.Add(time.Minute))
+	id := f.ring.New(namespace, "echo", epoch.Add(time.Minute))
 	done := func(p *v1alpha1.Process) { p.Status.State, p.Status.Output = v1alpha1.StateComplete, `{}` }
 	stored := f.stored(id, done)
 	path := "/v1/processes/echo/" + id
@@ -192,7 +192,7 @@ func TestTerminalMeansTerminal(t *testing.T) {
 // A type that is no longer registered takes nothing from those who have an id.
 func TestProcessesOutliveTheirType(t *testing.T) {
 	f := newFacade(t)
-	id := f.ring.New("echo", epoch.Add(time.Minute))
+	id := f.ring.New(namespace, "echo", epoch.Add(time.Minute))
 	f.known(id, finished)
 	path := "/v1/processes/echo/" + id
 	before := f.get(path)
@@ -210,10 +210,15 @@ func TestProcessesOutliveTheirType(t *testing.T) {
 	f.want(f.get(path), 410, `{"errorCode":"ResourceExpired"}`)
 }
 
+// trimmed is what the informer makes of a Process.
+func trimmed(p *v1alpha1.Process) (any, error) {
+	return payload.Policy(payload.KeepSmall).Transform()(p)
+}
+
 // leanly lets the informer see a Process that the API server has.
 func (f *facade) leanly(name string, change func(*v1alpha1.Process)) {
 	f.Helper()
-	p, err := apiserver.LeanProcess(f.stored(name, change))
+	p, err := trimmed(f.stored(name, change))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -307,7 +312,7 @@ func TestLargePayloadOfWhatHasChangedSince(t *testing.T) {
 func TestWhatIsDeletedElsewhereIsNotAskedFor(t *testing.T) {
 	for key, want := range map[string]int32{"": 0, "procman-key-a": 3} {
 		f := newFacade(t)
-		id := f.ring.New("echo", epoch.Add(time.Minute))
+		id := f.ring.New(namespace, "echo", epoch.Add(time.Minute))
 		p := echoProcess(id, unchanged)
 		if key != "" {
 			p.Annotations = map[string]string{v1alpha1.AnnotationIdempotencyKey: key}

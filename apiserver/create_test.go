@@ -100,7 +100,7 @@ func TestPost(t *testing.T) {
 			if want := (v1alpha1.ProcessSpec{Type: tc.typeName, LifetimeSeconds: lifetime, Input: tc.input}); p.Spec != want {
 				t.Errorf("spec %+v, want %+v", p.Spec, want)
 			}
-			if expiry, ok := f.ring.Verify(tc.typeName, id); !ok || !expiry.Equal(p.ExpirationTime()) {
+			if expiry, ok := f.ring.Verify(namespace, tc.typeName, id); !ok || !expiry.Equal(p.ExpirationTime()) {
 				t.Errorf("the id expires at %v (%t), the process at %v", expiry, ok, p.ExpirationTime())
 			}
 		})
