@@ -1,7 +1,6 @@
 package apiserver
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"procman.dev/procman/internal/rules"
 	"procman.dev/procman/internal/schema"
 )
 
@@ -40,7 +40,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, maxInputBytes 
 	}
 	limit := int64(maxInputBytes) + envelopeBytes
 	if r.ContentLength > limit {
-		return nil, nil, tooLarge("", maxInputBytes)
+		return nil, nil, rules.InputTooLarge("", maxInputBytes)
 	}
 	memory, err := s.bodyMemory.TryAcquire(firstRead)
 	if err != nil {
@@ -76,7 +76,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, maxInputBytes 
 			return data, memory.Release, nil
 		}
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return nil, nil, tooLarge("", maxInputBytes)
+			return nil, nil, rules.InputTooLarge("", maxInputBytes)
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil, nil, tryAgain(fmt.Errorf("read the body, of which %d bytes arrived in %s: %w", len(data), time.Since(began).Round(time.Millisecond), err))
@@ -100,12 +100,4 @@ func isJSON(h http.Header) bool {
 	}
 	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	return media == jsonType && (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter))
-}
-
-// tooLarge is the problem of a body, or of the input at a place in it. The limit that it
-// names is always that of the input.
-func tooLarge(at string, maxInputBytes int) *problem {
-	expected := fmt.Appendf(nil, `{"maxBytes":%d}`, maxInputBytes)
-	details := schema.Details{In: "body", At: at, Expected: json.RawMessage(expected)}
-	return inputTooLarge.at(details).with("Connection", "close") // so that the rest is not read
 }

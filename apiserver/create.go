@@ -5,11 +5,11 @@ import (
 	"errors"
 	"net/http"
 	"regexp"
-	"slices"
 	"strings"
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/apiserver/processes"
+	"procman.dev/procman/internal/rules"
 	"procman.dev/procman/internal/schema"
 	"procman.dev/procman/internal/strictjson"
 	"procman.dev/procman/internal/wire"
@@ -18,7 +18,7 @@ import (
 // createProcess serves POST of /v1/processes/{type}: it validates the input against the
 // type, creates the Process, and answers when the Process is durable.
 func (s *Server) createProcess(w http.ResponseWriter, r *request) error {
-	t, inputSchema, err := s.catalog.Usable(r.namespace, r.typeName)
+	t, err := s.catalog.Usable(r.namespace, r.typeName)
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (s *Server) createProcess(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	defer release()
-	input, refusal := inputOf(body, t.MaxInputBytes(), inputSchema)
+	input, refusal := inputOf(body, t.Rules)
 	sub := processes.Submission{Type: t.ProcessType, Input: input, IdempotencyKey: key}
 	var created *v1alpha1.Process
 	switch {
@@ -55,62 +55,28 @@ func (s *Server) createProcess(w http.ResponseWriter, r *request) error {
 
 // inputOf returns the input in a request's body, byte for byte as it was sent, and the
 // problem with it. It also returns an input that only the type refuses.
-func inputOf(body []byte, maxInputBytes int, s *schema.Schema) (input []byte, refusal error) {
-	if err := strictjson.CheckObject(body); err != nil {
+func inputOf(body []byte, r *rules.Rules) (input []byte, refusal error) {
+	root, err := r.Parse(body)
+	if err != nil {
 		details := schema.Details{In: "body"}
 		if e, ok := errors.AsType[*strictjson.Error](err); ok {
 			details.At = e.At
 		}
 		return nil, invalidInput.at(details)
 	}
-	members, err := strictjson.Members(body)
-	if err != nil {
-		return nil, err
-	}
-	i := slices.IndexFunc(members, func(m strictjson.Member) bool { return m.Name == "input" })
-	if i < 0 {
+	value, ok := root.Member("input")
+	if !ok {
 		return nil, missingInput.at(schema.Details{In: "body", At: "input"})
 	}
-	// Problems count in the order of the document.
-	for _, m := range members {
-		if m.Name != "input" {
-			return nil, unrecognizedInput.at(schema.Details{In: "body", At: strictjson.Key("", m.Name)})
+	for name := range root.Members() { // problems count in the order of the document
+		if name != "input" {
+			return nil, unrecognizedInput.at(schema.Details{In: "body", At: strictjson.Key("", name)})
 		}
-		input = m.Raw
-		if len(input) > maxInputBytes {
-			return input, tooLarge("input", maxInputBytes)
-		}
-		if !storable(input) {
-			return input, notStorable()
-		}
-		if violation := s.Validate("input", input); violation != nil {
-			return input, violated(violation)
+		if err := r.CheckParsedInput(value); err != nil {
+			return value.Raw(), err
 		}
 	}
-	return input, nil
-}
-
-// maxStoredInputBytes bounds an input in the form in which it is stored. etcd takes 1.5
-// MiB by default; this leaves room for an output and the rest of a Process.
-const maxStoredInputBytes = 5 << 18
-
-// storable reports whether the cluster can store an input. It is stored as a JSON string,
-// in which a quote takes two bytes and a "<" six.
-func storable(input []byte) bool {
-	const longestEscape = 6
-	if len(input) <= maxStoredInputBytes/longestEscape {
-		return true
-	}
-	stored, err := json.Marshal(string(input))
-	return err == nil && len(stored) <= maxStoredInputBytes
-}
-
-// notStorable is the problem of an input that is within the limit of its type but not
-// storable.
-func notStorable() *problem {
-	p := tooLarge("input", maxStoredInputBytes)
-	p.details.Message = "this is the limit of the input as it is stored, with an escape for each quote, backslash, <, > and &"
-	return p
+	return value.Raw(), nil
 }
 
 const keyHeader = "Idempotency-Key"

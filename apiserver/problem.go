@@ -12,6 +12,7 @@ import (
 	"procman.dev/procman/apiserver/catalog"
 	"procman.dev/procman/apiserver/processes"
 	"procman.dev/procman/internal/errorcode"
+	"procman.dev/procman/internal/rules"
 	"procman.dev/procman/internal/schema"
 )
 
@@ -78,12 +79,12 @@ func busy(after time.Duration) *problem {
 	return tooManyRequests.problem().with("Retry-After", strconv.Itoa(int(after/time.Second)))
 }
 
-// violated returns the problem of an input that violates the schema of its type.
-func violated(v *schema.Violation) *problem {
-	c := cause{480, v.Code}
-	details := v.Details
-	details.In = "body"
-	return c.at(details)
+// violated returns the problem of an input that its type does not allow.
+func violated(v *rules.Violation) *problem {
+	if v.Code == errorcode.InputTooLarge {
+		return inputTooLarge.at(v.Details).with("Connection", "close") // so that the rest is not read
+	}
+	return cause{480, v.Code}.at(v.Details)
 }
 
 // problemOf returns the response for an error. It is the one place where the errors of
@@ -101,6 +102,9 @@ func problemOf(err error) *problem {
 			return internalError.problem().because(fmt.Errorf("list the process types: %w", err))
 		}
 		return invalidInput.at(schema.Details{In: "path", At: "processType", Expected: expected, Message: e.Message})
+	}
+	if v, ok := errors.AsType[*rules.Violation](err); ok {
+		return violated(v)
 	}
 	switch {
 	case errors.Is(err, processes.ErrNotFound):

@@ -15,7 +15,7 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/internal/schema"
+	"procman.dev/procman/internal/rules"
 )
 
 // Catalog contains the process types of all namespaces. It is the event handler of the
@@ -26,6 +26,7 @@ import (
 // status of the others.
 type Catalog struct {
 	contract []byte
+	rules    rules.Cache
 
 	mu      sync.RWMutex
 	types   map[types.NamespacedName]*Type
@@ -46,9 +47,7 @@ type index struct {
 // Type is a registered process type.
 type Type struct {
 	*v1alpha1.ProcessType
-	// compile returns the compiled input schema. It compiles once for each generation
-	// of the type.
-	compile func() (*schema.Schema, error)
+	Rules *rules.Rules
 }
 
 // UnusableError reports that no process can be created under a type's name.
@@ -74,25 +73,24 @@ func New(contract []byte) *Catalog {
 // Lookup returns the type with a name or an alias, nil if there is none.
 func (c *Catalog) Lookup(namespace, name string) *Type { return c.index(namespace).byAnyName[name] }
 
-// Usable returns the type with a name or an alias, and its input schema. It returns an
-// UnusableError if no process of the type can be created.
+// Usable returns the type with a name or an alias. It returns an UnusableError if no
+// process of the type can be created.
 //
 // It does not ask the API server for a type that the informer does not know yet: a
 // client could load the API server with invented names.
-func (c *Catalog) Usable(namespace, name string) (*Type, *schema.Schema, error) {
+func (c *Catalog) Usable(namespace, name string) (*Type, error) {
 	index := c.index(namespace)
 	t := index.byAnyName[name]
 	if t == nil {
-		return nil, nil, &UnusableError{Names: index.names}
+		return nil, &UnusableError{Names: index.names}
 	}
 	if condition := t.refusal(); condition != nil {
-		return nil, nil, &UnusableError{index.names, fmt.Sprintf("process type %s is not accepted: %s", t.Name, condition.Message)}
+		return nil, &UnusableError{index.names, fmt.Sprintf("process type %s is not accepted: %s", t.Name, condition.Message)}
 	}
-	input, err := t.compile()
-	if err != nil { // the operator has not reported it yet
-		return nil, nil, &UnusableError{index.names, fmt.Sprintf("process type %s is not accepted: spec.inputSchema: %v", t.Name, err)}
+	if err := t.Rules.InputSchemaError(); err != nil { // the operator has not reported it yet
+		return nil, &UnusableError{index.names, fmt.Sprintf("process type %s is not accepted: %v", t.Name, err)}
 	}
-	return t, input, nil
+	return t, nil
 }
 
 // ProcessTypes returns the body of GET /v1/processTypes.
@@ -122,14 +120,10 @@ func (c *Catalog) OnAdd(obj any, _ bool) {
 	name := types.NamespacedName{Namespace: pt.Namespace, Name: pt.Name}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	next := &Type{ProcessType: pt}
-	if old := c.types[name]; old != nil && old.UID == pt.UID && old.Generation == pt.Generation {
-		if equality.Semantic.DeepEqual(old.refusal(), next.refusal()) {
-			return // only its counts have changed, which the catalog does not show
-		}
-		next.compile = old.compile
-	} else {
-		next.compile = sync.OnceValues(func() (*schema.Schema, error) { return schema.Compile(pt.Spec.InputSchema) })
+	next := &Type{pt, c.rules.Of(pt)}
+	old := c.types[name]
+	if old != nil && old.Rules == next.Rules && equality.Semantic.DeepEqual(old.refusal(), next.refusal()) {
+		return // only its counts have changed, which the catalog does not show
 	}
 	c.types[name] = next
 	c.reindex(pt.Namespace)
@@ -147,9 +141,11 @@ func (c *Catalog) OnDelete(obj any) {
 	if !ok {
 		return
 	}
+	name := types.NamespacedName{Namespace: pt.Namespace, Name: pt.Name}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.types, types.NamespacedName{Namespace: pt.Namespace, Name: pt.Name})
+	delete(c.types, name)
+	c.rules.Forget(name)
 	c.reindex(pt.Namespace)
 }
 

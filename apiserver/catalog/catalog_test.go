@@ -50,7 +50,7 @@ func newType(name string, created int, change func(*v1alpha1.ProcessType)) *v1al
 
 // nameOf returns the object name of the type that a name means, "" if it is not usable.
 func nameOf(c *catalog.Catalog, name string) string {
-	t, _, err := c.Usable(namespace, name)
+	t, err := c.Usable(namespace, name)
 	if err != nil {
 		return ""
 	}
@@ -83,7 +83,7 @@ func TestTypeThatIsNotAccepted(t *testing.T) {
 			c.OnAdd(newType("shaky", 2, func(pt *v1alpha1.ProcessType) {
 				pt.Spec.InputSchema, pt.Status.Conditions = test.schema, test.conditions
 			}), false)
-			_, _, err := c.Usable(namespace, "shaky")
+			_, err := c.Usable(namespace, "shaky")
 			names := others
 			if test.listed {
 				names = append(slices.Clone(others), "shaky")
@@ -165,7 +165,7 @@ func TestNamesAndAliases(t *testing.T) {
 	for _, name := range []string{"younger", "echo", "ocr"} {
 		c.OnDelete(newType(name, 0, nil))
 	}
-	_, _, err := c.Usable(namespace, "echo")
+	_, err := c.Usable(namespace, "echo")
 	if unusable, ok := errors.AsType[*catalog.UnusableError](err); !ok || unusable.Names == nil || len(unusable.Names) != 0 || unusable.Message != "" {
 		t.Errorf("without any type the error is %v", err)
 	}
