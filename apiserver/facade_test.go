@@ -164,6 +164,11 @@ func (f *facade) register(name string, created int, change func(*v1alpha1.Proces
 	f.types.OnAdd(pt, false)
 }
 
+// unregister deletes a type.
+func (f *facade) unregister(name string) {
+	f.types.OnDelete(&v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace}})
+}
+
 // known is a Process of type echo created at the epoch that the informer knows.
 func (f *facade) known(name string, change func(*v1alpha1.Process)) {
 	f.cache.OnAdd(echoProcess(name, change), false)

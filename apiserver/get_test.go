@@ -196,9 +196,7 @@ func TestProcessesOutliveTheirType(t *testing.T) {
 	f.known(id, finished)
 	path := "/v1/processes/echo/" + id
 	before := f.get(path)
-	gone := &v1alpha1.ProcessType{}
-	gone.Name = "echo"
-	f.types.OnDelete(gone)
+	f.unregister("echo")
 	f.want(f.get(path), 200, before.body)
 	f.want(f.get("/v1/processes/ocr/"+id), 404, notFound)
 	f.want(f.get("/v1/processes/none/"+id), 404, notFound)

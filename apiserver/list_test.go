@@ -349,9 +349,7 @@ func TestPagesWhileProcessesComeAndGo(t *testing.T) {
 		"last of the page finishes": {func(f *facade) { f.aged("e", -3, finished) }, []string{"d", "c", "b", "a"}},
 		"next one finishes":         {func(f *facade) { f.aged("d", -3, finished) }, []string{"d", "c", "b", "a"}},
 		"type is gone and back": {func(f *facade) {
-			gone := &v1alpha1.ProcessType{}
-			gone.Name = "echo"
-			f.types.OnDelete(gone)
+			f.unregister("echo")
 			f.want(f.get("/v1/processes/echo"), 404, notFound)
 			f.register("echo", 7, func(*v1alpha1.ProcessType) {})
 		}, []string{"d", "c", "b", "a"}},

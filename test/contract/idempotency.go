@@ -82,17 +82,10 @@ func (s *suite) testIdempotencyConcurrent(t *testing.T) {
 		}
 		s.finish(t, ids[0])
 		count := 0
-		for query := "limit=500&include=input"; ; {
-			p := s.list(t, query)
-			for _, item := range p.Processes {
-				if strings.Contains(string(item.Input), key) {
-					count++
-				}
+		for _, item := range s.listAll(t, "include=input") {
+			if strings.Contains(string(item.Input), key) {
+				count++
 			}
-			if p.Continue == "" {
-				break
-			}
-			query = "limit=500&include=input&continue=" + p.Continue
 		}
 		if count != 1 {
 			t.Errorf("there are %d processes, want 1", count)
