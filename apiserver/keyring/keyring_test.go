@@ -224,7 +224,7 @@ func TestLoadGivesUpAndSaysWhy(t *testing.T) {
 		secrets keyring.Secrets
 		want    string
 	}{
-		"no Secret": {builder(t).Build(), "there is no Secret system/procman-id-keys"},
+		"no Secret": {builder(t).Build(), "the Secret system/procman-id-keys does not exist"},
 		"short key": {builder(t, secret(map[string][]byte{"k1": []byte("short")})).Build(), "entry k1 of the Secret has 5 bytes"},
 		"no cluster": {builder(t).WithInterceptorFuncs(interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
 			return errors.New("refused")
