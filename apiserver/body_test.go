@@ -54,8 +54,8 @@ func TestBodyMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// Uploads that have stalled keep nobody else out for longer than a moment; slow ones
-// are taken as long as they go on.
+// Stalled uploads exclude others only for a short time. Slow uploads are accepted as long as
+// they make progress.
 func TestStalledUploads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _, dial := onPipes(t)
@@ -90,17 +90,17 @@ func TestStalledUploads(t *testing.T) {
 		}
 		synctest.Wait()
 		if got := <-upload(2, 2, 0); got != http.StatusTooManyRequests {
-			t.Errorf("with no room left: status %d", got)
+			t.Errorf("without free memory: status %d", got)
 		}
 		if took := time.Since(began); took != 0 {
-			t.Errorf("which is said after %s", took)
+			t.Errorf("it is refused after %s, want at once", took)
 		}
 		time.Sleep(paceTime + time.Millisecond)   //nolint:forbidigo // synctest's time
-		if got := <-upload(2, 2, 0); got != 480 { // for it lacks an input
+		if got := <-upload(2, 2, 0); got != 480 { // it has no input
 			t.Errorf("an ordinary one: status %d", got)
 		}
 		if left := s.bodyMemory.Free(); left < lowMemory {
-			t.Errorf("%d bytes are left with the slowest gone, want %d", left, lowMemory)
+			t.Errorf("%d bytes are free without the slowest, want %d", left, lowMemory)
 		}
 		for _, each := range stalled {
 			if got := <-each; got != http.StatusTooManyRequests {
@@ -110,21 +110,21 @@ func TestStalledUploads(t *testing.T) {
 		if took := time.Since(began); took != readTimeout {
 			t.Errorf("the last of them has ended after %s, want %s", took, readTimeout)
 		}
-		// Small ones, many of them, likewise.
+		// The same with many small uploads.
 		stalled = stalled[:0]
 		for range 5000 {
 			stalled = append(stalled, upload(2000, 100, 0))
 		}
 		time.Sleep(paceTime + time.Millisecond) //nolint:forbidigo // synctest's time
 		if left := s.bodyMemory.Free(); left < lowMemory-firstRead {
-			t.Errorf("%d bytes are left with the later ones gone, want %d", left, lowMemory)
+			t.Errorf("%d bytes are free without the later ones, want %d", left, lowMemory)
 		}
 		for _, each := range stalled {
 			if got := <-each; got != http.StatusTooManyRequests {
 				t.Errorf("a small stalled upload: status %d", got)
 			}
 		}
-		// With room, whoever is done within readTimeout is as fast as need be.
+		// With free memory, an upload may take all of readTimeout.
 		began = time.Now()
 		slow, small := upload(500<<10, 256, 10<<10), upload(firstRead, 100, 100)
 		if got := [2]int{<-slow, <-small}; got != [2]int{480, 480} {
@@ -134,7 +134,7 @@ func TestStalledUploads(t *testing.T) {
 			t.Errorf("the slow ones have ended after %s", took)
 		}
 		if left := s.bodyMemory.Free(); left != maxBodyBytes {
-			t.Errorf("%d bytes are left, want %d", left, maxBodyBytes)
+			t.Errorf("%d bytes are free, want %d", left, maxBodyBytes)
 		}
 	})
 }

@@ -13,8 +13,8 @@ import (
 	"procman.dev/procman/apiserver"
 )
 
-// answered sends a request to the handler itself and checks what holds whatever
-// a client sends: the answer is as openapi.yaml says and never a 5xx.
+// answered passes a request to the handler itself and checks what must be true for every
+// request: the response is as in openapi.yaml and never a 5xx.
 func answered(t *testing.T, s *apiserver.Server, r *http.Request) *httptest.ResponseRecorder {
 	t.Helper()
 	w := recorded(t, s, r)
@@ -24,7 +24,7 @@ func answered(t *testing.T, s *apiserver.Server, r *http.Request) *httptest.Resp
 	return w
 }
 
-// FuzzPost posts bodies with keys. What is accepted comes back byte for byte.
+// FuzzPost posts bodies with keys. An accepted input is returned byte for byte.
 func FuzzPost(f *testing.F) {
 	for _, body := range []string{
 		`{"input":{"source":"x","pages":[{"dpi":1}],"low":1,"high":2}}`, ` { "input" : {"source":"\u00e9\ud83d\ude00"} } `,
@@ -71,7 +71,7 @@ func FuzzProcess(f *testing.F) {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/processes/echo/x", nil)
 		r.URL.Path = "/v1/processes/echo/" + id
 		r.Header["If-None-Match"] = []string{tag}
-		if id != known { // which would be waited for
+		if id != known { // for which the request would wait
 			r.Header["Prefer"], r.Header["Accept"] = []string{prefer}, []string{accept}
 		}
 		w := answered(t, facade.server, r)
@@ -79,7 +79,7 @@ func FuzzProcess(f *testing.F) {
 			t.Errorf("id %q is answered by %s", id, w.Body)
 		}
 		if facade.gets.Load() != 0 {
-			t.Errorf("id %q has cost a live read", id)
+			t.Errorf("id %q has caused a live read", id)
 		}
 	})
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// FuzzPrefer: a wait is between none and the longest, whatever is preferred.
+// FuzzPrefer: every wait is between 0 and the longest.
 func FuzzPrefer(f *testing.F) {
 	for _, prefer := range []string{"wait=10", `wait="10"`, "respond-async, wait=5; x=y", "WAIT = 3", "wait=-1", "wait=99999999999999999999", "wait=", "wait", ",,=;", "x=\"wait=3\""} {
 		f.Add(prefer)
@@ -20,8 +20,8 @@ func FuzzPrefer(f *testing.F) {
 	})
 }
 
-// FuzzIdempotencyKey: a key is what the header says, quoted or bare, or it is
-// refused; never is another read from it.
+// FuzzIdempotencyKey: a key is the text of the header, quoted or bare, or the header is
+// refused.
 func FuzzIdempotencyKey(f *testing.F) {
 	for _, key := range []string{"a", `"a"`, `"a b"`, `"a\"b\\"`, `"open`, `"a"b`, `""`, "", " ", "é", strings.Repeat("x", 255), strings.Repeat("x", 256), "\x00"} {
 		f.Add(key)

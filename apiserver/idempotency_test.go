@@ -28,8 +28,8 @@ func TestIdempotencyKey(t *testing.T) {
 	f.want(f.get(path), 404, notFound)
 }
 
-// A POST that has been answered can be sent again after the type was changed so
-// that it refuses the input: its process is there. Any other is refused.
+// A POST that was answered can be sent again after the type was changed so that it refuses
+// the input: it gets its process. Every other POST is refused.
 func TestKeyAfterTheTypeRefusesTheInput(t *testing.T) {
 	const input = `{"input":{"a":"0123456789"}}`
 	tightened := func(pt *v1alpha1.ProcessType) {
@@ -67,7 +67,7 @@ func TestKeyAfterTheTypeRefusesTheInput(t *testing.T) {
 			f.clock.Step(time.Minute)
 			return f.postKeyed(input)
 		}, 480, unrecognized},
-		"nobody knows": {tightened, func(f *facade, _ string) response {
+		"the API server is down": {tightened, func(f *facade, _ string) response {
 			f.onGet = func() error { return errors.New("the API server is down") }
 			return f.postKeyed(input)
 		}, 580, failed},
@@ -87,13 +87,13 @@ func TestKeyAfterTheTypeRefusesTheInput(t *testing.T) {
 			}
 			f.want(got, test.status, want)
 			if f.creates.Load() != creates {
-				t.Error("something is created")
+				t.Error("something was created")
 			}
 		})
 	}
 }
 
-// The answer to a POST is the same again, though the cache does not hold the input.
+// A repeated POST gets the same response, although the cache omits the input.
 func TestKeyOfALargeInput(t *testing.T) {
 	f := newFacade(t)
 	post := func() response {

@@ -50,7 +50,7 @@ func (storesNothing) List(context.Context, client.ObjectList, ...client.ListOpti
 	return errRead
 }
 
-// newAlone is a facade without a cluster that knows a process called "mine".
+// newAlone returns a facade without a cluster, which has a process called "mine".
 func newAlone(t *testing.T, registry *prometheus.Registry) *Server {
 	t.Helper()
 	ring, err := processid.NewRing(make([]byte, processid.MinKeyBytes))
@@ -185,7 +185,7 @@ func (a *alone) metric(t *testing.T, name string) int {
 	return 0
 }
 
-// becomes waits until a metric has a value, or less.
+// becomes waits until a condition on a metric is true.
 func (a *alone) becomes(t *testing.T, name string, holds func(int) bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -197,7 +197,7 @@ func (a *alone) becomes(t *testing.T, name string, holds func(int) bool) {
 	}
 }
 
-// peakMiB is the most memory that the facade has had.
+// peakMiB returns the largest amount of memory that the facade has used.
 func (a *alone) peakMiB(t *testing.T) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.command.Process.Pid))
@@ -214,7 +214,7 @@ func (a *alone) peakMiB(t *testing.T) int {
 	return 0
 }
 
-// open opens so many connections and sends a text on each.
+// open opens n connections and sends a text on each.
 func (a *alone) open(t *testing.T, n int, text string) []net.Conn {
 	t.Helper()
 	// From an address whose ports no other test listens on.
@@ -263,7 +263,7 @@ func TestManyWaiters(t *testing.T) {
 		defer func() { _ = response.Body.Close() }()
 		data, err := io.ReadAll(response.Body)
 		if err != nil {
-			t.Fatalf("half an answer: %v", err)
+			t.Fatalf("a part of an answer: %v", err)
 		}
 		return response, string(data)
 	}
@@ -362,7 +362,7 @@ func (a *alone) ask(ctx context.Context, method, path, body string) (int, error)
 	return response.StatusCode, err
 }
 
-// sent is a connection that keeps what is written to it, in the memory that it has.
+// sent is a connection that keeps the slices that are written to it, without copying.
 type sent struct {
 	net.Conn
 	parts [][]byte

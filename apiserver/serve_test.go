@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// get returns the status and the body of a GET, or 0 when nobody answers.
+// get returns the status and the body of a GET, or 0 if there is no response.
 func get(ctx context.Context, t *testing.T, s *server, path string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.listener.Addr().String()+path, nil)
@@ -70,7 +70,7 @@ func TestProbes(t *testing.T) {
 	}
 }
 
-func TestShutdownAnswersWhatIsUnderWay(t *testing.T) {
+func TestShutdownAnswersRunningRequests(t *testing.T) {
 	arrived, release := make(chan struct{}), make(chan struct{})
 	s, ended := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		close(arrived)
@@ -93,15 +93,15 @@ func TestShutdownAnswersWhatIsUnderWay(t *testing.T) {
 		t.Errorf("shutdown: %v", err)
 	}
 	if status := <-answered; status != 200 {
-		t.Errorf("the request under way got %d, want 200", status)
+		t.Errorf("the running request got %d, want 200", status)
 	}
 	if status, _ := get(t.Context(), t, s, "/"); status != 0 {
 		t.Errorf("a request after the end got %d", status)
 	}
 }
 
-// A connection on which a client has waited is then idle as long as any other, and
-// no longer when the server shuts down.
+// After a wait, a connection can be idle as long as any other, and is closed when the server
+// shuts down.
 func TestIdleConnections(t *testing.T) {
 	for name, header := range map[string]string{"asked": "", "waited": "Prefer: wait=1\r\n"} {
 		for _, down := range []bool{false, true} {
@@ -149,6 +149,6 @@ func TestIdleConnections(t *testing.T) {
 func TestTakenAddress(t *testing.T) {
 	s, _ := start(t, nil)
 	if _, err := listen(s.listener.Addr().String(), 0, nil, logr.Discard()); err == nil {
-		t.Error("listening twice is no error")
+		t.Error("listening twice returns no error")
 	}
 }

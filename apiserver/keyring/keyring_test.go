@@ -83,9 +83,9 @@ func TestTwoReplicasStartTogether(t *testing.T) {
 	}
 }
 
-// A key is added while two replicas run, one of which cannot read the Secret for
-// a while, and a third starts. At no time does any of them deny an id that
-// another has given out, unless it says itself that it may be wrong.
+// A key is added while two replicas run, one of which cannot read the Secret for some time,
+// and a third replica starts. No replica ever denies an id that another has given out,
+// unless it reports that its keys can be stale.
 func TestRotation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key := func(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
@@ -150,8 +150,8 @@ func TestRotation(t *testing.T) {
 	})
 }
 
-// A key that comes back, or comes under the name of one that was removed, is as
-// new as any other: no replica signs with it before all know it.
+// A key that is added again, or gets the name of a removed one, counts as new: no replica
+// signs with it before all know it.
 func TestNameUsedAgain(t *testing.T) {
 	key := func(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
 	for name, last := range map[string]map[string][]byte{
@@ -194,7 +194,7 @@ func TestNameUsedAgain(t *testing.T) {
 	}
 }
 
-// What cannot be used does not replace what can.
+// Keys that are not valid do not replace valid ones.
 func TestKeysStayWhenTheSecretIsSpoilt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := secret(nil)
@@ -219,7 +219,7 @@ func TestKeysStayWhenTheSecretIsSpoilt(t *testing.T) {
 	})
 }
 
-func TestLoadGivesUpAndSaysWhy(t *testing.T) {
+func TestLoadReturnsTheLastError(t *testing.T) {
 	tests := map[string]struct {
 		secrets keyring.Secrets
 		want    string

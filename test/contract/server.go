@@ -28,7 +28,7 @@ func (s *suite) testRouter(t *testing.T) {
 	}
 }
 
-// testDeprecated: /v4 is /v1 with a note on every answer.
+// testDeprecated: /v4 is /v1 with deprecation headers on every response.
 func (s *suite) testDeprecated(t *testing.T) {
 	noted := func(a answer, p string) {
 		t.Helper()
@@ -57,11 +57,11 @@ func (s *suite) testDeprecated(t *testing.T) {
 	noted(s.do(t, http.MethodPut, "/v4"+p, nil, nil), p)
 	noted(s.do(t, http.MethodDelete, "/v4"+p+a.ProcessID, nil, nil), p+a.ProcessID)
 	if h := done.header; h.Get("Deprecation") != "" || h.Get("Link") != "" || h.Get("Sunset") != "" {
-		t.Errorf("/v1 says that it is deprecated: %v", h)
+		t.Errorf("/v1 has deprecation headers: %v", h)
 	}
 }
 
-// testRequestID: a client's name for its request comes back, if it is one.
+// testRequestID: a valid request id of the client is returned.
 func (s *suite) testRequestID(t *testing.T) {
 	minted := map[string]bool{}
 	for id, kept := range map[string]bool{"abc-1.2": true, "": false, "with blank": false, strings.Repeat("x", 129): false} {
