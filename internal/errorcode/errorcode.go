@@ -18,8 +18,6 @@ const (
 	TooManyRequests      = "TooManyRequests"
 	ResourceNotFound     = "ResourceNotFound"
 	ResourceExpired      = "ResourceExpired"
-	BadRequest           = "BadRequest"
-	HeadersTooLarge      = "HeadersTooLarge"
 	InternalError        = "InternalError"
 )
 
