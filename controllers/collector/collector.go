@@ -15,13 +15,12 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/controllers/internal/statuspatch"
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/internal/agentapi"
 )
@@ -180,12 +179,9 @@ func (c *Collector) progress(ctx context.Context, a *assignment, w http.Response
 	if progress.PercentComplete < 0 || progress.PercentComplete > 100 {
 		return fmt.Errorf("%w: percentComplete %d", errBadRequest, progress.PercentComplete)
 	}
-	// No lock is needed: the schema keeps a finished process from changing, and
-	// the UID keeps another one of that name out of it.
-	patch := fmt.Sprintf(`{"metadata":{"uid":%q},"status":{"percentComplete":%d}}`, a.process.UID, progress.PercentComplete)
-	target := &v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{Name: a.process.Name, Namespace: a.process.Namespace}}
-	err := c.client.Status().Patch(ctx, target, client.RawPatch(types.MergePatchType, []byte(patch)))
-	if apierrors.IsInvalid(err) || apierrors.IsConflict(err) {
+	// No lock is needed: the schema refuses to change percentComplete of a process that is terminal.
+	err := statuspatch.Apply(ctx, c.client, a.process, map[string]any{"percentComplete": progress.PercentComplete})
+	if apierrors.IsInvalid(err) {
 		return fmt.Errorf("%w: process %s is over", errNotWanted, a.process.Name)
 	}
 	return err

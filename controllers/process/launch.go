@@ -12,7 +12,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -20,6 +19,7 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/jobspec"
 	"procman.dev/procman/controllers/internal/prose"
+	"procman.dev/procman/controllers/internal/statuspatch"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/errorcode"
 	"procman.dev/procman/internal/schema"
@@ -134,33 +134,33 @@ func (r *Reconciler) markRefused(ctx context.Context, p *v1alpha1.Process, messa
 	}) {
 		return nil
 	}
-	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"resourceVersion": p.ResourceVersion, "uid": p.UID},
-		"status":   map[string]any{"conditions": conditions},
-	})
-	if err != nil {
-		return fmt.Errorf("encode status patch: %w", err)
-	}
-	err = r.Client.Status().Patch(ctx, p, client.RawPatch(types.MergePatchType, patch))
-	if err != nil && !apierrors.IsNotFound(err) {
+	if err := r.patchConditions(ctx, p, conditions); err != nil {
 		return fmt.Errorf("mark process as refused: %w", err)
 	}
 	return nil
 }
 
-// unmarkRefused takes that back once the Process has its Job, so that a later
-// refusal has its own time to start.
+// unmarkRefused removes the condition once the Process has its Job. If the Job is
+// deleted and the next one is refused, startTimeoutSeconds counts from that
+// refusal.
 func (r *Reconciler) unmarkRefused(ctx context.Context, p *v1alpha1.Process) error {
-	before := p.DeepCopy()
-	if !meta.RemoveStatusCondition(&p.Status.Conditions, v1alpha1.ConditionLaunched) {
+	conditions := slices.Clone(p.Status.Conditions)
+	if !meta.RemoveStatusCondition(&conditions, v1alpha1.ConditionLaunched) {
 		return nil
 	}
-	// Conditions are replaced as a whole: nobody else may have changed one.
-	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := client.IgnoreNotFound(r.Client.Status().Patch(ctx, p, patch)); err != nil {
+	if err := r.patchConditions(ctx, p, conditions); err != nil {
 		return fmt.Errorf("mark process as launched: %w", err)
 	}
 	return nil
+}
+
+// patchConditions replaces the conditions of a Process. It does nothing if the
+// Process was deleted.
+func (r *Reconciler) patchConditions(ctx context.Context, p *v1alpha1.Process, conditions []metav1.Condition) error {
+	if len(conditions) == 0 {
+		conditions = nil // null: the schema does not allow an empty list
+	}
+	return client.IgnoreNotFound(statuspatch.ApplyLocked(ctx, r.Client, p, map[string]any{"conditions": conditions}))
 }
 
 // checkInput validates the input of a Process against its type. One made over

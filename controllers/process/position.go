@@ -2,17 +2,16 @@ package process
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/queue"
+	"procman.dev/procman/controllers/internal/statuspatch"
 )
 
 const (
@@ -83,18 +82,17 @@ func (s *Positions) show(ctx context.Context, all []queue.Position) (sound bool)
 	return sound
 }
 
-// write needs no lock: the schema keeps a finished Process from changing, and
-// the UID keeps another one of that name out of it.
+// write needs no lock: the schema refuses to change queuePosition of a Process
+// that is terminal.
 func (s *Positions) write(ctx context.Context, p queue.Position) error {
-	place := "null"
+	var position *int32 // null removes it
 	if p.Place > 0 {
-		place = fmt.Sprint(p.Place)
+		position = &p.Place
 	}
-	patch := fmt.Sprintf(`{"metadata":{"uid":%q},"status":{"queuePosition":%s}}`, p.UID, place)
-	target := &v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: p.Name}}
-	err := s.Client.Status().Patch(ctx, target, client.RawPatch(types.MergePatchType, []byte(patch)))
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) || apierrors.IsInvalid(err) {
-		return nil // it is gone, or finished
+	target := &v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: p.Name, UID: p.UID}}
+	err := statuspatch.Apply(ctx, s.Client, target, map[string]any{"queuePosition": position})
+	if apierrors.IsNotFound(err) || apierrors.IsInvalid(err) {
+		return nil // deleted or terminal: it has no position any more
 	}
 	return err
 }

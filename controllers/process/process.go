@@ -5,15 +5,14 @@ package process
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,6 +26,7 @@ import (
 	"procman.dev/procman/controllers/internal/jobspec"
 	"procman.dev/procman/controllers/internal/outcome"
 	"procman.dev/procman/controllers/internal/queue"
+	"procman.dev/procman/controllers/internal/statuspatch"
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/internal/agentapi"
 )
@@ -132,20 +132,13 @@ func (r *Reconciler) observe(ctx context.Context, p *v1alpha1.Process, job *batc
 // garbage collector does once the node is gone: the Job then makes another. Should
 // the node come back, its kubelet ends the pod.
 func (r *Reconciler) abandon(ctx context.Context, pod *corev1.Pod) error {
-	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"resourceVersion": pod.ResourceVersion, "uid": pod.UID},
-		"status": map[string]any{
-			"phase": corev1.PodFailed, "reason": outcome.ReasonNodeLost, "message": "the pod's node does not answer; its process is run elsewhere",
-			// Since when: the time of the next attempt runs from here.
-			"conditions": []corev1.PodCondition{{
-				Type: outcome.ConditionAbandoned, Status: corev1.ConditionTrue, Reason: outcome.ReasonNodeLost, LastTransitionTime: metav1.NewTime(r.Clock.Now()),
-			}},
-		},
+	err := statuspatch.ApplyLocked(ctx, r.Client, pod, map[string]any{
+		"phase": corev1.PodFailed, "reason": outcome.ReasonNodeLost, "message": "the node of the pod does not answer; the process runs on another node",
+		// The time of this condition is when the next attempt begins.
+		"conditions": append(slices.Clone(pod.Status.Conditions), corev1.PodCondition{
+			Type: outcome.ConditionAbandoned, Status: corev1.ConditionTrue, Reason: outcome.ReasonNodeLost, LastTransitionTime: metav1.NewTime(r.Clock.Now()),
+		}),
 	})
-	if err != nil {
-		return fmt.Errorf("encode pod status: %w", err)
-	}
-	err = r.Client.Status().Patch(ctx, pod.DeepCopy(), client.RawPatch(types.StrategicMergePatchType, patch))
 	if err = client.IgnoreNotFound(err); err != nil {
 		return fmt.Errorf("abandon pod: %w", err)
 	}

@@ -11,13 +11,13 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/prose"
+	"procman.dev/procman/controllers/internal/statuspatch"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/errorcode"
 )
@@ -142,17 +142,10 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 		if p.Finished() {
 			return nil
 		}
-		patch, err := json.Marshal(map[string]any{
-			"metadata": map[string]any{"resourceVersion": p.ResourceVersion, "uid": p.UID},
-			"status":   inLineNoMore{ProcessStatus: Status(p, r, jobName, w.Clock.Now())},
-		})
-		if err != nil {
-			return fmt.Errorf("encode status patch: %w", err)
-		}
-		written := &v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{Name: p.Name, Namespace: p.Namespace}}
-		err = w.Client.Status().Patch(ctx, written, client.RawPatch(types.MergePatchType, patch))
+		status := Status(p, r, jobName, w.Clock.Now())
+		err := statuspatch.ApplyLocked(ctx, w.Client, p, terminalPatch{ProcessStatus: status})
 		if err == nil {
-			logf.FromContext(ctx).Info("process finished", "process", p.Name, "state", written.Status.State,
+			logf.FromContext(ctx).Info("process finished", "process", p.Name, "state", status.State,
 				"errorCode", r.ErrorCode, "attempts", r.Attempt)
 			return nil
 		}
@@ -165,9 +158,10 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 	}
 }
 
-// inLineNoMore is a status that, as a patch, takes the position away; what a
-// patch does not name stays.
-type inLineNoMore struct {
+// terminalPatch is a terminal status as a merge patch. It also removes
+// queuePosition: its own QueuePosition, always null, hides that of ProcessStatus,
+// which JSON would leave out.
+type terminalPatch struct {
 	v1alpha1.ProcessStatus
 	QueuePosition *int32 `json:"queuePosition"`
 }
