@@ -25,18 +25,18 @@ import (
 	"procman.dev/procman/internal/schema"
 )
 
-// typeGrace is how long a Process waits for a type that is not there: one
-// kubectl apply of both may bring the Process first, and kubectl replace takes a
-// type away before it brings the next.
+// typeGrace is how long a Process waits for a type that does not exist: one
+// kubectl apply of both may create the Process first, and kubectl replace deletes
+// a type before it creates it again.
 const typeGrace = 5 * time.Second
 
-// launch starts the Process's Job, or finishes the Process when it cannot be
-// started.
+// launch creates the Job of the Process, waits until it can, or finishes the
+// Process if it cannot be launched.
 func (r *Reconciler) launch(ctx context.Context, p *v1alpha1.Process) (reconcile.Result, error) {
 	processType := &v1alpha1.ProcessType{}
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: p.Spec.Type}, processType)
 	if apierrors.IsNotFound(err) {
-		if wait := r.types.absentSince(p).Add(typeGrace).Sub(r.Clock.Now()); wait > 0 {
+		if wait := r.Ledger.WithoutTypeSince(p).Add(typeGrace).Sub(r.Clock.Now()); wait > 0 {
 			return reconcile.Result{RequeueAfter: wait}, nil
 		}
 		return reconcile.Result{}, r.refuseType(ctx, p)
@@ -45,13 +45,13 @@ func (r *Reconciler) launch(ctx context.Context, p *v1alpha1.Process) (reconcile
 		return reconcile.Result{}, fmt.Errorf("get process type: %w", err)
 	}
 	now := r.Clock.Now()
-	switch it := ready(p, processType, now); {
-	case it.refusal != nil:
-		return reconcile.Result{}, r.finish(ctx, p, *it.refusal, "")
-	case it.waits && it.until.IsZero():
-		return reconcile.Result{}, nil // the type's next change wakes it
-	case it.waits:
-		return reconcile.Result{RequeueAfter: it.until.Sub(now)}, nil // or it does
+	switch ready := readinessOf(p, processType, now); {
+	case ready.refusal != nil:
+		return reconcile.Result{}, r.finish(ctx, p, *ready.refusal, "")
+	case ready.waits && ready.until.IsZero():
+		return reconcile.Result{}, nil // the next change of the type wakes it
+	case ready.waits:
+		return reconcile.Result{RequeueAfter: ready.until.Sub(now)}, nil // or that change
 	}
 	refusal, err := r.checkInput(ctx, p, processType)
 	if err != nil {
@@ -60,21 +60,21 @@ func (r *Reconciler) launch(ctx context.Context, p *v1alpha1.Process) (reconcile
 	if refusal != nil {
 		return reconcile.Result{}, r.finish(ctx, p, *refusal, "")
 	}
-	if !r.Queue.Admits(p.Name, p.UID) {
-		return reconcile.Result{}, nil // the queue asks again when it is its turn
+	if !r.Ledger.Admitted(client.ObjectKeyFromObject(p), p.UID) {
+		return reconcile.Result{}, nil // it is woken when it is admitted
 	}
 	return r.createJob(ctx, p, processType)
 }
 
-// createJob creates the Job. That it exists already is fine when it is this
-// Process's: the cache is behind.
+// createJob creates the Job. It is no error if the Job of this Process exists
+// already: the cache did not contain it yet.
 func (r *Reconciler) createJob(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType) (reconcile.Result, error) {
 	config := r.Job
 	config.AgentDelivery = r.Delivery()
 	job := jobspec.Build(p, t, config)
-	// The type was accepted, maybe by an operator that allowed more.
-	if said := r.Violations(&job.Spec.Template.ObjectMeta, &job.Spec.Template.Spec); said != "" {
-		return reconcile.Result{}, r.finish(ctx, p, notAccepted(t, v1alpha1.ReasonPolicyViolation, said), "")
+	// An operator with a less strict policy may have accepted the type.
+	if violations := r.Violations(&job.Spec.Template.ObjectMeta, &job.Spec.Template.Spec); violations != "" {
+		return reconcile.Result{}, r.finish(ctx, p, notAccepted(t, v1alpha1.ReasonPolicyViolation, violations), "")
 	}
 	err := r.Client.Create(ctx, job)
 	switch {
@@ -94,25 +94,27 @@ func (r *Reconciler) createJob(ctx context.Context, p *v1alpha1.Process, t *v1al
 	return r.refused(ctx, p, t, err)
 }
 
-// refusedRetry is the pause before a Job that was refused is tried again.
+// refusedRetry is the time after which the operator tries again to create a Job
+// that the cluster refused.
 const refusedRetry = 5 * time.Second
 
-// refused deals with a Job that could not be created. What the API server finds
-// invalid stays so. Anything else that it answers, a quota, a policy, a missing
-// right, may pass: it is tried until the time to start is over, which runs from
-// the first refusal, since the Process may have waited for its turn before.
+// refused handles a Job that the cluster did not create. A Job that is invalid
+// stays invalid: the Process ends in error. The cause of any other answer (a quota,
+// a policy, a missing right) can go away. The operator tries again for
+// startTimeoutSeconds after the first refusal, not after the creation of the
+// Process: it may have waited in the queue.
 func (r *Reconciler) refused(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType, err error) (reconcile.Result, error) {
 	var answer apierrors.APIStatus
 	if !errors.As(err, &answer) {
 		return reconcile.Result{}, fmt.Errorf("create job: %w", err)
 	}
 	message := "the cluster refused the worker's Job: " + answer.Status().Message
-	over := apierrors.IsInvalid(err)
+	final := apierrors.IsInvalid(err)
 	if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionLaunched); c != nil {
-		bound := c.LastTransitionTime.Add(time.Duration(t.Spec.StartTimeoutSeconds) * time.Second)
-		over = over || !r.Clock.Now().Before(bound)
+		deadline := c.LastTransitionTime.Add(time.Duration(t.Spec.StartTimeoutSeconds) * time.Second)
+		final = final || !r.Clock.Now().Before(deadline)
 	}
-	if over {
+	if final {
 		return reconcile.Result{}, r.finish(ctx, p, agentapi.Failure(errorcode.LaunchRefused, map[string]any{
 			"message": message, "reason": answer.Status().Reason,
 		}), "")
@@ -123,8 +125,8 @@ func (r *Reconciler) refused(ctx context.Context, p *v1alpha1.Process, t *v1alph
 	return reconcile.Result{RequeueAfter: refusedRetry}, nil
 }
 
-// markRefused says in the status of a Process why it has no Job, in the cluster's
-// newest words, and since when.
+// markRefused writes to the status of a Process why it has no Job: the latest
+// message of the cluster, and the time of the first refusal.
 func (r *Reconciler) markRefused(ctx context.Context, p *v1alpha1.Process, message string) error {
 	conditions := slices.Clone(p.Status.Conditions)
 	if !meta.SetStatusCondition(&conditions, metav1.Condition{
@@ -163,12 +165,12 @@ func (r *Reconciler) patchConditions(ctx context.Context, p *v1alpha1.Process, c
 	return client.IgnoreNotFound(statuspatch.ApplyLocked(ctx, r.Client, p, map[string]any{"conditions": conditions}))
 }
 
-// checkInput validates the input of a Process against its type. One made over
-// HTTP has passed already; one made with kubectl is told here, in the same
-// words.
+// checkInput validates the input of a Process against its type. The facade has
+// already checked the input of a POST. For a Process created with kubectl the
+// check happens here, with the same error codes and details.
 func (r *Reconciler) checkInput(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType) (*agentapi.Result, error) {
 	input := p.Spec.Input
-	if input == "" { // too large for the cache
+	if input == "" { // the cache has dropped it
 		live := &v1alpha1.Process{}
 		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(p), live); err != nil {
 			return nil, fmt.Errorf("read process: %w", err)
@@ -178,9 +180,9 @@ func (r *Reconciler) checkInput(ctx context.Context, p *v1alpha1.Process, t *v1a
 	return Refusal(t, []byte(input))
 }
 
-// Refusal is what a type refuses an input with, in the words of a POST; nil when
-// it takes it. The error says that the type's inputSchema is no schema: the type
-// is not accepted, or was so by another operator.
+// Refusal returns the result with which a type refuses an input, as a POST does;
+// nil if the input is valid. It returns an error if inputSchema does not compile:
+// then the type is not accepted, or only by another version of the operator.
 func Refusal(t *v1alpha1.ProcessType, input []byte) (*agentapi.Result, error) {
 	if len(input) > t.MaxInputBytes() {
 		return new(agentapi.Failure(errorcode.InputTooLarge, map[string]any{"in": "body", "at": "input", "expected": map[string]any{"maxBytes": t.MaxInputBytes()}})), nil
@@ -199,8 +201,8 @@ func Refusal(t *v1alpha1.ProcessType, input []byte) (*agentapi.Result, error) {
 	return nil, nil
 }
 
-// refuseType finishes a Process whose type does not exist, and names those that
-// do.
+// refuseType finishes a Process whose type does not exist. The error details list
+// the types that exist.
 func (r *Reconciler) refuseType(ctx context.Context, p *v1alpha1.Process) error {
 	var types v1alpha1.ProcessTypeList
 	if err := r.Client.List(ctx, &types, client.InNamespace(p.Namespace)); err != nil {
@@ -217,19 +219,20 @@ func (r *Reconciler) refuseType(ctx context.Context, p *v1alpha1.Process) error 
 	}), "")
 }
 
-// predecessorGrace is how long a Process waits for the Job of another one of its
-// name to be garbage collected.
+// predecessorGrace is how long a Process waits until the garbage collector has
+// deleted the Job of an earlier Process with the same name.
 const predecessorGrace = time.Minute
 
-// nameTaken deals with a Job of the Process's name that is not the Process's. That
-// of another Process of the name, which is gone, goes as well in a moment.
+// nameTaken handles a Job that has the name of the Process, but does not belong to
+// it. The Job of an earlier Process with this name is about to be deleted. Any
+// other Job is left alone.
 func (r *Reconciler) nameTaken(ctx context.Context, p *v1alpha1.Process, job *batchv1.Job) (reconcile.Result, error) {
 	owner := metav1.GetControllerOf(job)
-	predecessors := owner != nil && owner.APIVersion == v1alpha1.GroupVersion.String() && owner.Kind == "Process" && owner.Name == p.Name
-	if predecessors && r.Clock.Now().Before(p.CreationTimestamp.Add(predecessorGrace)) {
+	ofPredecessor := owner != nil && owner.APIVersion == v1alpha1.GroupVersion.String() && owner.Kind == "Process" && owner.Name == p.Name
+	if ofPredecessor && r.Clock.Now().Before(p.CreationTimestamp.Add(predecessorGrace)) {
 		return reconcile.Result{RequeueAfter: time.Second}, nil
 	}
 	return reconcile.Result{}, r.finish(ctx, p, agentapi.Failure(errorcode.NameTaken, map[string]any{
-		"message": "a Job of the process's name exists that is not the process's; it was left alone",
+		"message": "a Job with the name of the process exists, but does not belong to the process; it was not changed",
 	}), "")
 }

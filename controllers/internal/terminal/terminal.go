@@ -1,6 +1,6 @@
-// Package terminal writes the one terminal status of a Process: the collector
-// with what the agent delivered, the process controller with what it finds in
-// the cluster. Whoever is first wins; nobody overwrites.
+// Package terminal writes the terminal status of a Process. The collector writes
+// what the agent delivered, the process controller what it concludes from Job and
+// pods. The first one wins; a terminal status is never overwritten.
 package terminal
 
 import (
@@ -22,16 +22,16 @@ import (
 	"procman.dev/procman/internal/errorcode"
 )
 
-// maxObjectBytes is the size of the largest Process that is written: below
-// etcd's default bound of 1.5 MiB for a request, with room for its envelope.
+// maxObjectBytes is the maximum size of a Process that is written. It is the default
+// limit of etcd for a request, 1.5 MiB, less room for the rest of the request.
 const maxObjectBytes = 3<<19 - 64<<10
 
-// sureBytes is a size of the output under which any Process fits whose input the
-// facade has taken, and need not be measured.
-const sureBytes = 16 << 10
+// alwaysFitsBytes is an output size for which the Process need not be measured: with
+// any input that the facade accepts, it is smaller than maxObjectBytes.
+const alwaysFitsBytes = 16 << 10
 
-// Status is the terminal status that a result gives a Process at now. A result
-// without a StartTime is one where no worker ran.
+// Status returns the terminal status of a Process with a result, at the time now. In
+// a result without StartTime no worker ran.
 func Status(p *v1alpha1.Process, r agentapi.Result, jobName string, now time.Time) v1alpha1.ProcessStatus {
 	s := v1alpha1.ProcessStatus{
 		State:           v1alpha1.StateComplete,
@@ -50,7 +50,7 @@ func Status(p *v1alpha1.Process, r agentapi.Result, jobName string, now time.Tim
 	}
 	if !r.Complete() {
 		s.State, s.Output = v1alpha1.StateError, ""
-		s.ErrorCode, s.ErrorDetails = r.ErrorCode, bounded(withAttempts(r))
+		s.ErrorCode, s.ErrorDetails = r.ErrorCode, shorten(withAttempts(r))
 		finished.Reason, finished.Message = r.ErrorCode, message(s.ErrorDetails)
 	}
 	if !r.StartTime.IsZero() {
@@ -63,22 +63,21 @@ func Status(p *v1alpha1.Process, r agentapi.Result, jobName string, now time.Tim
 	return s
 }
 
-// withAttempts adds to the details of a worker's crash how often it was tried
-// (CONTRACT.md, section 2, WorkerFailed).
+// withAttempts adds the number of attempts to the details of a worker that crashed
+// (docs/contract.md, section 2, WorkerFailed).
 func withAttempts(r agentapi.Result) string {
 	details := map[string]any{}
 	if !r.Retry || r.Attempt == 0 || json.Unmarshal([]byte(r.ErrorDetails), &details) != nil {
 		return r.ErrorDetails
 	}
 	details["attempts"] = r.Attempt
-	// What was just decoded encodes.
-	text, _ := json.Marshal(details)
+	text, _ := json.Marshal(details) // it was decoded from JSON, so it can be encoded
 	return string(text)
 }
 
-// bounded leaves out what is expected, as long as the schema that says it, from
-// details that are longer than a status takes.
-func bounded(details string) string {
+// shorten removes the member expected, which can be as long as the schema, from
+// details that are too long for the status.
+func shorten(details string) string {
 	if len(details) <= agentapi.MaxErrorDetailsBytes {
 		return details
 	}
@@ -94,29 +93,29 @@ func bounded(details string) string {
 	return string(text)
 }
 
-// message is what the details say; the condition's is for people.
+// message returns the details as a sentence for people, for the condition.
 func message(details string) string {
-	said := errorcode.Explain(details)
-	if said == "" {
+	explanation := errorcode.Explain(details)
+	if explanation == "" {
 		return "the worker ended the process with an error of its own; see status.errorDetails"
 	}
-	return prose.Cut(said, 1024)
+	return prose.Cut(explanation, 1024)
 }
 
 // Writer commits terminal states.
 type Writer struct {
 	Client client.Client
-	// Live reads past the cache.
+	// Live reads from the API server, not from the cache.
 	Live  client.Reader
 	Clock clock.PassiveClock
 
 	outputs outputSchemas
 }
 
-// Commit gives the Process its terminal status, in one write, unless it has one
-// already. Both ways of a result lead through here, so here its output is held
-// against the type's limit and outputSchema. p is a Process as some cache had it. Returns a
-// NotFound error when the Process, by its UID, is gone.
+// Commit writes the terminal status of the Process, in one write, unless it has one
+// already. Every result passes through here, so the output is validated here against
+// the limit and the outputSchema of the type. p may come from a cache. Commit returns
+// a NotFound error if the Process with this UID does not exist any more.
 func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Result, jobName string) error {
 	if r.Complete() {
 		rules, err := w.outputs.of(ctx, w.Client, p)
@@ -125,14 +124,14 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 		}
 		r = rules.Check(r)
 	}
-	if len(r.Output) > sureBytes {
+	if len(r.Output) > alwaysFitsBytes {
 		var err error
 		if p, err = w.read(ctx, p); err != nil {
 			return err
 		}
 		if !fits(p, r.Output) {
 			tooLarge := agentapi.Failure(errorcode.OutputTooLarge, map[string]any{
-				"bytes": len(r.Output), "message": "input and output together are more than the cluster can store",
+				"bytes": len(r.Output), "message": "input and output together are larger than the cluster can store",
 			})
 			tooLarge.Attempt, tooLarge.StartTime = r.Attempt, r.StartTime
 			r = tooLarge
@@ -166,8 +165,8 @@ type terminalPatch struct {
 	QueuePosition *int32 `json:"queuePosition"`
 }
 
-// read reads the Process past the cache; one of the same name but another UID
-// is not it.
+// read reads the Process from the API server. It returns a NotFound error if a
+// Process with this name exists, but with another UID.
 func (w *Writer) read(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Process, error) {
 	live := &v1alpha1.Process{}
 	if err := w.Live.Get(ctx, client.ObjectKeyFromObject(p), live); err != nil {
@@ -179,12 +178,12 @@ func (w *Writer) read(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Proce
 	return live, nil
 }
 
-// fits says whether the Process with this output is small enough to be stored,
-// as the JSON that etcd gets.
+// fits reports whether the Process with this output, as JSON in etcd, is small enough
+// to be stored.
 func fits(p *v1alpha1.Process, output string) bool {
-	whole := p.DeepCopy()
-	whole.ManagedFields = nil
-	whole.Status.Output = output
-	text, err := json.Marshal(whole)
+	stored := p.DeepCopy()
+	stored.ManagedFields = nil
+	stored.Status.Output = output
+	text, err := json.Marshal(stored)
 	return err == nil && len(text) <= maxObjectBytes
 }
