@@ -115,16 +115,19 @@ func (r *Reconciler) observe(ctx context.Context, p *v1alpha1.Process, job *batc
 		return reconcile.Result{}, fmt.Errorf("list pods: %w", err)
 	}
 	now := r.Clock.Now()
-	decision := outcome.Decide(job, pods.Items, now)
-	if decision.Explain != "" {
-		// Events are not cached: only few Processes need them, once.
+	observation := outcome.Observe(job, pods.Items, now)
+	decision := observation.Decide()
+	if decision.EventsOf != "" {
+		// Events are not cached: they are read at the end of a few processes only.
 		var events corev1.EventList
-		err := r.Live.List(ctx, &events, client.InNamespace(p.Namespace), client.MatchingFields{"involvedObject.uid": string(decision.Explain)})
+		err := r.Live.List(ctx, &events, client.InNamespace(p.Namespace), client.MatchingFields{"involvedObject.uid": string(decision.EventsOf)})
 		if err != nil {
 			return reconcile.Result{}, fmt.Errorf("list events: %w", err)
 		}
-		decision = outcome.Explained(job, decision, events.Items, now)
+		observation.AddEvents(events.Items)
+		decision = observation.Decide()
 	}
+	logf.FromContext(ctx).V(1).Info("outcome decided", "rule", decision.Rule, "recheckAt", decision.RecheckAt)
 	switch {
 	case decision.Result != nil:
 		return reconcile.Result{}, r.finish(ctx, p, *decision.Result, job.Name)
@@ -155,21 +158,22 @@ func (r *Reconciler) abandon(ctx context.Context, pod *corev1.Pod) error {
 	return nil
 }
 
-// cleanUpDelay is how long the Job of a Process in error has time to end without
-// help. It does if the agent delivered the error: then its pod and the logs remain.
-const cleanUpDelay = 30 * time.Second
+// jobDeletionDelay is how long the operator waits before it deletes the Job of a
+// process in error. Most Jobs end sooner on their own, so that their pods and logs
+// remain.
+const jobDeletionDelay = 30 * time.Second
 
 // cleanUp deletes a Job that could still run something after its Process is
 // terminal: in error, when a retry or a pod that waits for its image remains;
 // complete, when the Job is suspended and could be resumed. job may be nil.
 func (r *Reconciler) cleanUp(ctx context.Context, p *v1alpha1.Process, job *batchv1.Job) (reconcile.Result, error) {
-	if job == nil || !metav1.IsControlledBy(job, p) || job.DeletionTimestamp != nil || ended(job) {
+	if job == nil || !metav1.IsControlledBy(job, p) || job.DeletionTimestamp != nil || outcome.EndCondition(job) != nil {
 		return reconcile.Result{}, nil
 	}
 	if p.Status.State != v1alpha1.StateError && !outcome.Suspended(job) {
 		return reconcile.Result{}, nil
 	}
-	if wait := p.Status.CompletionTime.Add(cleanUpDelay).Sub(r.Clock.Now()); wait > 0 {
+	if wait := p.Status.CompletionTime.Add(jobDeletionDelay).Sub(r.Clock.Now()); wait > 0 {
 		return reconcile.Result{RequeueAfter: wait}, nil
 	}
 	err := r.Client.Delete(ctx, job, client.Preconditions{UID: &job.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
@@ -177,21 +181,6 @@ func (r *Reconciler) cleanUp(ctx context.Context, p *v1alpha1.Process, job *batc
 		return reconcile.Result{}, fmt.Errorf("delete job: %w", err)
 	}
 	return reconcile.Result{}, nil
-}
-
-// ended reports whether the Job has ended or is about to end.
-func ended(job *batchv1.Job) bool {
-	for _, c := range job.Status.Conditions {
-		if c.Status != corev1.ConditionTrue {
-			continue
-		}
-		switch c.Type {
-		case batchv1.JobComplete, batchv1.JobFailed, batchv1.JobFailureTarget, batchv1.JobSuccessCriteriaMet:
-			return true
-		default: // a suspended Job can be resumed
-		}
-	}
-	return false
 }
 
 // finish writes the terminal status of the Process. It does nothing if the Process
