@@ -11,11 +11,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/internal/payload"
 )
-
-// cachedInputBytes is the maximum size of an input in the cache. A larger one is
-// read from the API server when it is needed.
-const cachedInputBytes = 16 << 10
 
 // CacheOptions returns the options of the operator's caches. They contain one
 // namespace, of its Jobs and pods only those of Processes, of its Leases only those
@@ -25,7 +22,7 @@ func CacheOptions(namespace string) cache.Options {
 	return cache.Options{
 		DefaultNamespaces: map[string]cache.Config{namespace: {}},
 		ByObject: map[client.Object]cache.ByObject{
-			&v1alpha1.Process{}:     {Transform: trimProcess},
+			&v1alpha1.Process{}:     {Transform: payload.Policy(payload.KeepSmallInputs).Transform()},
 			&v1alpha1.ProcessType{}: {Transform: trimManagedFields},
 			&batchv1.Job{}:          {Label: ofProcesses, Transform: trimJob},
 			&corev1.Pod{}:           {Label: ofProcesses, Transform: trimPod},
@@ -42,21 +39,6 @@ func hasLabel(label string) labels.Selector {
 		panic(err) // impossible: both arguments are constants
 	}
 	return labels.NewSelector().Add(*exists)
-}
-
-// trimProcess drops the payloads: the output always, the input if it is large or if
-// the Process is terminal. An empty input in the cache means: read it from the API
-// server.
-func trimProcess(o any) (any, error) {
-	if p, ok := o.(*v1alpha1.Process); ok {
-		p.ManagedFields = nil
-		p.Status.Output, p.Status.ErrorDetails = "", ""
-		if p.Finished() || len(p.Spec.Input) > cachedInputBytes {
-			p.Spec.Input = ""
-		}
-		delete(p.Annotations, corev1.LastAppliedConfigAnnotation)
-	}
-	return o, nil
 }
 
 // trimJob keeps what package outcome reads: metadata, time limits and status.

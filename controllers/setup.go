@@ -25,6 +25,7 @@ import (
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/controllers/process"
 	"procman.dev/procman/controllers/processtype"
+	"procman.dev/procman/internal/rules"
 )
 
 // component is a part of the operator: a controller, or something else that the
@@ -49,7 +50,8 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options, agents net.Liste
 		}
 	}
 	c, live, now := mgr.GetClient(), mgr.GetAPIReader(), clock.RealClock{}
-	writer := &terminal.Writer{Client: c, Live: live, Clock: now}
+	known := &rules.Cache{}
+	writer := &terminal.Writer{Client: c, Live: live, Clock: now, Rules: known}
 	prober := &delivery.Prober{Client: c, Live: live, Namespace: o.Namespace, Job: o.Job}
 	processes := ledger.New(now)
 	if err := metrics.Register(processes); err != nil {
@@ -58,7 +60,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options, agents net.Liste
 	for _, part := range []component{
 		prober,
 		&process.Reconciler{
-			Client: c, Live: live, Clock: now, Writer: writer, Ledger: processes, Job: o.Job,
+			Client: c, Live: live, Clock: now, Writer: writer, Rules: known, Ledger: processes, Job: o.Job,
 			Delivery: prober.Delivery, Violations: policy.Violations, Concurrency: o.Concurrency,
 		},
 		&process.Positions{Client: c, Ledger: processes},

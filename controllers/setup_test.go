@@ -20,10 +20,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/internal/payload"
 )
 
 // recorder is a manager that notes what is added to it. Nothing is started.
@@ -101,29 +103,32 @@ func TestSetupAddsEveryComponent(t *testing.T) {
 	}
 }
 
-func TestTrimmedObjects(t *testing.T) {
+// Each kind of object is trimmed before it gets into the cache.
+func TestCachedObjects(t *testing.T) {
 	managed := []metav1.ManagedFieldsEntry{{Manager: "kubectl"}}
-	process := func(state v1alpha1.State, inputBytes int) *v1alpha1.Process {
-		return &v1alpha1.Process{
-			ObjectMeta: metav1.ObjectMeta{Name: "p", ManagedFields: managed, Annotations: map[string]string{"kept": "x", corev1.LastAppliedConfigAnnotation: "{}"}},
-			Spec:       v1alpha1.ProcessSpec{Type: "t", Input: string(make([]byte, inputBytes))},
-			Status:     v1alpha1.ProcessStatus{State: state, Output: "{}", ErrorDetails: "{}", ErrorCode: "No"},
-		}
-	}
-	trimmed := func(state v1alpha1.State, inputBytes int) *v1alpha1.Process {
-		p := process(state, inputBytes)
-		p.ManagedFields, p.Annotations, p.Status.Output, p.Status.ErrorDetails = nil, map[string]string{"kept": "x"}, "", ""
-		return p
-	}
 	owner := []metav1.OwnerReference{{Kind: "Job", UID: "job"}}
-	for name, test := range map[string]struct {
-		transform func(any) (any, error)
-		o, want   any
-	}{
-		"a small input of a running process": {trimProcess, process("processing", cachedInputBytes), trimmed("processing", cachedInputBytes)},
-		"a large input":                      {trimProcess, process("processing", cachedInputBytes+1), trimmed("processing", 0)},
-		"the input of a terminal process":    {trimProcess, process("complete", 2), trimmed("complete", 0)},
-		"a Job": {trimJob,
+	for name, test := range map[string]struct{ o, want client.Object }{
+		"a process": {
+			&v1alpha1.Process{
+				ObjectMeta: metav1.ObjectMeta{Name: "p", ManagedFields: managed},
+				Spec:       v1alpha1.ProcessSpec{Type: "t", Input: "{}"},
+				Status:     v1alpha1.ProcessStatus{State: "error", ErrorCode: "No", ErrorDetails: "{}"},
+			},
+			&v1alpha1.Process{
+				ObjectMeta: metav1.ObjectMeta{Name: "p"},
+				Spec:       v1alpha1.ProcessSpec{Type: "t", Input: payload.Omitted},
+				Status:     v1alpha1.ProcessStatus{State: "error", ErrorCode: "No", ErrorDetails: payload.Omitted},
+			},
+		},
+		"a small input that is still needed": {
+			&v1alpha1.Process{Spec: v1alpha1.ProcessSpec{Input: "{}"}},
+			&v1alpha1.Process{Spec: v1alpha1.ProcessSpec{Input: "{}"}},
+		},
+		"a type": {
+			&v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Name: "t", ManagedFields: managed}},
+			&v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Name: "t"}},
+		},
+		"a Job": {
 			&batchv1.Job{
 				ObjectMeta: metav1.ObjectMeta{Name: "j", ManagedFields: managed},
 				Spec: batchv1.JobSpec{BackoffLimit: new(int32(2)), Suspend: new(true), Completions: new(int32(1)), Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
@@ -139,21 +144,29 @@ func TestTrimmedObjects(t *testing.T) {
 				Status: batchv1.JobStatus{Failed: 1},
 			},
 		},
-		"a pod": {trimPod,
+		"a pod": {
 			&corev1.Pod{ObjectMeta: metav1.ObjectMeta{ManagedFields: managed, OwnerReferences: owner}, Spec: corev1.PodSpec{NodeName: "n", HostNetwork: true}, Status: corev1.PodStatus{Phase: "Running"}},
 			&corev1.Pod{ObjectMeta: metav1.ObjectMeta{OwnerReferences: owner}, Spec: corev1.PodSpec{NodeName: "n"}, Status: corev1.PodStatus{Phase: "Running"}},
 		},
-		"a Lease": {trimManagedFields, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{ManagedFields: managed}}, &coordinationv1.Lease{}},
-		// An informer may hand over a deletion in this form; there is nothing to trim.
-		"not an object": {trimPod, "text", "text"},
+		"a Lease": {&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{ManagedFields: managed}}, &coordinationv1.Lease{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := test.transform(test.o)
-			if err != nil {
-				t.Fatal(err)
+			trimmed := false
+			for kind, options := range CacheOptions("work").ByObject {
+				if reflect.TypeOf(kind) != reflect.TypeOf(test.o) {
+					continue
+				}
+				got, err := options.Transform(test.o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(any(test.want), got); diff != "" {
+					t.Error(diff)
+				}
+				trimmed = true
 			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Error(diff)
+			if !trimmed {
+				t.Error("the cache has no options for this kind")
 			}
 		})
 	}

@@ -155,7 +155,9 @@ func (r *Reconciler) typeEvents() handler.TypedEventHandler[*v1alpha1.ProcessTyp
 			wake(q, keys)
 		},
 		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[*v1alpha1.ProcessType], q requests) {
-			wake(q, r.Ledger.Unregister(client.ObjectKeyFromObject(e.Object)))
+			key := client.ObjectKeyFromObject(e.Object)
+			r.Rules.Forget(key)
+			wake(q, r.Ledger.Unregister(key))
 		},
 	}
 }

@@ -2,7 +2,6 @@ package process
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,7 +21,8 @@ import (
 	"procman.dev/procman/controllers/internal/statuspatch"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/errorcode"
-	"procman.dev/procman/internal/schema"
+	"procman.dev/procman/internal/payload"
+	"procman.dev/procman/internal/rules"
 )
 
 // typeGrace is how long a Process waits for a type that does not exist: one
@@ -165,38 +165,20 @@ func (r *Reconciler) patchConditions(ctx context.Context, p *v1alpha1.Process, c
 	return client.IgnoreNotFound(statuspatch.ApplyLocked(ctx, r.Client, p, map[string]any{"conditions": conditions}))
 }
 
-// checkInput validates the input of a Process against its type. The facade has
-// already checked the input of a POST. For a Process created with kubectl the
-// check happens here, with the same error codes and details.
+// checkInput returns the error result of a Process whose type does not allow its input;
+// nil if it does. The facade has already checked the input of a POST. For a Process
+// created with kubectl the check happens here, by the same rules.
 func (r *Reconciler) checkInput(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType) (*agentapi.Result, error) {
-	input := p.Spec.Input
-	if input == "" { // the cache has dropped it
-		live := &v1alpha1.Process{}
-		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(p), live); err != nil {
-			return nil, fmt.Errorf("read process: %w", err)
-		}
-		input = live.Spec.Input
-	}
-	return Refusal(t, []byte(input))
-}
-
-// Refusal returns the result with which a type refuses an input, as a POST does;
-// nil if the input is valid. It returns an error if inputSchema does not compile:
-// then the type is not accepted, or only by another version of the operator.
-func Refusal(t *v1alpha1.ProcessType, input []byte) (*agentapi.Result, error) {
-	if len(input) > t.MaxInputBytes() {
-		return new(agentapi.Failure(errorcode.InputTooLarge, map[string]any{"in": "body", "at": "input", "expected": map[string]any{"maxBytes": t.MaxInputBytes()}})), nil
-	}
-	compiled, err := schema.Compile(t.Spec.InputSchema)
+	input, err := payload.Input(ctx, r.Live, p)
 	if err != nil {
-		return nil, fmt.Errorf("compile input schema of process type %s: %w", t.Name, err)
+		return nil, err
 	}
-	if violation := compiled.Validate("input", input); violation != nil {
-		details, err := json.Marshal(violation.Details)
-		if err != nil {
-			return nil, fmt.Errorf("encode violation: %w", err)
-		}
-		return &agentapi.Result{ErrorCode: violation.Code, ErrorDetails: string(details)}, nil
+	err = r.Rules.Of(t).CheckInput([]byte(input))
+	if v, ok := errors.AsType[*rules.Violation](err); ok {
+		return &agentapi.Result{ErrorCode: v.Code, ErrorDetails: v.ErrorDetails()}, nil
+	}
+	if err != nil { // the schema does not compile: another version of the operator accepted the type
+		return nil, fmt.Errorf("process type %s: %w", t.Name, err)
 	}
 	return nil, nil
 }

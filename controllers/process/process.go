@@ -30,6 +30,7 @@ import (
 	"procman.dev/procman/controllers/internal/statuspatch"
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/internal/agentapi"
+	"procman.dev/procman/internal/rules"
 )
 
 // Reconciler moves Processes from creation to their terminal status.
@@ -45,6 +46,8 @@ type Reconciler struct {
 	// Delivery is how the agent gets into the workers of types that do not specify
 	// it. It overrides Job.AgentDelivery.
 	Delivery func() v1alpha1.AgentDelivery
+	// Rules has the rules of the process types, to validate inputs.
+	Rules *rules.Cache
 	// Violations describes what the pod security policy forbids about a pod; empty
 	// if nothing.
 	Violations func(*metav1.ObjectMeta, *corev1.PodSpec) string

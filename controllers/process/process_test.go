@@ -24,6 +24,7 @@ import (
 	"procman.dev/procman/controllers/internal/ledger"
 	"procman.dev/procman/controllers/internal/outcome"
 	"procman.dev/procman/controllers/internal/terminal"
+	"procman.dev/procman/internal/rules"
 )
 
 var start = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
@@ -40,12 +41,12 @@ func world(t *testing.T, functions interceptor.Funcs, objects ...client.Object) 
 		WithIndex(&corev1.Event{}, "involvedObject.uid", func(o client.Object) []string { return []string{string(o.(*corev1.Event).InvolvedObject.UID)} }).
 		Build()
 	now := clocktesting.NewFakePassiveClock(start)
-	processes := ledger.New(now)
+	known, processes := &rules.Cache{}, ledger.New(now)
 	processes.Register(client.ObjectKey{Namespace: "work", Name: "t"}, 0)
 	processes.Observe(aProcess(), false)
 	processes.Open()
 	return &Reconciler{
-		Client: c, Live: c, Clock: now, Writer: &terminal.Writer{Client: c, Live: c, Clock: now}, Ledger: processes,
+		Client: c, Live: c, Clock: now, Writer: &terminal.Writer{Client: c, Live: c, Clock: now, Rules: known}, Rules: known, Ledger: processes,
 		Delivery:   func() v1alpha1.AgentDelivery { return v1alpha1.AgentEmbedded },
 		Violations: func(*metav1.ObjectMeta, *corev1.PodSpec) string { return "" },
 	}, now

@@ -6,6 +6,7 @@ package terminal
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"procman.dev/procman/controllers/internal/statuspatch"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/errorcode"
+	"procman.dev/procman/internal/rules"
 )
 
 // maxObjectBytes is the maximum size of a Process that is written. It is the default
@@ -108,8 +110,8 @@ type Writer struct {
 	// Live reads from the API server, not from the cache.
 	Live  client.Reader
 	Clock clock.PassiveClock
-
-	outputs outputSchemas
+	// Rules has the rules of the process types, to validate outputs.
+	Rules *rules.Cache
 }
 
 // Commit writes the terminal status of the Process, in one write, unless it has one
@@ -118,11 +120,10 @@ type Writer struct {
 // a NotFound error if the Process with this UID does not exist any more.
 func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Result, jobName string) error {
 	if r.Complete() {
-		rules, err := w.outputs.of(ctx, w.Client, p)
-		if err != nil {
+		var err error
+		if r, err = w.checkOutput(ctx, p, r); err != nil {
 			return err
 		}
-		r = rules.Check(r)
 	}
 	if len(r.Output) > alwaysFitsBytes {
 		var err error
@@ -155,6 +156,33 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 			return err
 		}
 	}
+}
+
+// checkOutput returns r, or an error result if the type, as it is now, does not allow
+// the output. The agent has checked the size too, but anyone with the token of a worker
+// can send a result.
+//
+// The output is not checked if the type was deleted, or if its new outputSchema does not
+// compile: the work of the worker is not lost for that.
+func (w *Writer) checkOutput(ctx context.Context, p *v1alpha1.Process, r agentapi.Result) (agentapi.Result, error) {
+	key := client.ObjectKey{Namespace: p.Namespace, Name: p.Spec.Type}
+	t := &v1alpha1.ProcessType{}
+	err := w.Client.Get(ctx, key, t)
+	if apierrors.IsNotFound(err) {
+		w.Rules.Forget(key)
+		return r, nil
+	}
+	if err != nil {
+		return r, fmt.Errorf("get process type: %w", err)
+	}
+	err = w.Rules.Of(t).CheckOutput([]byte(r.Output))
+	if v, ok := errors.AsType[*rules.Violation](err); ok {
+		return agentapi.Result{Attempt: r.Attempt, StartTime: r.StartTime, ErrorCode: v.Code, ErrorDetails: v.ErrorDetails()}, nil
+	}
+	if err != nil {
+		logf.FromContext(ctx).Info("output not checked", "process", p.Name, "type", t.Name, "cause", err.Error())
+	}
+	return r, nil
 }
 
 // terminalPatch is a terminal status as a merge patch. It also removes
