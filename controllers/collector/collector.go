@@ -19,6 +19,7 @@ import (
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/agentapi/agentserver"
+	"procman.dev/procman/internal/payload"
 )
 
 // Options are what a collector needs.
@@ -79,23 +80,16 @@ func (a *attempt) Input(ctx context.Context) (agentapi.Input, error) {
 	if wait := a.due.Sub(a.collector.Clock.Now()); wait > 0 {
 		return agentapi.Input{}, &agentapi.TooEarly{Wait: wait}
 	}
-	process := a.process
-	if process.Spec.Input == "" { // too large for the cache
-		live := &v1alpha1.Process{}
-		if err := a.collector.Live.Get(ctx, client.ObjectKeyFromObject(process), live); err != nil {
-			return agentapi.Input{}, overIfNotFound(fmt.Errorf("read process: %w", err))
-		}
-		if live.UID != process.UID {
-			return agentapi.Input{}, fmt.Errorf("%w: process %s is another one of the same name", agentapi.ErrOver, process.Name)
-		}
-		process = live
+	input, err := payload.Input(ctx, a.collector.Live, a.process)
+	if err != nil {
+		return agentapi.Input{}, overIfNotFound(err)
 	}
 	return agentapi.Input{
-		ProcessID:   process.Name,
-		ProcessType: process.Spec.Type,
+		ProcessID:   a.process.Name,
+		ProcessType: a.process.Spec.Type,
 		Attempt:     a.number,
 		Timeout:     a.timeout,
-		Text:        process.Spec.Input,
+		Text:        input,
 	}, nil
 }
 

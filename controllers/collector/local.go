@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -14,7 +15,7 @@ import (
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/agentapi/agentserver"
-	"procman.dev/procman/internal/schema"
+	"procman.dev/procman/internal/rules"
 )
 
 // Local is the agentserver.Collector of one process on a machine without a cluster. It
@@ -22,7 +23,7 @@ import (
 // in memory.
 type Local struct {
 	token   string
-	output  terminal.OutputRules
+	rules   *rules.Rules
 	timeout time.Duration
 	clock   clock.PassiveClock
 
@@ -43,13 +44,11 @@ type Local struct {
 // timeout bounds each attempt. The error reports that the type's outputSchema is not
 // valid.
 func NewLocal(t *v1alpha1.ProcessType, p *v1alpha1.Process, token string, timeout time.Duration, c clock.PassiveClock) (*Local, error) {
-	output, err := schema.Compile(t.Spec.OutputSchema)
-	if err != nil {
-		return nil, fmt.Errorf("spec.outputSchema: %w", err)
+	l := &Local{token: token, rules: rules.New(t), timeout: timeout, clock: c, process: p.DeepCopy()}
+	if err := l.rules.OutputSchemaError(); err != nil {
+		return nil, err
 	}
-	return &Local{
-		token: token, output: terminal.OutputRules{Schema: output, MaxBytes: t.MaxOutputBytes()}, timeout: timeout, clock: c, process: p.DeepCopy(),
-	}, nil
+	return l, nil
 }
 
 // Handler returns the HTTP handler of the collector.
@@ -120,13 +119,22 @@ func (l *Local) Result(_ context.Context, r agentapi.Result) error {
 // take makes r the result of the attempt, and of the process unless a later attempt may
 // have a better one.
 func (l *Local) take(r agentapi.Result) {
-	r = l.output.Check(r)
+	if v, ok := errors.AsType[*rules.Violation](l.checkOutput(r)); ok {
+		r = agentapi.Result{StartTime: r.StartTime, ErrorCode: v.Code, ErrorDetails: v.ErrorDetails()}
+	}
 	r.Attempt = l.attempt
 	l.delivered = &r
 	if r.Retry && (r.Interrupted || !l.last) {
 		return
 	}
 	l.process.Status = terminal.Status(l.process, r, "", l.clock.Now())
+}
+
+func (l *Local) checkOutput(r agentapi.Result) error {
+	if !r.Complete() {
+		return nil
+	}
+	return l.rules.CheckOutput([]byte(r.Output))
 }
 
 // Progress keeps the percentage.
