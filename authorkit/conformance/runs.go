@@ -13,11 +13,12 @@ import (
 	"procman.dev/procman/internal/errorcode"
 )
 
-// platformCodes are the errorCodes that a run can end with and no worker has to
-// its name: they say that it did not keep the contract.
-var platformCodes = map[string]bool{
-	errorcode.OutputMissing: true, errorcode.OutputInvalid: true, errorcode.OutputTooLarge: true, errorcode.WorkerFailed: true,
-	errorcode.OutOfMemory: true, errorcode.DeadlineExceeded: true, errorcode.ResultLost: true,
+// brokeContract reports whether a run ended with an errorCode that the product
+// gave it. A worker that keeps the contract completes, or declares a code of its
+// own or one that says what is wrong with its input.
+func brokeContract(code string) bool {
+	fault := errorcode.FaultOf(code)
+	return fault == errorcode.Worker || fault == errorcode.Platform
 }
 
 // options are what all runs share.
@@ -72,7 +73,7 @@ func judgeRun(input Input, o *rehearsal.Outcome, limit int) Finding {
 	}
 	f.Status = Fail
 	f.Reason = rehearsal.Explain(status.ErrorCode, status.ErrorDetails)
-	if !platformCodes[status.ErrorCode] {
+	if !brokeContract(status.ErrorCode) {
 		f.Reason = "the worker refuses it with " + f.Reason
 	}
 	if len(o.Attempts) > 1 {
@@ -190,7 +191,7 @@ func (e *examination) refuses(ctx context.Context, _ []Input) error {
 		switch {
 		case status.State == v1alpha1.StateComplete:
 			f.Status, f.Reason = Fail, "complete, expected an error file"
-		case platformCodes[status.ErrorCode]:
+		case brokeContract(status.ErrorCode):
 			f.Status, f.Reason = Fail, "expected an error file with an errorCode of the worker's, got "+rehearsal.Explain(status.ErrorCode, status.ErrorDetails)
 			f.Details = lastWords(status.ErrorDetails)
 		}
@@ -216,7 +217,7 @@ func (e *examination) takesNothing(ctx context.Context, _ []Input) error {
 	f := Finding{Check: "empty", Input: "{}", Status: Pass, Reason: "complete"}
 	switch {
 	case status.State == v1alpha1.StateComplete:
-	case platformCodes[status.ErrorCode]:
+	case brokeContract(status.ErrorCode):
 		f.Status, f.Reason = Warn, "neither completes nor refuses: "+rehearsal.Explain(status.ErrorCode, status.ErrorDetails)
 		f.Details = lastWords(status.ErrorDetails)
 	default:

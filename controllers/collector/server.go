@@ -5,6 +5,8 @@ import (
 	"net"
 
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"procman.dev/procman/internal/agentapi/agentserver"
 )
 
 // Server serves a collector on every replica of the operator.
@@ -16,5 +18,5 @@ type Server struct {
 // SetupWithManager lets the manager run the server. A manager.Server without
 // OnlyServeWhenLeader runs on every replica.
 func (s *Server) SetupWithManager(_ context.Context, mgr manager.Manager) error {
-	return mgr.Add(&manager.Server{Name: "collector", Server: NewServer(New(s.Options)), Listener: s.Listener})
+	return mgr.Add(&manager.Server{Name: "collector", Server: agentserver.NewServer(New(s.Options)), Listener: s.Listener})
 }
