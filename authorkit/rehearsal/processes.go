@@ -41,8 +41,8 @@ func has(environ []byte, prefix string) bool {
 	return bytes.HasPrefix(environ, []byte(prefix)) || bytes.Contains(environ, []byte("\x00"+prefix))
 }
 
-// settleTime is what children get to end by themselves after their parent.
-const settleTime = 200 * time.Millisecond
+// childExitTime is how long children may take to exit after their parent.
+const childExitTime = 200 * time.Millisecond
 
 // LeftBehind runs the worker's command without an agent, and returns the names
 // of the programs that it leaves running when it ends, after it has killed
@@ -78,7 +78,7 @@ func LeftBehind(ctx context.Context, o Options) (names []string, err error) {
 		return nil, err
 	}
 	_ = cmd.Wait() // how it ended is not the question
-	settled := time.After(settleTime)
+	settled := time.After(childExitTime)
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	pids := Running(id)

@@ -85,7 +85,7 @@ func (c *Collector) find(ctx context.Context, id identity) (*attempt, error) {
 		pod:       pod.UID,
 		number:    outcome.Number(job, attempts, pod),
 		due:       outcome.DueAt(job, attempts, pod),
-		last:      job.Spec.BackoffLimit != nil && job.Status.Failed >= *job.Spec.BackoffLimit,
+		last:      outcome.Last(job),
 		timeout:   timeout,
 	}, nil
 }
