@@ -56,9 +56,9 @@ func TestPDFTextRefuses(t *testing.T) {
 	t.Parallel()
 	report := pdf(t, "report.pdf")
 	for name, test := range map[string]struct{ input, code, want string }{
-		"what is no PDF":    {`{"source":{"data":"aGVsbG8="}}`, "InvalidInput", `{"in":"body","at":"input.source.data","expected":{"contentMediaType":"application/pdf"},"message":"the data is no PDF"}`},
+		"what is no PDF":    {`{"source":{"data":"aGVsbG8="}}`, "InvalidInput", `{"in":"body","at":"input.source.data","expected":{"contentMediaType":"application/pdf"},"message":"the data is not a PDF file"}`},
 		"no such page":      {`{"source":{"data":"` + report + `"},"pages":{"last":4}}`, "InvalidInput", `{"in":"body","at":"input.pages.last","expected":{"maximum":3,"minimum":1,"type":"integer"},"message":"the document has 3 pages"}`},
-		"a password":        {`{"source":{"data":"` + pdf(t, "password.pdf") + `"}}`, "PasswordRequired", `{"in":"body","at":"input.source.data","message":"the document opens with a password only: send it without"}`},
+		"a password":        {`{"source":{"data":"` + pdf(t, "password.pdf") + `"}}`, "PasswordRequired", `{"in":"body","at":"input.source.data","message":"the document needs a password: send it without one"}`},
 		"one that is cut":   {`{"source":{"data":"` + report[:1200] + `"}}`, "DocumentDamaged", `{"in":"body","at":"input.source.data","message":"the document cannot be read"}`},
 		"one without pages": {`{"source":{"data":"` + pdf(t, "lost.pdf") + `"}}`, "DocumentDamaged", `{"in":"body","at":"input.source.data","message":"page 3 cannot be read"}`},
 	} {

@@ -12,7 +12,7 @@ import (
 	"procman.dev/procman/internal/schema"
 )
 
-// registration is the process type that processtype.yaml registers.
+// registration returns the process type in processtype.yaml.
 func registration(t *testing.T) v1alpha1.ProcessTypeSpec {
 	t.Helper()
 	text, err := os.ReadFile("processtype.yaml")
@@ -33,9 +33,9 @@ func TestInputSchema(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		input string
-		at    string // of the violation
+		at    string // where the violation is; "" if the input is valid
 	}{
-		"the least":               {`{"source":{"data":"aGk="}}`, ""},
+		"only what is required":   {`{"source":{"data":"aGk="}}`, ""},
 		"everything":              {`{"source":{"data":"aGk="},"language":"deu+eng","fields":[{"page":2,"area":{"x":0,"y":0,"width":1,"height":1}}],"minimumCharacterConfidence":12.5,"defaultHorizontalResolution":300}`, ""},
 		"no source":               {`{}`, "input.source"},
 		"no data":                 {`{"source":{}}`, "input.source.data"},
@@ -61,9 +61,9 @@ func TestInputSchema(t *testing.T) {
 	}
 }
 
-// The schema names every member, so a member that the worker adds without it
-// is a violation here.
-func TestOutputIsWhatTheSchemaSays(t *testing.T) {
+// The outputSchema lists every member, so this fails if the worker adds a member that
+// it does not have.
+func TestOutputMatchesTheSchema(t *testing.T) {
 	schema, err := schema.Compile(registration(t).OutputSchema)
 	if err != nil {
 		t.Fatal(err)
