@@ -11,8 +11,8 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/authorkit/manifest"
 	"procman.dev/procman/authorkit/rehearsal"
-	"procman.dev/procman/controllers/process"
-	"procman.dev/procman/internal/schema"
+	"procman.dev/procman/internal/errorcode"
+	"procman.dev/procman/internal/rules"
 )
 
 // Input is a JSON object to try the worker with.
@@ -57,6 +57,7 @@ type examination struct {
 	Options
 	report *Report
 	t      *v1alpha1.ProcessType
+	rules  *rules.Rules
 	// longest is the input whose run took longest: it leaves the most time to send
 	// a signal. It is nil if no input completed. took is the duration of that run.
 	longest *Input
@@ -113,15 +114,15 @@ func (e *examination) checkType() ([]Input, bool, error) {
 	e.t, e.report.ProcessType = t, t.Name
 	e.found(Finding{Check: "processtype", Status: Pass, Reason: t.Name + ": the API server would accept this ProcessType"})
 
-	_, inputErr := schema.Compile(t.Spec.InputSchema)
-	outputs, outputErr := schema.Compile(t.Spec.OutputSchema)
+	e.rules = rules.New(t)
+	inputErr, outputErr := e.rules.InputSchemaError(), e.rules.OutputSchemaError()
 	if inputErr != nil || outputErr != nil {
 		f := Finding{Check: "schemas", Status: Fail, Reason: "a schema is not valid: the operator would not accept the type"}
 		if inputErr != nil {
-			f.Details = append(f.Details, "spec.inputSchema: "+inputErr.Error())
+			f.Details = append(f.Details, inputErr.Error())
 		}
 		if outputErr != nil {
-			f.Details = append(f.Details, "spec.outputSchema: "+outputErr.Error())
+			f.Details = append(f.Details, outputErr.Error())
 		}
 		e.found(f)
 		return nil, false, nil
@@ -130,8 +131,8 @@ func (e *examination) checkType() ([]Input, bool, error) {
 
 	if example, ok := exampleIn(t.Spec.OutputSchema); ok {
 		f := Finding{Check: "schemas", Status: Pass, Reason: "the example in outputSchema matches it"}
-		if v := outputs.Validate("output", example); v != nil {
-			f.Status, f.Reason = Fail, "the example in outputSchema does not match it: "+explain(v)
+		if v, ok := errors.AsType[*rules.Violation](e.rules.CheckOutput(example)); ok {
+			f.Status, f.Reason = Fail, "the example in outputSchema does not match it: "+errorcode.Explain(v.ErrorDetails())
 		}
 		e.found(f)
 	}
@@ -160,11 +161,8 @@ func (e *examination) validInputs() []Input {
 // checkInput reports whether the type's inputSchema accepts an input.
 func (e *examination) checkInput(input Input) bool {
 	f := Finding{Check: "input", Input: input.Name, Status: Pass, Reason: "inputSchema accepts it"}
-	refusal, err := process.Refusal(e.t, input.Text)
-	if err != nil {
-		f.Status, f.Reason = Fail, err.Error() // not reached: the schema compiles
-	} else if refusal != nil {
-		f.Status, f.Reason = Fail, "a POST with this input would be rejected: "+rehearsal.Explain(refusal.ErrorCode, refusal.ErrorDetails)
+	if v, ok := errors.AsType[*rules.Violation](e.rules.CheckInput(input.Text)); ok {
+		f.Status, f.Reason = Fail, "a POST with this input would be rejected: "+rehearsal.Explain(v.Code, v.ErrorDetails())
 	}
 	e.found(f)
 	return f.Status == Pass
@@ -187,13 +185,4 @@ func (e *examination) checkCommand() bool {
 		return false
 	}
 	return true
-}
-
-// explain describes a violation in one line.
-func explain(v *schema.Violation) string {
-	where := "at " + v.Details.At
-	if v.Details.Expected != nil {
-		where += fmt.Sprintf(", expected %s", v.Details.Expected)
-	}
-	return where
 }

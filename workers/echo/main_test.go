@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,9 +13,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"sigs.k8s.io/yaml"
 
-	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/authorkit/manifest"
 )
 
 // worker sets the worker's environment, with the given input, for its second attempt.
@@ -130,12 +130,8 @@ func TestScratchFileIsInTmp(t *testing.T) {
 // TestScriptMatchesTheSchema: the inputSchema has exactly the members and signals
 // that the worker knows.
 func TestScriptMatchesTheSchema(t *testing.T) {
-	content, err := os.ReadFile("processtype.yaml")
+	processType, err := manifest.Load("processtype.yaml")
 	if err != nil {
-		t.Fatal(err)
-	}
-	var registered v1alpha1.ProcessType
-	if err := yaml.UnmarshalStrict(content, &registered); err != nil {
 		t.Fatal(err)
 	}
 	var schema struct {
@@ -145,7 +141,7 @@ func TestScriptMatchesTheSchema(t *testing.T) {
 			}
 		}
 	}
-	if err := yaml.Unmarshal(registered.Spec.InputSchema.Raw, &schema); err != nil {
+	if err := json.Unmarshal(processType.Spec.InputSchema.Raw, &schema); err != nil {
 		t.Fatal(err)
 	}
 	var described []string

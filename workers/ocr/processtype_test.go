@@ -2,33 +2,27 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"image"
-	"os"
 	"testing"
 
-	"sigs.k8s.io/yaml"
-
-	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/internal/schema"
+	"procman.dev/procman/authorkit/manifest"
+	"procman.dev/procman/internal/rules"
 )
 
-// registration returns the process type in processtype.yaml.
-func registration(t *testing.T) v1alpha1.ProcessTypeSpec {
+// typeRules returns the rules of the process type in processtype.yaml.
+func typeRules(t *testing.T) *rules.Rules {
 	t.Helper()
-	text, err := os.ReadFile("processtype.yaml")
+	processType, err := manifest.Load("processtype.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var processType v1alpha1.ProcessType
-	if err := yaml.UnmarshalStrict(text, &processType); err != nil {
-		t.Fatal(err)
-	}
-	return processType.Spec
+	return rules.New(processType)
 }
 
 func TestInputSchema(t *testing.T) {
-	input, err := schema.Compile(registration(t).InputSchema)
-	if err != nil {
+	allowed := typeRules(t)
+	if err := allowed.InputSchemaError(); err != nil {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct {
@@ -51,7 +45,7 @@ func TestInputSchema(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			at := ""
-			if violation := input.Validate("input", []byte(test.input)); violation != nil {
+			if violation, ok := errors.AsType[*rules.Violation](allowed.CheckInput([]byte(test.input))); ok {
 				at = violation.Details.At
 			}
 			if at != test.at {
@@ -64,10 +58,7 @@ func TestInputSchema(t *testing.T) {
 // The outputSchema lists every member, so this fails if the worker adds a member that
 // it does not have.
 func TestOutputMatchesTheSchema(t *testing.T) {
-	schema, err := schema.Compile(registration(t).OutputSchema)
-	if err != nil {
-		t.Fatal(err)
-	}
+	allowed := typeRules(t)
 	bounds := image.Rect(0, 0, 650, 310)
 	lines := golden(t, image.Point{}, bounds)
 	whole := area{page: 1, box: boxOf(bounds), whole: true}
@@ -85,8 +76,8 @@ func TestOutputMatchesTheSchema(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if violation := schema.Validate("output", text); violation != nil {
-				t.Errorf("%s at %s, expected %s", violation.Code, violation.Details.At, violation.Details.Expected)
+			if err := allowed.CheckOutput(text); err != nil {
+				t.Error(err)
 			}
 		})
 	}

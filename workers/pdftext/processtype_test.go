@@ -1,41 +1,26 @@
 package main
 
 import (
-	"os"
+	"errors"
 	"testing"
 
-	"sigs.k8s.io/yaml"
-
-	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/internal/schema"
+	"procman.dev/procman/authorkit/manifest"
+	"procman.dev/procman/internal/rules"
 )
 
-// registration returns the process type in processtype.yaml.
-func registration(t *testing.T) v1alpha1.ProcessTypeSpec {
+// typeRules returns the rules of the process type in processtype.yaml.
+func typeRules(t *testing.T) *rules.Rules {
 	t.Helper()
-	text, err := os.ReadFile("processtype.yaml")
+	processType, err := manifest.Load("processtype.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var processType v1alpha1.ProcessType
-	if err := yaml.UnmarshalStrict(text, &processType); err != nil {
-		t.Fatal(err)
-	}
-	return processType.Spec
-}
-
-func outputSchema(t *testing.T) *schema.Schema {
-	t.Helper()
-	output, err := schema.Compile(registration(t).OutputSchema)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return output
+	return rules.New(processType)
 }
 
 func TestInputSchema(t *testing.T) {
-	input, err := schema.Compile(registration(t).InputSchema)
-	if err != nil {
+	allowed := typeRules(t)
+	if err := allowed.InputSchemaError(); err != nil {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct {
@@ -59,7 +44,7 @@ func TestInputSchema(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			at := ""
-			if violation := input.Validate("input", []byte(test.input)); violation != nil {
+			if violation, ok := errors.AsType[*rules.Violation](allowed.CheckInput([]byte(test.input))); ok {
 				at = violation.Details.At
 			}
 			if at != test.at {
