@@ -93,7 +93,7 @@ func (a *assignments) find(ctx context.Context, id identity) (*assignment, error
 		pod:     pod.UID,
 		attempt: number,
 		due:     outcome.DueAt(job, attempts, pod),
-		last:    job.Spec.BackoffLimit != nil && job.Status.Failed >= *job.Spec.BackoffLimit,
+		last:    outcome.Last(job),
 	}, nil
 }
 

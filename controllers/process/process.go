@@ -109,16 +109,19 @@ func (r *Reconciler) observe(ctx context.Context, p *v1alpha1.Process, job *batc
 		return reconcile.Result{}, fmt.Errorf("list pods: %w", err)
 	}
 	now := r.Clock.Now()
-	decision := outcome.Decide(job, pods.Items, now)
-	if decision.Explain != "" {
-		// Events are not cached: they are asked for at an end, and at few.
+	observation := outcome.Observe(job, pods.Items, now)
+	decision := observation.Decide()
+	if decision.EventsOf != "" {
+		// Events are not cached: they are read at the end of a few processes only.
 		var events corev1.EventList
-		err := r.Live.List(ctx, &events, client.InNamespace(p.Namespace), client.MatchingFields{"involvedObject.uid": string(decision.Explain)})
+		err := r.Live.List(ctx, &events, client.InNamespace(p.Namespace), client.MatchingFields{"involvedObject.uid": string(decision.EventsOf)})
 		if err != nil {
 			return reconcile.Result{}, fmt.Errorf("list events: %w", err)
 		}
-		decision = outcome.Explained(job, decision, events.Items, now)
+		observation.AddEvents(events.Items)
+		decision = observation.Decide()
 	}
+	logf.FromContext(ctx).V(1).Info("outcome decided", "rule", decision.Rule, "recheckAt", decision.RecheckAt)
 	switch {
 	case decision.Result != nil:
 		return reconcile.Result{}, r.finish(ctx, p, *decision.Result, job.Name)
@@ -156,9 +159,10 @@ func (r *Reconciler) abandon(ctx context.Context, pod *corev1.Pod) error {
 	return nil
 }
 
-// settleTime is how long the Job of a Process in error has to end by itself, as
-// it does when the agent delivered the error: its pod and logs then remain.
-const settleTime = 30 * time.Second
+// jobDeletionDelay is how long the operator waits before it deletes the Job of a
+// process in error. Most Jobs end sooner on their own, so that their pods and logs
+// remain.
+const jobDeletionDelay = 30 * time.Second
 
 // settle ends what still runs for a Process in error: a retry, a pod that waits
 // for its image. A complete one may have a suspended Job, which would run again.
@@ -169,10 +173,10 @@ func (r *Reconciler) settle(ctx context.Context, p *v1alpha1.Process, job *batch
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("get job: %w", err)
 	}
-	if (p.Status.State != v1alpha1.StateError && !outcome.Suspended(job)) || !metav1.IsControlledBy(job, p) || job.DeletionTimestamp != nil || ended(job) {
+	if (p.Status.State != v1alpha1.StateError && !outcome.Suspended(job)) || !metav1.IsControlledBy(job, p) || job.DeletionTimestamp != nil || outcome.EndCondition(job) != nil {
 		return reconcile.Result{}, nil
 	}
-	if wait := p.Status.CompletionTime.Add(settleTime).Sub(r.Clock.Now()); wait > 0 {
+	if wait := p.Status.CompletionTime.Add(jobDeletionDelay).Sub(r.Clock.Now()); wait > 0 {
 		return reconcile.Result{RequeueAfter: wait}, nil
 	}
 	err = r.Client.Delete(ctx, job, client.Preconditions{UID: &job.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
@@ -180,16 +184,6 @@ func (r *Reconciler) settle(ctx context.Context, p *v1alpha1.Process, job *batch
 		return reconcile.Result{}, fmt.Errorf("delete job: %w", err)
 	}
 	return reconcile.Result{}, nil
-}
-
-// ended says whether the Job is over or about to be.
-func ended(job *batchv1.Job) bool {
-	for _, c := range job.Status.Conditions {
-		if c.Status == corev1.ConditionTrue && (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed || c.Type == batchv1.JobFailureTarget) {
-			return true
-		}
-	}
-	return false
 }
 
 // finish gives the Process its terminal status; one that is gone needs none.

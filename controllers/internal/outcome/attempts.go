@@ -2,17 +2,20 @@ package outcome
 
 import (
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/jobspec"
+	"procman.dev/procman/internal/agentapi"
 )
 
-// Attempts are the pods that the Job controls, oldest first. Others that carry
-// the same labels are strangers.
+// Attempts returns those of the pods that the Job controls, oldest first.
 func Attempts(job *batchv1.Job, pods []corev1.Pod) []corev1.Pod {
 	own := make([]corev1.Pod, 0, len(pods))
 	for _, pod := range pods {
@@ -29,10 +32,11 @@ func Attempts(job *batchv1.Job, pods []corev1.Pod) []corev1.Pod {
 	return own
 }
 
-// Number is which attempt a pod is, from 1. attempts are the Job's, oldest
-// first; earlier ones that are gone are known from the Job's count of failures.
+// Number returns the number of a pod's attempt, from 1. attempts are the Job's,
+// oldest first. Attempts whose pods were deleted are known from the Job's count of
+// failures.
 func Number(job *batchv1.Job, attempts []corev1.Pod, pod *corev1.Pod) int32 {
-	index := slices.IndexFunc(attempts, func(p corev1.Pod) bool { return p.UID == pod.UID })
+	index := indexOf(attempts, pod)
 	number := int32(index + 1)
 	if index == len(attempts)-1 && pod.Status.Phase != corev1.PodFailed {
 		number = max(number, job.Status.Failed+1)
@@ -40,19 +44,47 @@ func Number(job *batchv1.Job, attempts []corev1.Pod, pod *corev1.Pod) int32 {
 	return max(number, 1)
 }
 
-// workerStatus is the status of the pod's worker container; nil before the
-// kubelet has given one.
-func workerStatus(pod *corev1.Pod) *corev1.ContainerStatus {
-	for i := range pod.Status.ContainerStatuses {
-		if pod.Status.ContainerStatuses[i].Name == jobspec.WorkerContainer {
-			return &pod.Status.ContainerStatuses[i]
-		}
-	}
-	return nil
+// Last reports whether a failure of the newest pod is final: the Job creates no pod
+// after it.
+func Last(job *batchv1.Job) bool {
+	return job.Spec.BackoffLimit != nil && job.Status.Failed >= *job.Spec.BackoffLimit
 }
 
-// started says whether the pod's worker container ever ran.
-func started(pod *corev1.Pod) bool {
+// DueAt returns when the worker of a pod may start: after the type's
+// backoffSeconds since the crash of the attempt before. It is zero when there is
+// nothing to wait for: the type has no backoffSeconds, that attempt did not crash,
+// or its pod was deleted. attempts are the Job's, oldest first. Interrupted attempts
+// are skipped: the pod after them waits for the rest of the pause.
+func DueAt(job *batchv1.Job, attempts []corev1.Pod, pod *corev1.Pod) time.Time {
+	seconds, err := strconv.ParseInt(job.Annotations[v1alpha1.AnnotationBackoffSeconds], 10, 32)
+	index := indexOf(attempts, pod)
+	if err != nil || index < 0 {
+		return time.Time{}
+	}
+	counted := slices.DeleteFunc(slices.Clone(attempts[:index]), func(p corev1.Pod) bool { return interrupted(&p) })
+	if len(counted) == 0 || !crashed(&counted[len(counted)-1]) {
+		return time.Time{}
+	}
+	end := endTime(&counted[len(counted)-1])
+	if created := pod.CreationTimestamp.Time; end.After(created) {
+		end = created // the clock of its node is ahead: it ended before this pod was created
+	}
+	return end.Add(jobspec.Pause(int32(seconds), max(int32(len(counted)), job.Status.Failed)))
+}
+
+func indexOf(attempts []corev1.Pod, pod *corev1.Pod) int {
+	return slices.IndexFunc(attempts, func(p corev1.Pod) bool { return p.UID == pod.UID })
+}
+
+// interrupted reports whether the cluster or a person ended the pod.
+func interrupted(pod *corev1.Pod) bool {
 	status := workerStatus(pod)
-	return status != nil && (status.State.Running != nil || status.State.Terminated != nil)
+	return disruption(pod) != nil || pod.Status.Reason == reasonEvicted ||
+		status != nil && status.State.Terminated != nil && status.State.Terminated.ExitCode == agentapi.ExitInterrupted
+}
+
+// crashed reports whether the pod's worker ended on its own, for any reason.
+func crashed(pod *corev1.Pod) bool {
+	status := workerStatus(pod)
+	return status != nil && status.State.Terminated != nil && pod.Status.Reason != ReasonNodeLost
 }

@@ -1,72 +1,68 @@
 package outcome
 
 import (
-	"encoding/json"
 	"time"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"procman.dev/procman/controllers/internal/prose"
-	"procman.dev/procman/internal/agentapi"
+	"procman.dev/procman/internal/errorcode"
 )
 
-// Explained is a decision on a Job whose Explain is set, in the light of that
-// object's events: the newest warning is added to the result's message. Where
-// the Job's pod has only just gone, or been refused, it is to wait instead.
-func Explained(job *batchv1.Job, d Decision, events []corev1.Event, now time.Time) Decision {
-	var made, refused, newest time.Time // the last pod, the first refusal after it
-	message := ""
+// maxEventText bounds how much of an event's message a result contains, in bytes.
+const maxEventText = 1024
+
+// eventSummary is what the events of a Job or pod show.
+type eventSummary struct {
+	// podCreated is when the Job's newest pod was created.
+	podCreated time.Time
+	// refused is the time of the first warning since then.
+	refused time.Time
+	// warning is the message of the newest one.
+	warning string
+}
+
+// AddEvents adds the events of the object that Decision.EventsOf names.
+func (o *Observation) AddEvents(events []corev1.Event) {
+	s := &eventSummary{}
 	for _, e := range events {
-		if e.Type != corev1.EventTypeWarning && eventTime(&e).After(made) && e.Reason == "SuccessfulCreate" {
-			made = eventTime(&e)
+		if e.Type != corev1.EventTypeWarning && e.Reason == "SuccessfulCreate" {
+			s.podCreated = later(s.podCreated, eventTime(&e))
 		}
 	}
+	var newest time.Time
 	for _, e := range events {
 		at := eventTime(&e)
-		if e.Type != corev1.EventTypeWarning || at.Before(made) {
+		if e.Type != corev1.EventTypeWarning || at.Before(s.podCreated) {
 			continue
 		}
-		if refused.IsZero() || at.Before(refused) {
-			refused = at
+		if s.refused.IsZero() || at.Before(s.refused) {
+			s.refused = at
 		}
 		if !at.Before(newest) {
-			newest, message = at, e.Message
+			newest, s.warning = at, e.Message
 		}
 	}
-	if d.provisional && !made.IsZero() {
-		if refused.IsZero() {
-			return withinAll(job, nil, now, Decision{RecheckAt: now.Add(settleTime)})
-		}
-		if bound := refused.Add(startTimeout(job)); now.Before(bound) {
-			return withinAll(job, nil, now, Decision{RecheckAt: bound})
-		}
-	}
-	explained := withMessage(*d.Result, message)
-	return Decision{Result: &explained}
+	o.events = s
 }
 
-// eventTime is when an event was last seen, whichever of its APIs it came by.
+// eventTime returns when an event was last seen; which field has it depends on the
+// client that wrote it.
 func eventTime(e *corev1.Event) time.Time {
-	last := e.CreationTimestamp.Time
-	if e.EventTime.After(last) {
-		last = e.EventTime.Time
-	}
-	if e.LastTimestamp.After(last) {
-		last = e.LastTimestamp.Time
-	}
-	return last
+	return later(later(e.CreationTimestamp.Time, e.EventTime.Time), e.LastTimestamp.Time)
 }
 
-// withMessage is a result with more in its message.
-func withMessage(r agentapi.Result, more string) agentapi.Result {
-	details := map[string]any{}
-	if more == "" || json.Unmarshal([]byte(r.ErrorDetails), &details) != nil {
-		return r
+// explained ends the process with a StartTimeout whose cause only the events of an
+// object show.
+func (o *Observation) explained(message string, object types.UID) *Decision {
+	switch {
+	case o.events == nil:
+		d := fail(errorcode.StartTimeout, message, nil)
+		d.EventsOf = object
+		return d
+	case o.events.warning != "":
+		message += ": " + prose.Cut(o.events.warning, maxEventText)
 	}
-	message, _ := details["message"].(string)
-	details["message"] = message + ": " + prose.Cut(more, 1024)
-	longer := agentapi.Failure(r.ErrorCode, details)
-	longer.Attempt, longer.StartTime = r.Attempt, r.StartTime
-	return longer
+	return fail(errorcode.StartTimeout, message, nil)
 }

@@ -1,0 +1,108 @@
+package outcome
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"procman.dev/procman/internal/errorcode"
+)
+
+// nodeLost ends a process without another attempt.
+func nodeLost(o *Observation) *Decision {
+	node := o.Pod.Spec.NodeName
+	return fail(errorcode.NodeLost, "the node of the worker's pod does not answer, and it is not known whether the worker finished; see kubectl describe node "+node,
+		map[string]any{"node": node})
+}
+
+// podAbandoned makes room for another attempt. The worker may still run on the
+// lost node, so the abandoned pod counts as an attempt.
+func podAbandoned(o *Observation) *Decision { return &Decision{Abandon: o.Pod} }
+
+// waitForNode waits for the node to report the end of the pod.
+func waitForNode(o *Observation) *Decision { return o.waitUntil(o.silentAt()) }
+
+// silentAt returns when the node must have reported the end of the newest pod,
+// whatever its worker does. It is for a pod that has not ended.
+func (o *Observation) silentAt() time.Time {
+	if o.Pod.DeletionTimestamp != nil { // it includes the grace period
+		return o.Pod.DeletionTimestamp.Add(nodeReportTime)
+	}
+	since := o.Pod.CreationTimestamp.Time
+	if o.Pod.Status.StartTime != nil {
+		since = o.Pod.Status.StartTime.Time
+	}
+	return since.Add(longestAttempt(o.Job) + nodeReportTime)
+}
+
+// imageNameInvalid applies when pulling the image again cannot succeed.
+func imageNameInvalid(o *Observation) *Decision {
+	if c := o.waitingContainer(); c != nil {
+		switch c.State.Waiting.Reason {
+		case "InvalidImageName", "ErrImageNeverPull":
+			return fail(errorcode.ImagePullFailed, c.State.Waiting.Message, map[string]any{"image": c.Image})
+		}
+	}
+	return nil
+}
+
+// podStarting applies while the pod has time to start. The rules after it are about
+// what used up this time.
+func podStarting(o *Observation) *Decision {
+	return o.waitUntil(o.startBound(o.Pod.CreationTimestamp.Time))
+}
+
+// unschedulable applies when no node accepted the pod.
+func unschedulable(o *Observation) *Decision {
+	c := condition(o.Pod, corev1.PodScheduled)
+	if c == nil || c.Status != corev1.ConditionFalse {
+		return nil
+	}
+	return fail(errorcode.Unschedulable, "no node accepted the worker's pod within startTimeoutSeconds of its type: "+c.Message, nil)
+}
+
+// imageNotPulled applies when pulling an image failed, or still goes on.
+func imageNotPulled(o *Observation) *Decision {
+	container := o.waitingContainer()
+	if container == nil {
+		// With its volumes and its network ready, a pod waits only for images.
+		if c := condition(o.Pod, corev1.PodReadyToStartContainers); c == nil || c.Status != corev1.ConditionTrue {
+			return nil
+		}
+		image := ""
+		if o.Worker != nil {
+			image = o.Worker.Image
+		}
+		return fail(errorcode.ImagePullFailed, "the image was still being pulled after startTimeoutSeconds of its type", map[string]any{"image": image})
+	}
+	switch waiting := container.State.Waiting; waiting.Reason {
+	case "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed":
+		return fail(errorcode.ImagePullFailed, waiting.Message, map[string]any{"image": container.Image, "reason": waiting.Reason})
+	}
+	return nil
+}
+
+// podNotStarted applies to all other causes: a volume, the network, or a container
+// that cannot be created.
+func podNotStarted(o *Observation) *Decision {
+	const message = "the worker's pod did not start within startTimeoutSeconds of its type"
+	if c := o.waitingContainer(); c != nil {
+		waiting := c.State.Waiting
+		return fail(errorcode.StartTimeout, message+": "+waiting.Message, map[string]any{"reason": waiting.Reason})
+	}
+	return o.explained(message, o.Pod.UID)
+}
+
+// waitingContainer returns the first container that has a reason of its own to wait,
+// init containers first; nil when there is none.
+func (o *Observation) waitingContainer() *corev1.ContainerStatus {
+	for _, statuses := range [][]corev1.ContainerStatus{o.Pod.Status.InitContainerStatuses, o.Pod.Status.ContainerStatuses} {
+		for i := range statuses {
+			waiting := statuses[i].State.Waiting
+			if waiting != nil && waiting.Reason != "" && waiting.Reason != "PodInitializing" && waiting.Reason != "ContainerCreating" {
+				return &statuses[i]
+			}
+		}
+	}
+	return nil
+}
