@@ -26,6 +26,7 @@ import (
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/controllers/process"
 	"procman.dev/procman/controllers/processtype"
+	"procman.dev/procman/internal/agentapi/agentserver"
 	"procman.dev/procman/internal/rules"
 )
 
@@ -115,7 +116,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	})
 	// A manager.Server without OnlyServeWhenLeader runs on every replica.
 	if err := mgr.Add(&manager.Server{
-		Name: "collector", Server: collector.NewServer(handler), Listener: o.CollectorListener,
+		Name: "collector", Server: agentserver.NewServer(handler), Listener: o.CollectorListener,
 	}); err != nil {
 		return fmt.Errorf("add collector: %w", err)
 	}

@@ -9,14 +9,17 @@ const (
 	LabelType = "procman.dev/type"
 )
 
-// AnnotationStartTimeoutSeconds on a Job keeps the type's startTimeoutSeconds
-// as it was when the Job was made: a later change of the type is for later
-// processes.
-const AnnotationStartTimeoutSeconds = "procman.dev/start-timeout-seconds"
-
-// AnnotationBackoffSeconds on a Job keeps the type's backoffSeconds likewise;
-// absent when the type had none.
-const AnnotationBackoffSeconds = "procman.dev/backoff-seconds"
+// Annotations on a Job with settings of its type. They keep the values of the time when
+// the Job was created: a later change of the type applies to later processes.
+const (
+	// AnnotationTimeoutSeconds holds the type's timeoutSeconds.
+	AnnotationTimeoutSeconds = "procman.dev/timeout-seconds"
+	// AnnotationStartTimeoutSeconds holds the type's startTimeoutSeconds.
+	AnnotationStartTimeoutSeconds = "procman.dev/start-timeout-seconds"
+	// AnnotationBackoffSeconds holds the type's backoffSeconds; absent when the type
+	// has none.
+	AnnotationBackoffSeconds = "procman.dev/backoff-seconds"
+)
 
 // LabelIdempotencyKey is on every Lease that stands for an Idempotency-Key of
 // the HTTP API. The holder of the Lease is the Process that the key stands for.

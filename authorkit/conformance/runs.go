@@ -14,11 +14,11 @@ import (
 	"procman.dev/procman/internal/errorcode"
 )
 
-// platformCodes are the errorCodes that a run can end with and no worker has to
-// its name: they say that it did not keep the contract.
-var platformCodes = map[string]bool{
-	errorcode.OutputMissing: true, errorcode.OutputInvalid: true, errorcode.OutputTooLarge: true, errorcode.WorkerFailed: true,
-	errorcode.OutOfMemory: true, errorcode.DeadlineExceeded: true, errorcode.ResultLost: true,
+// brokeContract reports whether an errorCode means that the worker broke the worker
+// contract. A worker that follows it declares a code of its own, or one about its input.
+func brokeContract(code string) bool {
+	fault := errorcode.FaultOf(code)
+	return fault == errorcode.Worker || fault == errorcode.Platform
 }
 
 // options returns the options that all runs have in common.
@@ -191,7 +191,7 @@ func (e *examination) checkRefusals(ctx context.Context, _ []Input) error {
 		switch {
 		case status.State == v1alpha1.StateComplete:
 			f.Status, f.Reason = Fail, "expected an error file, got complete"
-		case platformCodes[status.ErrorCode]:
+		case brokeContract(status.ErrorCode):
 			f.Status, f.Reason = Fail, "expected an error file with an errorCode of the worker's own, got "+rehearsal.Explain(status.ErrorCode, status.ErrorDetails)
 			f.Details = stderrOf(status.ErrorDetails)
 		}
@@ -217,7 +217,7 @@ func (e *examination) checkEmptyInput(ctx context.Context, _ []Input) error {
 	f := Finding{Check: "empty", Input: "{}", Status: Pass, Reason: "complete"}
 	switch {
 	case status.State == v1alpha1.StateComplete:
-	case platformCodes[status.ErrorCode]:
+	case brokeContract(status.ErrorCode):
 		f.Status, f.Reason = Warn, "expected complete or an error file, got "+rehearsal.Explain(status.ErrorCode, status.ErrorDetails)
 		f.Details = stderrOf(status.ErrorDetails)
 	default:

@@ -59,10 +59,7 @@ func RunAgent(args, environ []string) int {
 func agentCommand(r *run, dir string) *exec.Cmd {
 	cmd := exec.Command(r.Program, append([]string{AgentCommand, "--"}, r.Command...)...)
 	cmd.Env = append(environment(r.Type),
-		agentapi.EnvProcessID+"="+r.processID,
-		agentapi.EnvProcessType+"="+r.Type.Name,
 		agentapi.EnvCollectorURL+"="+r.url,
-		agentapi.EnvTimeoutSeconds+"="+seconds(r.timeout),
 		agentapi.EnvGraceSeconds+"="+seconds(r.Grace),
 		agentapi.EnvOutputLimitBytes+"="+strconv.Itoa(r.Type.MaxOutputBytes()),
 		envDir+"="+dir,

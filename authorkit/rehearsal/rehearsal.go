@@ -23,6 +23,7 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/collector"
 	"procman.dev/procman/internal/agentapi"
+	"procman.dev/procman/internal/agentapi/agentserver"
 	"procman.dev/procman/internal/errorcode"
 )
 
@@ -112,7 +113,7 @@ func (r *run) open() error {
 		Spec:       v1alpha1.ProcessSpec{Type: r.Type.Name, LifetimeSeconds: r.Type.Spec.LifetimeSeconds, Input: string(r.Input)},
 	}
 	var err error
-	if r.collector, err = collector.NewLocal(r.Type, process, r.token, clock.RealClock{}); err != nil {
+	if r.collector, err = collector.NewLocal(r.Type, process, r.token, max(r.timeout, time.Second), clock.RealClock{}); err != nil {
 		return err
 	}
 	r.observe, r.processID = r.Observe, process.Name
@@ -123,7 +124,7 @@ func (r *run) open() error {
 		return fmt.Errorf("listen for the agent: %w", err)
 	}
 	r.url = "http://" + listener.Addr().String()
-	r.server = collector.NewServer(r.collector)
+	r.server = agentserver.NewServer(r.collector.Handler())
 	go func() { _ = r.server.Serve(listener) }() // returns after close
 	return nil
 }

@@ -1,33 +1,34 @@
 package collector
 
 import (
+	"context"
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"strconv"
 	"sync"
+	"time"
 
 	"k8s.io/utils/clock"
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/internal/agentapi"
+	"procman.dev/procman/internal/agentapi/agentserver"
 	"procman.dev/procman/internal/rules"
 )
 
-// Local is the collector of one process on a machine without a cluster. It
-// serves the same endpoints to the same agent and holds what the agent delivers
-// against the same rules; the process is kept in memory.
+// Local is the agentserver.Collector of one process on a machine without a cluster. It
+// checks what the agent delivers by the same rules as the operator; the process is kept
+// in memory.
 type Local struct {
-	token string
-	rules *rules.Rules
-	clock clock.PassiveClock
-	mux   *http.ServeMux
+	token   string
+	rules   *rules.Rules
+	timeout time.Duration
+	clock   clock.PassiveClock
 
-	// OnInput and OnProgress are told of each fetched input and of each report
-	// of progress. Set before the collector is served; nil tells nobody.
+	// OnInput and OnProgress are called for each fetched input and each report of
+	// progress. Set them before the collector is served; nil calls nothing.
 	OnInput    func()
 	OnProgress func(percent int32)
 
@@ -35,35 +36,35 @@ type Local struct {
 	process *v1alpha1.Process
 	attempt int32
 	last    bool
-	// delivered is what the attempt came to; nil until it is known.
+	// delivered is the result of the attempt; nil before there is one.
 	delivered *agentapi.Result
 }
 
-// NewLocal makes the collector of process p, of type t, for agents that bear
-// token. The error says that the type's outputSchema is no schema.
-func NewLocal(t *v1alpha1.ProcessType, p *v1alpha1.Process, token string, c clock.PassiveClock) (*Local, error) {
-	l := &Local{token: token, rules: rules.New(t), clock: c, process: p.DeepCopy(), mux: http.NewServeMux()}
+// NewLocal returns the collector of process p, of type t, for agents with this token.
+// timeout bounds each attempt. The error reports that the type's outputSchema is not
+// valid.
+func NewLocal(t *v1alpha1.ProcessType, p *v1alpha1.Process, token string, timeout time.Duration, c clock.PassiveClock) (*Local, error) {
+	l := &Local{token: token, rules: rules.New(t), timeout: timeout, clock: c, process: p.DeepCopy()}
 	if err := l.rules.OutputSchemaError(); err != nil {
 		return nil, err
 	}
-	l.mux.HandleFunc("GET "+agentapi.InputPath, l.assigned(l.serveInput))
-	l.mux.HandleFunc("PUT "+agentapi.ResultPath, l.assigned(l.serveResult))
-	l.mux.HandleFunc("PUT "+agentapi.ProgressPath, l.assigned(l.serveProgress))
 	return l, nil
 }
 
-// ServeHTTP serves agentapi's endpoints.
-func (l *Local) ServeHTTP(w http.ResponseWriter, r *http.Request) { l.mux.ServeHTTP(w, r) }
+// Handler returns the HTTP handler of the collector.
+func (l *Local) Handler() *agentserver.Handler {
+	return agentserver.New(l, func(*http.Request, int, error) {}) // the agent logs the status
+}
 
-// Begin starts attempt number n, from 1; last says that none comes after it.
+// Begin starts attempt number n, from 1. last: no other one follows.
 func (l *Local) Begin(n int32, last bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.attempt, l.last, l.delivered = n, last, nil
 }
 
-// End says what the attempt came to and whether another one is due. receipt is
-// what its agent left, or the lack of it; it counts when nothing was delivered.
+// End returns the attempt's result and whether another attempt is due. receipt counts
+// when the agent delivered nothing.
 func (l *Local) End(receipt agentapi.Result) (result agentapi.Result, again bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -73,62 +74,50 @@ func (l *Local) End(receipt agentapi.Result) (result agentapi.Result, again bool
 	return *l.delivered, !l.process.Finished()
 }
 
-// Process is the process as it stands.
+// Process returns a copy of the process as it is now.
 func (l *Local) Process() *v1alpha1.Process {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.process.DeepCopy()
 }
 
-func (l *Local) assigned(handle func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte("Bearer "+l.token)) != 1 {
-			http.Error(w, http.StatusText(http.StatusUnauthorized), http.StatusUnauthorized)
-			return
-		}
-		err := handle(w, r)
-		switch {
-		case err == nil:
-		case errors.Is(err, errNotWanted):
-			http.Error(w, err.Error(), http.StatusConflict)
-		default:
-			http.Error(w, err.Error(), http.StatusBadRequest)
-		}
+// Attempt accepts the one agent that has the token.
+func (l *Local) Attempt(_ context.Context, token string) (agentserver.Attempt, error) {
+	if subtle.ConstantTimeCompare([]byte(token), []byte(l.token)) != 1 {
+		return nil, agentapi.ErrUnauthenticated
 	}
+	return l, nil
 }
 
-func (l *Local) serveInput(w http.ResponseWriter, _ *http.Request) error {
+// ID is the same for all attempts: they do not run at the same time.
+func (l *Local) ID() string { return "" }
+
+// Input returns the process's input.
+func (l *Local) Input(context.Context) (agentapi.Input, error) {
 	l.mu.Lock()
-	input, attempt := l.process.Spec.Input, l.attempt
+	in := agentapi.Input{
+		ProcessID: l.process.Name, ProcessType: l.process.Spec.Type, Attempt: l.attempt, Timeout: l.timeout, Text: l.process.Spec.Input,
+	}
 	l.mu.Unlock()
 	if l.OnInput != nil {
 		l.OnInput()
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set(agentapi.HeaderAttempt, strconv.Itoa(int(attempt)))
-	_, _ = io.WriteString(w, input)
-	return nil
+	return in, nil
 }
 
-func (l *Local) serveResult(w http.ResponseWriter, r *http.Request) error {
-	var result agentapi.Result
-	if err := decode(r, maxResultBytes, &result); err != nil {
-		return err
-	}
-	if err := check(&result); err != nil {
-		return err
-	}
+// Result accepts one result for each attempt.
+func (l *Local) Result(_ context.Context, r agentapi.Result) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.delivered != nil {
-		return fmt.Errorf("%w: the attempt has a result", errNotWanted)
+		return fmt.Errorf("%w: the attempt has a result", agentapi.ErrOver)
 	}
-	l.take(result)
+	l.take(r)
 	return nil
 }
 
-// take makes a result the attempt's, and the process's unless a later attempt
-// may do better.
+// take makes r the result of the attempt, and of the process unless a later attempt may
+// have a better one.
 func (l *Local) take(r agentapi.Result) {
 	if v, ok := errors.AsType[*rules.Violation](l.checkOutput(r)); ok {
 		r = agentapi.Result{StartTime: r.StartTime, ErrorCode: v.Code, ErrorDetails: v.ErrorDetails()}
@@ -148,19 +137,13 @@ func (l *Local) checkOutput(r agentapi.Result) error {
 	return l.rules.CheckOutput([]byte(r.Output))
 }
 
-func (l *Local) serveProgress(w http.ResponseWriter, r *http.Request) error {
-	var progress agentapi.Progress
-	if err := decode(r, 1<<10, &progress); err != nil {
-		return err
-	}
-	if progress.PercentComplete < 0 || progress.PercentComplete > 100 {
-		return fmt.Errorf("%w: percentComplete %d", errBadRequest, progress.PercentComplete)
-	}
+// Progress keeps the percentage.
+func (l *Local) Progress(_ context.Context, p agentapi.Progress) error {
 	l.mu.Lock()
-	l.process.Status.PercentComplete = new(progress.PercentComplete)
+	l.process.Status.PercentComplete = new(p.PercentComplete)
 	l.mu.Unlock()
 	if l.OnProgress != nil {
-		l.OnProgress(progress.PercentComplete)
+		l.OnProgress(p.PercentComplete)
 	}
 	return nil
 }

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -63,6 +63,16 @@ func ask(t *testing.T, method, path, token string, body any) (*http.Response, st
 	return response, string(answer)
 }
 
+// getInput gets the input of an attempt as its agent does.
+func getInput(t *testing.T, token string) (agentapi.Input, error) {
+	t.Helper()
+	response, body := ask(t, http.MethodGet, agentapi.InputPath, token, nil)
+	if err := agentapi.ReadError(response, []byte(body)); err != nil {
+		return agentapi.Input{}, err
+	}
+	return agentapi.ReadInput(response.Header, []byte(body))
+}
+
 // workerOf launches a process of a type of its own and returns it with the first
 // pod of its Job.
 func workerOf(t *testing.T, name, input string) (*v1alpha1.Process, *corev1.Pod) {
@@ -81,9 +91,10 @@ func TestCollectorTakesTheResult(t *testing.T) {
 			t.Parallel()
 			p, pod := workerOf(t, "collect-"+name, input)
 			bearer := token(t, "procman-worker", agentapi.Audience, pod)
-			response, got := ask(t, http.MethodGet, agentapi.InputPath, bearer, nil)
-			if response.StatusCode != http.StatusOK || got != input || response.Header.Get(agentapi.HeaderAttempt) != "1" {
-				t.Fatalf("GET input: %s, attempt %s: %.100q", response.Status, response.Header.Get(agentapi.HeaderAttempt), got)
+			got, err := getInput(t, bearer)
+			want := agentapi.Input{ProcessID: p.Name, ProcessType: p.Spec.Type, Attempt: 1, Timeout: 300 * time.Second, Text: input}
+			if err != nil || got != want {
+				t.Fatalf("GET input: %v: %.300v, want %.300v", err, got, want)
 			}
 			if response, got := ask(t, http.MethodPut, agentapi.ProgressPath, bearer, agentapi.Progress{PercentComplete: 40}); response.StatusCode != http.StatusOK {
 				t.Fatalf("PUT progress: %s: %s", response.Status, got)
@@ -217,8 +228,8 @@ func TestSupersededAttemptDoesNotCount(t *testing.T) {
 		t.Errorf("PUT result of the first: %s", response.Status)
 	}
 	bearer := token(t, "procman-worker", agentapi.Audience, second)
-	if response, _ := ask(t, http.MethodGet, agentapi.InputPath, bearer, nil); response.Header.Get(agentapi.HeaderAttempt) != "2" {
-		t.Errorf("the second is attempt %q", response.Header.Get(agentapi.HeaderAttempt))
+	if in, err := getInput(t, bearer); err != nil || in.Attempt != 2 {
+		t.Errorf("the second is attempt %d: %v", in.Attempt, err)
 	}
 	if response, _ := ask(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{Output: `{"from":2}`}); response.StatusCode != http.StatusOK {
 		t.Errorf("PUT result of the second: %s", response.Status)
@@ -268,19 +279,17 @@ func TestAnAttemptIsNotDueBeforeItsPause(t *testing.T) {
 	endPod(t, first, corev1.ContainerStateTerminated{ExitCode: 5, FinishedAt: crash})
 
 	bearer := token(t, "procman-worker", agentapi.Audience, addPod(t, job, "pausing-2"))
-	eventually(t, "the second attempt is told to wait", func(context.Context) bool {
-		response, got := ask(t, http.MethodGet, agentapi.InputPath, bearer, nil)
-		if response.StatusCode != http.StatusTooEarly { // the crash has yet to reach the cache
-			return false
+	eventually(t, "the second attempt has to wait", func(context.Context) bool {
+		_, err := getInput(t, bearer)
+		early, ok := errors.AsType[*agentapi.TooEarly](err)
+		if ok && (early.Wait < time.Second || early.Wait > pause) {
+			t.Errorf("it has to wait %s, want at most %s", early.Wait, pause)
 		}
-		if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err != nil || seconds < 1 || seconds > 8 || strings.Contains(got, p.Spec.Input) {
-			t.Errorf("it is told to come again after %q: %s", response.Header.Get("Retry-After"), got)
-		}
-		return true
+		return ok // not before the crash is in the cache
 	})
 	eventually(t, "the second attempt gets the input", func(context.Context) bool {
-		response, _ := ask(t, http.MethodGet, agentapi.InputPath, bearer, nil)
-		return response.StatusCode == http.StatusOK && response.Header.Get(agentapi.HeaderAttempt) == "2"
+		in, err := getInput(t, bearer)
+		return err == nil && in.Attempt == 2
 	})
 	if waited := time.Since(crash.Time); waited < pause {
 		t.Errorf("it got the input %s after the crash, want %s and more", waited, pause)
