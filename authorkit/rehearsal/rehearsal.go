@@ -18,13 +18,12 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/clock"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/controllers/collector"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/agentapi/agentserver"
 	"procman.dev/procman/internal/errorcode"
+	"procman.dev/procman/internal/rules"
 )
 
 // Options describes the process to run.
@@ -100,7 +99,7 @@ type run struct {
 	dir, token string
 	attempts   int32
 	timeout    time.Duration
-	collector  *collector.Local
+	collector  *collector
 	server     *http.Server
 	url        string
 }
@@ -112,19 +111,19 @@ func (r *run) open() error {
 		ObjectMeta: metav1.ObjectMeta{Name: "local-" + strings.ToLower(rand.Text()), CreationTimestamp: now.Rfc3339Copy()},
 		Spec:       v1alpha1.ProcessSpec{Type: r.Type.Name, LifetimeSeconds: r.Type.Spec.LifetimeSeconds, Input: string(r.Input)},
 	}
-	var err error
-	if r.collector, err = collector.NewLocal(r.Type, process, r.token, max(r.timeout, time.Second), clock.RealClock{}); err != nil {
+	ofType := rules.New(r.Type)
+	if err := ofType.OutputSchemaError(); err != nil {
 		return err
 	}
 	r.observe, r.processID = r.Observe, process.Name
-	r.collector.OnInput = func() { r.emit(Event{Kind: Started}) }
-	r.collector.OnProgress = func(percent int32) { r.emit(Event{Kind: Progressed, Percent: percent}) }
+	r.collector = &collector{token: r.token, timeout: max(r.timeout, time.Second), rules: ofType, emit: r.emit, process: process}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listen for the agent: %w", err)
 	}
 	r.url = "http://" + listener.Addr().String()
-	r.server = agentserver.NewServer(r.collector.Handler())
+	unlogged := func(*http.Request, int, error) {} // the agent logs the status
+	r.server = agentserver.NewServer(agentserver.New(r.collector, unlogged))
 	go func() { _ = r.server.Serve(listener) }() // returns after close
 	return nil
 }
@@ -136,18 +135,18 @@ func (r *run) loop(ctx context.Context) (*Outcome, error) {
 	outcome := &Outcome{}
 	for n := int32(1); ; n++ {
 		r.begin(n, r.attempts)
-		r.collector.Begin(n, n >= r.attempts)
+		r.collector.begin(n, n >= r.attempts)
 		began := time.Now()
 		receipt, err := r.attempt(ctx)
 		if err != nil {
 			return nil, err
 		}
-		result, retry := r.collector.End(receipt)
+		result, retry := r.collector.end(receipt)
 		if !result.StartTime.IsZero() {
 			began = result.StartTime // does not include the start of the agent
 		}
 		outcome.Attempts = append(outcome.Attempts, Attempt{result, time.Since(began)})
-		outcome.Process, outcome.Cancelled = r.collector.Process(), ctx.Err() != nil
+		outcome.Process, outcome.Cancelled = r.collector.current(), ctx.Err() != nil
 		retry = retry && !outcome.Cancelled
 		r.emit(Event{Kind: Ended, Result: result, Retry: retry})
 		if !retry {

@@ -18,9 +18,9 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/controllers/internal/prose"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/errorcode"
+	"procman.dev/procman/internal/processstatus"
 	"procman.dev/procman/internal/rules"
 )
 
@@ -31,79 +31,6 @@ const maxObjectBytes = 3<<19 - 64<<10
 // sureBytes is a size of the output under which any Process fits whose input the
 // facade has taken, and need not be measured.
 const sureBytes = 16 << 10
-
-// Status is the terminal status that a result gives a Process at now. A result
-// without a StartTime is one where no worker ran.
-func Status(p *v1alpha1.Process, r agentapi.Result, jobName string, now time.Time) v1alpha1.ProcessStatus {
-	s := v1alpha1.ProcessStatus{
-		State:           v1alpha1.StateComplete,
-		Output:          r.Output,
-		PercentComplete: p.Status.PercentComplete,
-		CompletionTime:  metav1.NewTime(now),
-		ExpirationTime:  metav1.NewTime(p.ExpirationTime()),
-		JobName:         jobName,
-	}
-	finished := metav1.Condition{
-		Type:               v1alpha1.ConditionFinished,
-		Status:             metav1.ConditionTrue,
-		Reason:             "Complete",
-		Message:            "the worker delivered its output",
-		LastTransitionTime: metav1.NewTime(now),
-	}
-	if !r.Complete() {
-		s.State, s.Output = v1alpha1.StateError, ""
-		s.ErrorCode, s.ErrorDetails = r.ErrorCode, bounded(withAttempts(r))
-		finished.Reason, finished.Message = r.ErrorCode, message(s.ErrorDetails)
-	}
-	if !r.StartTime.IsZero() {
-		s.StartTime = metav1.NewTime(r.StartTime)
-	}
-	if r.Attempt > 0 {
-		s.Attempts = new(r.Attempt)
-	}
-	s.Conditions = []metav1.Condition{finished}
-	return s
-}
-
-// withAttempts adds to the details of a worker's crash how often it was tried
-// (CONTRACT.md, section 2, WorkerFailed).
-func withAttempts(r agentapi.Result) string {
-	details := map[string]any{}
-	if !r.Retry || r.Attempt == 0 || json.Unmarshal([]byte(r.ErrorDetails), &details) != nil {
-		return r.ErrorDetails
-	}
-	details["attempts"] = r.Attempt
-	// What was just decoded encodes.
-	text, _ := json.Marshal(details)
-	return string(text)
-}
-
-// bounded leaves out what is expected, as long as the schema that says it, from
-// details that are longer than a status takes.
-func bounded(details string) string {
-	if len(details) <= agentapi.MaxErrorDetailsBytes {
-		return details
-	}
-	members := map[string]json.RawMessage{}
-	if json.Unmarshal([]byte(details), &members) != nil {
-		return ""
-	}
-	delete(members, "expected")
-	text, err := json.Marshal(members)
-	if err != nil || len(text) > agentapi.MaxErrorDetailsBytes {
-		return ""
-	}
-	return string(text)
-}
-
-// message is what the details say; the condition's is for people.
-func message(details string) string {
-	said := errorcode.Explain(details)
-	if said == "" {
-		return "the worker ended the process with an error of its own; see status.errorDetails"
-	}
-	return prose.Cut(said, 1024)
-}
 
 // Writer commits terminal states.
 type Writer struct {
@@ -145,7 +72,7 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 		}
 		patch, err := json.Marshal(map[string]any{
 			"metadata": map[string]any{"resourceVersion": p.ResourceVersion, "uid": p.UID},
-			"status":   inLineNoMore{ProcessStatus: Status(p, r, jobName, w.Clock.Now())},
+			"status":   inLineNoMore{ProcessStatus: processstatus.Terminal(p, r, jobName, w.Clock.Now())},
 		})
 		if err != nil {
 			return fmt.Errorf("encode status patch: %w", err)
