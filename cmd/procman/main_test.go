@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// asProcman is a variable that makes the test binary run as procman.
-const asProcman = "PROCMAN_TEST_AS_PROCMAN"
+// asProcman is a variable that makes the test binary run as procman. It does not begin
+// with PROCMAN_: such variables are not passed on to the agent.
+const asProcman = "TEST_AS_PROCMAN"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProcman) != "" {
