@@ -9,13 +9,11 @@ import (
 	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
-	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/controllers/internal/statuspatch"
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/agentapi/agentserver"
@@ -104,12 +102,10 @@ func (a *attempt) Result(ctx context.Context, r agentapi.Result) error {
 
 // Progress writes the percentage to the process's status.
 func (a *attempt) Progress(ctx context.Context, p agentapi.Progress) error {
-	// Without a lock: the schema keeps a finished process from changing, and the UID
-	// keeps the patch from another process of the same name.
-	patch := fmt.Sprintf(`{"metadata":{"uid":%q},"status":{"percentComplete":%d}}`, a.process.UID, p.PercentComplete)
-	target := &v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{Name: a.process.Name, Namespace: a.process.Namespace}}
-	err := a.collector.Client.Status().Patch(ctx, target, client.RawPatch(types.MergePatchType, []byte(patch)))
-	if apierrors.IsInvalid(err) || apierrors.IsConflict(err) {
+	// No lock is needed: the schema refuses to change percentComplete of a process that
+	// is terminal.
+	err := statuspatch.Apply(ctx, a.collector.Client, a.process, map[string]any{"percentComplete": p.PercentComplete})
+	if apierrors.IsInvalid(err) {
 		return fmt.Errorf("%w: %w", agentapi.ErrOver, err)
 	}
 	return overIfNotFound(err)

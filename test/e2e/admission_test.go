@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -13,36 +12,13 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"procman.dev/procman/api/v1alpha1"
 )
 
-// give creates an object for the time of the test. One of the same name, left by
-// a run that was cut off, is replaced.
-func give(t *testing.T, object client.Object) {
-	t.Helper()
-	if err := kube.Create(t.Context(), object); apierrors.IsAlreadyExists(err) {
-		if err := kube.Delete(t.Context(), object); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, time.Minute, "what an earlier run left is gone", func() bool {
-			object.SetResourceVersion("")
-			return kube.Create(t.Context(), object) == nil
-		})
-	} else if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := client.IgnoreNotFound(kube.Delete(context.Background(), object)); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// jobOfType is a Job as the operator's of a type would be, for a trial run.
+// jobOfType returns a Job similar to the operator's Job for a type, for a dry run.
 func jobOfType(processType string) *batchv1.Job {
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
@@ -62,17 +38,17 @@ func jobOfType(processType string) *batchv1.Job {
 	}
 }
 
-// shapeJobs has the cluster itself change the Jobs of a type as they are made:
-// each change is a path below the pod's spec and a value in JSON. This is for what
-// a cluster's policies do, and types cannot.
-func shapeJobs(t *testing.T, processType string, changes map[string]string) {
+// mutateJobs makes the cluster change each new Job of a type, as an admission
+// policy of an operator does. A change is a path below the pod's spec and a JSON
+// value. It returns when the policy is active.
+func mutateJobs(t *testing.T, processType string, changes map[string]string) {
 	t.Helper()
-	operations := []string{`JSONPatch{op: "add", path: "/metadata/annotations/shaped", value: "true"}`}
+	operations := []string{`JSONPatch{op: "add", path: "/metadata/annotations/mutated", value: "true"}`}
 	for path, value := range changes {
 		operations = append(operations, fmt.Sprintf(`JSONPatch{op: "add", path: "/spec/template/spec/%s", value: %s}`, path, celOf(t, value)))
 	}
-	give(t, &admissionv1.MutatingAdmissionPolicy{
-		ObjectMeta: metav1.ObjectMeta{Name: "shape-" + processType},
+	createForTest(t, &admissionv1.MutatingAdmissionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: "mutate-" + processType},
 		Spec: admissionv1.MutatingAdmissionPolicySpec{
 			MatchConstraints:   creationOf("batch", "jobs"),
 			MatchConditions:    []admissionv1.MatchCondition{ofType(processType)},
@@ -84,18 +60,19 @@ func shapeJobs(t *testing.T, processType string, changes map[string]string) {
 			}},
 		},
 	})
-	give(t, &admissionv1.MutatingAdmissionPolicyBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "shape-" + processType},
-		Spec:       admissionv1.MutatingAdmissionPolicyBindingSpec{PolicyName: "shape-" + processType},
+	createForTest(t, &admissionv1.MutatingAdmissionPolicyBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "mutate-" + processType},
+		Spec:       admissionv1.MutatingAdmissionPolicyBindingSpec{PolicyName: "mutate-" + processType},
 	})
-	eventually(t, time.Minute, "Jobs of type "+processType+" are shaped", func() bool {
+	eventually(t, time.Minute, "Jobs of type "+processType+" are mutated", func() bool {
 		trial := jobOfType(processType)
 		err := kube.Create(t.Context(), trial, client.DryRunAll)
-		return err == nil && trial.Annotations["shaped"] == "true"
+		return err == nil && trial.Annotations["mutated"] == "true"
 	})
 }
 
-// celOf is a JSON value in CEL, whose maps want values of one type or of none.
+// celOf returns a JSON value as a CEL expression. dyn() is needed because all values
+// of a CEL map or list must otherwise have one type.
 func celOf(t *testing.T, text string) string {
 	t.Helper()
 	var value any
@@ -123,35 +100,37 @@ func celOf(t *testing.T, text string) string {
 	return write(value)
 }
 
-// refuse has the cluster refuse what a type's processes need, with a reason.
-func refuse(t *testing.T, processType, group, resource string, reason metav1.StatusReason) {
+// rejectCreation makes the cluster reject every new Job or pod of a type, with a
+// reason. It returns when the policy is active.
+func rejectCreation(t *testing.T, processType, group, resource string, reason metav1.StatusReason) {
 	t.Helper()
-	give(t, &admissionv1.ValidatingAdmissionPolicy{
-		ObjectMeta: metav1.ObjectMeta{Name: "refuse-" + processType},
+	createForTest(t, &admissionv1.ValidatingAdmissionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: "reject-" + processType},
 		Spec: admissionv1.ValidatingAdmissionPolicySpec{
 			MatchConstraints: creationOf(group, resource),
 			MatchConditions:  []admissionv1.MatchCondition{ofType(processType)},
 			FailurePolicy:    new(admissionv1.Fail),
-			Validations:      []admissionv1.Validation{{Expression: "false", Message: "not in this house", Reason: &reason}},
+			Validations:      []admissionv1.Validation{{Expression: "false", Message: "rejected by the test", Reason: &reason}},
 		},
 	})
-	give(t, &admissionv1.ValidatingAdmissionPolicyBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "refuse-" + processType},
+	createForTest(t, &admissionv1.ValidatingAdmissionPolicyBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "reject-" + processType},
 		Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
-			PolicyName: "refuse-" + processType, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
+			PolicyName: "reject-" + processType, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
 		},
 	})
-	eventually(t, time.Minute, resource+" of type "+processType+" are refused", func() bool {
+	eventually(t, time.Minute, resource+" of type "+processType+" are rejected", func() bool {
 		job := jobOfType(processType)
 		var trial client.Object = job
 		if resource == "pods" {
 			trial = &corev1.Pod{ObjectMeta: job.ObjectMeta, Spec: job.Spec.Template.Spec}
 		}
 		err := kube.Create(t.Context(), trial, client.DryRunAll)
-		return err != nil && strings.Contains(err.Error(), "not in this house")
+		return err != nil && strings.Contains(err.Error(), "rejected by the test")
 	})
 }
 
+// creationOf matches the creation of a resource.
 func creationOf(group, resource string) *admissionv1.MatchResources {
 	return &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{
 		RuleWithOperations: admissionv1.RuleWithOperations{
@@ -161,6 +140,7 @@ func creationOf(group, resource string) *admissionv1.MatchResources {
 	}}}
 }
 
+// ofType matches objects with the label of a process type.
 func ofType(processType string) admissionv1.MatchCondition {
 	return admissionv1.MatchCondition{
 		Name:       "of-the-type",

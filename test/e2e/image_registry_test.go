@@ -24,22 +24,22 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// imageRegistry is a registry in this test, which the local cluster's node pulls from.
+// imageRegistry is an image registry in this test. The node of the local cluster pulls
+// from it.
 type imageRegistry struct {
-	// host is its address for both.
+	// host is its address, for the test and for the node.
 	host string
-	// tag is new in each run: the node keeps what it has pulled.
+	// tag is new in each run, because the node keeps the images that it has pulled.
 	tag string
-	// busy is how many more requests it answers with 429.
+	// busy is the number of requests to busy/ that it still answers with 429.
 	busy atomic.Int64
 }
 
-// startRegistry serves the echo worker's image as busy/echo-worker and as
-// idle/echo-worker, wants
-// credentials for all of private/, and has nothing else.
+// startRegistry serves the image of the echo worker as busy/echo-worker and
+// idle/echo-worker. Everything below private/ needs credentials. It has no other image.
 func startRegistry(t *testing.T) *imageRegistry {
 	t.Helper()
-	// The node's network has two addresses: the node's, and this machine's before it.
+	// The node's network has two addresses. This machine's is the one before the node's.
 	node, err := url.Parse(baseURL)
 	if err != nil {
 		t.Fatal(err)
@@ -59,9 +59,9 @@ func startRegistry(t *testing.T) *imageRegistry {
 		switch {
 		case strings.HasPrefix(q.URL.Path, "/v2/private/"):
 			w.Header().Set("WWW-Authenticate", `Basic realm="private"`)
-			http.Error(w, `{"errors":[{"code":"UNAUTHORIZED","message":"who are you"}]}`, http.StatusUnauthorized)
+			http.Error(w, `{"errors":[{"code":"UNAUTHORIZED","message":"login required"}]}`, http.StatusUnauthorized)
 		case strings.HasPrefix(q.URL.Path, "/v2/busy/") && r.busy.Add(-1) >= 0:
-			http.Error(w, `{"errors":[{"code":"TOOMANYREQUESTS","message":"come again"}]}`, http.StatusTooManyRequests)
+			http.Error(w, `{"errors":[{"code":"TOOMANYREQUESTS","message":"try again later"}]}`, http.StatusTooManyRequests)
 		default:
 			images.ServeHTTP(w, q)
 		}
@@ -73,10 +73,10 @@ func startRegistry(t *testing.T) *imageRegistry {
 
 	image, err := tarball.ImageFromPath("../../out/images/echo-worker.tar", nil)
 	if err != nil {
-		t.Fatalf("read the image that hack/deploy.sh made: %v", err)
+		t.Fatalf("read the image that hack/deploy.sh built: %v", err)
 	}
-	// Another image than the one that was loaded: once the kubelet has pulled an
-	// image, it no longer takes the same image of another name for preloaded.
+	// This must not be the image that was loaded into the node. When the kubelet has pulled
+	// an image, it no longer treats the same image under another name as preloaded.
 	if image, err = mutate.Config(image, v1.Config{Cmd: []string{"/echo-worker"}, User: "65532:65532", Labels: map[string]string{"pulled": r.tag}}); err != nil {
 		t.Fatal(err)
 	}
