@@ -12,12 +12,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/apiserver"
 	"procman.dev/procman/authorkit/manifest"
 	"procman.dev/procman/authorkit/rehearsal"
 	"procman.dev/procman/internal/errorcode"
 	"procman.dev/procman/internal/rules"
 	"procman.dev/procman/internal/strictjson"
+	"procman.dev/procman/internal/wire"
 )
 
 // defaultGrace is the operator's default for the time between SIGTERM and SIGKILL.
@@ -106,7 +106,7 @@ func (f *runFlags) run(c *cobra.Command, command []string) error {
 		_, _ = fmt.Fprintln(c.ErrOrStderr(), "procman: cancelled. In a cluster, a DELETE does this and removes the process")
 		return exit(exitCancelled)
 	}
-	if _, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", apiserver.Resource(outcome.Process)); err != nil {
+	if _, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", wire.Process(outcome.Process, wire.All)); err != nil {
 		return fmt.Errorf("print the process: %w", err)
 	}
 	if outcome.Process.Status.State != v1alpha1.StateComplete {

@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/apiserver"
+	"procman.dev/procman/internal/payload"
 )
 
 const (
@@ -22,7 +22,7 @@ const (
 
 // Every row of the contract's table of GET, and every form of its 200.
 func TestGet(t *testing.T) {
-	const made = "given" // stands for an id that the facade gave out
+	const made = "given" // is replaced by an id that the facade gave out
 	tests := map[string]struct {
 		name    string
 		change  func(*v1alpha1.Process)
@@ -58,11 +58,11 @@ func TestGet(t *testing.T) {
 			}, status: 200,
 			body: `{"processId":"mine","state":"error",` + expires + `,"input":{"a": 1.0},"errorCode":"AreaOutside","errorDetails":{"page": 2}}`,
 		},
-		"made by kubectl without an input": {
+		"created with kubectl without an input": {
 			name: "mine", change: func(p *v1alpha1.Process) { p.Spec.Input = "" }, status: 200,
 			body: `{"processId":"mine","state":"processing",` + expires + `,"input":{}}`,
 		},
-		"made by kubectl with nonsense": {
+		"created with kubectl with text that is not JSON": {
 			name: "mine", change: func(p *v1alpha1.Process) { p.Spec.Input = `nonsense` }, status: 200,
 			body: `{"processId":"mine","state":"processing",` + expires + `}`,
 		},
@@ -86,7 +86,7 @@ func TestGet(t *testing.T) {
 			f := newFacade(t)
 			id := tc.name
 			if id == made {
-				id = f.ring.New("echo", epoch.Add(time.Minute))
+				id = f.ring.New(namespace, "echo", epoch.Add(time.Minute))
 			}
 			if !tc.nowhere {
 				f.known(id, func(p *v1alpha1.Process) {
@@ -128,7 +128,7 @@ func TestTypeByAnyOfItsNames(t *testing.T) {
 	f.want(f.get("/v1/processes/ocrreaders/mine"), 404, notFound)
 }
 
-// The informer may be behind: what POST has acknowledged, GET knows at once.
+// The informer can be behind: GET finds a process as soon as POST has returned it.
 func TestGetRightAfterPost(t *testing.T) {
 	f := newFacade(t)
 	created := f.post("/v1/processes/echo", `{"input":{"a": 1.0}}`)
@@ -138,10 +138,10 @@ func TestGetRightAfterPost(t *testing.T) {
 	}
 }
 
-func TestMadeUpIdsCostTheAPIServerNothing(t *testing.T) {
+func TestInventedIDsCauseNoLiveRead(t *testing.T) {
 	f := newFacade(t)
-	other := f.ring.New("ocr", epoch.Add(time.Minute))
-	past := f.ring.New("echo", epoch.Add(-time.Minute))
+	other := f.ring.New(namespace, "ocr", epoch.Add(time.Minute))
+	past := f.ring.New(namespace, "echo", epoch.Add(-time.Minute))
 	for _, id := range []string{"x", strings.Repeat("a", 40), other, past, "A", strings.Repeat("é", 20)} {
 		f.get("/v1/processes/echo/" + id)
 	}
@@ -151,14 +151,14 @@ func TestMadeUpIdsCostTheAPIServerNothing(t *testing.T) {
 }
 
 func TestLiveReadFails(t *testing.T) {
-	id := func(f *facade) string { return f.ring.New("echo", epoch.Add(time.Minute)) }
+	id := func(f *facade) string { return f.ring.New(namespace, "echo", epoch.Add(time.Minute)) }
 	t.Run("ours", func(t *testing.T) {
 		f := newFacade(t)
 		f.onGet = func() error { return errors.New("etcd at 10.0.0.1 is on fire") }
 		got := f.do("GET", "/v1/processes/echo/"+id(f), nil, map[string]string{"X-Request-Id": "r1"})
 		f.want(got, 580, failed)
 		if log := f.log.String(); !strings.Contains(log, "on fire") || !strings.Contains(log, `"requestID":"r1"`) {
-			t.Errorf("the log lacks the cause:\n%s", log)
+			t.Errorf("the log does not have the cause:\n%s", log)
 		}
 	})
 	t.Run("overload", func(t *testing.T) {
@@ -172,33 +172,31 @@ func TestLiveReadFails(t *testing.T) {
 	})
 }
 
-// A live read sees the result before the informer does; from then on it stays.
+// A live read gets the result before the informer. From then on every GET returns it.
 func TestTerminalMeansTerminal(t *testing.T) {
 	f := newFacade(t)
-	id := f.ring.New("echo", epoch.Add(time.Minute))
+	id := f.ring.New(namespace, "echo", epoch.Add(time.Minute))
 	done := func(p *v1alpha1.Process) { p.Status.State, p.Status.Output = v1alpha1.StateComplete, `{}` }
 	stored := f.stored(id, done)
 	path := "/v1/processes/echo/" + id
 	first := f.get(path)
-	f.known(id, unchanged) // the informer catches up, half
+	f.known(id, unchanged) // the informer is still one change behind
 	f.want(f.get(path), 200, first.body)
 
-	f.cache.OnUpdate(nil, stored) // and then wholly
+	f.cache.OnUpdate(nil, stored) // and then knows all
 	f.want(f.get(path), 200, first.body)
 	f.clock.Step(time.Minute)
 	f.want(f.get(path), 410, expired)
 }
 
-// A type that is no longer registered takes nothing from those who have an id.
+// The processes of a type that was deleted can still be read.
 func TestProcessesOutliveTheirType(t *testing.T) {
 	f := newFacade(t)
-	id := f.ring.New("echo", epoch.Add(time.Minute))
+	id := f.ring.New(namespace, "echo", epoch.Add(time.Minute))
 	f.known(id, finished)
 	path := "/v1/processes/echo/" + id
 	before := f.get(path)
-	gone := &v1alpha1.ProcessType{}
-	gone.Name = "echo"
-	f.types.OnDelete(gone)
+	f.unregister("echo")
 	f.want(f.get(path), 200, before.body)
 	f.want(f.get("/v1/processes/ocr/"+id), 404, notFound)
 	f.want(f.get("/v1/processes/none/"+id), 404, notFound)
@@ -206,21 +204,26 @@ func TestProcessesOutliveTheirType(t *testing.T) {
 		`{"errorCode":"InvalidInput","errorDetails":{"in":"path","at":"processType","expected":{"enum":["ocr","ocrReaders"]}}}`)
 	f.clock.Step(time.Minute)
 	f.want(f.get(path), 410, `{"errorCode":"ResourceExpired"}`)
-	f.gone(id)
+	f.deleted(id)
 	f.want(f.get(path), 410, `{"errorCode":"ResourceExpired"}`)
 }
 
-// leanly lets the informer see a Process that the API server has.
-func (f *facade) leanly(name string, change func(*v1alpha1.Process)) {
+// trimmed applies the transform of the informer to a Process.
+func trimmed(p *v1alpha1.Process) (any, error) {
+	return payload.Policy(payload.KeepSmall).Transform()(p)
+}
+
+// storedAndKnown adds a Process to the API server and, trimmed, to the informer.
+func (f *facade) storedAndKnown(name string, change func(*v1alpha1.Process)) {
 	f.Helper()
-	p, err := apiserver.LeanProcess(f.stored(name, change))
+	p, err := trimmed(f.stored(name, change))
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.cache.OnAdd(p, false)
 }
 
-func TestLargePayloadsAreNotHeldAndYetShown(t *testing.T) {
+func TestLargePayloadsAreReadLive(t *testing.T) {
 	long := `{"a": "` + strings.Repeat("x", 20_000) + `"}`
 	const small = `{"a": 1.0}`
 	prefix := func(state string) string { return `{"processId":"mine","state":"` + state + `",` + expires }
@@ -244,14 +247,14 @@ func TestLargePayloadsAreNotHeldAndYetShown(t *testing.T) {
 			body: prefix("error") + `,"input":` + small + `,"errorCode":"No","errorDetails":` + long + `}`,
 			item: prefix("error") + `,"errorCode":"No","errorDetails":` + long + `}`, listRead: 1, allRead: 1,
 		},
-		"nonsense of kubectl": {
+		"not JSON, created with kubectl": {
 			change: func(p *v1alpha1.Process) { p.Spec.Input = long[1:] },
 			body:   prefix("processing") + `}`, item: prefix("processing") + `}`, allRead: 1,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFacade(t)
-			f.leanly("mine", tc.change)
+			f.storedAndKnown("mine", tc.change)
 			read := func(path string, header map[string]string, status int, body string, reads int32) response {
 				t.Helper()
 				before := f.gets.Load()
@@ -274,11 +277,11 @@ func TestLargePayloadsAreNotHeldAndYetShown(t *testing.T) {
 	}
 }
 
-// What is read for its payload may be another form by then, or gone.
-func TestLargePayloadOfWhatHasChangedSince(t *testing.T) {
+// A Process whose payload is read live can have changed, or be deleted, by then.
+func TestLargePayloadOfAChangedProcess(t *testing.T) {
 	long := func(p *v1alpha1.Process) { p.Spec.Input = `{"a": "` + strings.Repeat("x", 20_000) + `"}` }
 	f := newFacade(t)
-	f.leanly("mine", long)
+	f.storedAndKnown("mine", long)
 	before := f.do("HEAD", "/v1/processes/echo/mine", nil, nil)
 	p := &v1alpha1.Process{}
 	if err := f.live.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "mine"}, p); err != nil {
@@ -302,12 +305,12 @@ func TestLargePayloadOfWhatHasChangedSince(t *testing.T) {
 	f.want(f.get("/v1/processes/echo/mine"), 410, expired)
 }
 
-// An id whose process was deleted elsewhere costs the API server nothing, unless
-// an Idempotency-Key may bring it back.
-func TestWhatIsDeletedElsewhereIsNotAskedFor(t *testing.T) {
+// An id whose process was deleted through another replica causes no live read, unless an
+// Idempotency-Key can create it again.
+func TestDeletedProcessesCauseNoLiveRead(t *testing.T) {
 	for key, want := range map[string]int32{"": 0, "procman-key-a": 3} {
 		f := newFacade(t)
-		id := f.ring.New("echo", epoch.Add(time.Minute))
+		id := f.ring.New(namespace, "echo", epoch.Add(time.Minute))
 		p := echoProcess(id, unchanged)
 		if key != "" {
 			p.Annotations = map[string]string{v1alpha1.AnnotationIdempotencyKey: key}
@@ -320,9 +323,9 @@ func TestWhatIsDeletedElsewhereIsNotAskedFor(t *testing.T) {
 		if got := f.gets.Load(); got != want {
 			t.Errorf("with key %q: %d live reads, want %d", key, got, want)
 		}
-		f.cache.OnAdd(p, false) // a watch that was cut may show a delete before the add
+		f.cache.OnAdd(p, false) // after a broken watch, a delete can come before the add
 		if got := f.get("/v1/processes/echo/" + id); got.status != 200 {
-			t.Errorf("it is there again, and yet %d", got.status)
+			t.Errorf("it exists again, but GET returns %d", got.status)
 		}
 	}
 }

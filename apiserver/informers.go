@@ -15,31 +15,32 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cluster"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/apiserver/catalog"
+	"procman.dev/procman/apiserver/processes"
+	"procman.dev/procman/internal/payload"
 )
 
-// kubernetes is the facade's connection to a cluster: informers of Processes and
-// ProcessTypes in one namespace, and a client that reads and writes live.
-type kubernetes struct {
-	cluster   cluster.Cluster
-	live      client.Client
-	types     *Types
-	processes *Cache
+// informers fill the caches of the Processes and the ProcessTypes of a namespace.
+type informers struct {
+	cluster   cluster.Cluster // its Start runs the informers
+	live      client.Client   // not cached
+	catalog   *catalog.Catalog
+	processes *processes.Cache
 	synced    []toolscache.InformerSynced
 }
 
-// connect prepares the informers; cluster.Start fills them.
-func connect(ctx context.Context, config *rest.Config, namespace string) (*kubernetes, error) {
+func newInformers(ctx context.Context, config *rest.Config, namespace string) (*informers, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(corev1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("build scheme: %w", err)
 	}
 	config = rest.CopyConfig(config)
-	config.QPS = -1 // the API server's own fairness is the limit, not a guess of ours
+	config.QPS = -1 // the API server bounds its clients itself (priority and fairness)
 	c, err := cluster.New(config, func(o *cluster.Options) {
 		o.Scheme = scheme
 		o.Cache = cache.Options{
 			DefaultNamespaces:           map[string]cache.Config{namespace: {}},
-			ByObject:                    map[client.Object]cache.ByObject{&v1alpha1.Process{}: {Transform: LeanProcess}},
+			ByObject:                    map[client.Object]cache.ByObject{&v1alpha1.Process{}: {Transform: payload.Policy(payload.KeepSmall).Transform()}},
 			DefaultTransform:            cache.TransformStripManagedFields(),
 			ReaderFailOnMissingInformer: true,
 		}
@@ -49,11 +50,11 @@ func connect(ctx context.Context, config *rest.Config, namespace string) (*kuber
 	}
 	live, err := client.New(config, client.Options{Scheme: scheme, Mapper: c.GetRESTMapper(), HTTPClient: c.GetHTTPClient()})
 	if err != nil {
-		return nil, fmt.Errorf("make a live client: %w", err)
+		return nil, fmt.Errorf("create live client: %w", err)
 	}
-	k := &kubernetes{cluster: c, live: live, types: NewTypes(), processes: NewCache()}
+	i := &informers{cluster: c, live: live, catalog: catalog.New(Contract), processes: processes.NewCache()}
 	for kind, handler := range map[client.Object]toolscache.ResourceEventHandler{
-		&v1alpha1.Process{}: k.processes, &v1alpha1.ProcessType{}: k.types,
+		&v1alpha1.Process{}: i.processes, &v1alpha1.ProcessType{}: i.catalog,
 	} {
 		informer, err := c.GetCache().GetInformer(ctx, kind, cache.BlockUntilSynced(false))
 		if err != nil {
@@ -63,14 +64,14 @@ func connect(ctx context.Context, config *rest.Config, namespace string) (*kuber
 		if err != nil {
 			return nil, fmt.Errorf("watch %T: %w", kind, err)
 		}
-		k.synced = append(k.synced, registration.HasSynced)
+		i.synced = append(i.synced, registration.HasSynced)
 	}
-	return k, nil
+	return i, nil
 }
 
-// sync waits until the informers have delivered what there is.
-func (k *kubernetes) sync(ctx context.Context) error {
-	if !toolscache.WaitForCacheSync(ctx.Done(), k.synced...) {
+// sync waits until the caches contain all that exists.
+func (i *informers) sync(ctx context.Context) error {
+	if !toolscache.WaitForCacheSync(ctx.Done(), i.synced...) {
 		return fmt.Errorf("fill the caches: %w", context.Cause(ctx))
 	}
 	return nil

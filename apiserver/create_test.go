@@ -18,7 +18,7 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 )
 
-// Every row of the contract's table of POST that is about the request.
+// Every row of the contract's table of POST that depends on the request.
 func TestPostIsRefused(t *testing.T) {
 	refused := func(code, details string) string {
 		return `{"errorCode":"` + code + `","errorDetails":` + details + `}`
@@ -100,7 +100,7 @@ func TestPost(t *testing.T) {
 			if want := (v1alpha1.ProcessSpec{Type: tc.typeName, LifetimeSeconds: lifetime, Input: tc.input}); p.Spec != want {
 				t.Errorf("spec %+v, want %+v", p.Spec, want)
 			}
-			if expiry, ok := f.ring.Verify(tc.typeName, id); !ok || !expiry.Equal(p.ExpirationTime()) {
+			if expiry, ok := f.ring.Verify(namespace, tc.typeName, id); !ok || !expiry.Equal(p.ExpirationTime()) {
 				t.Errorf("the id expires at %v (%t), the process at %v", expiry, ok, p.ExpirationTime())
 			}
 		})
@@ -136,7 +136,7 @@ func TestMediaType(t *testing.T) {
 	}
 }
 
-// endless is a body that is never done; it counts what was taken of it.
+// endless is a body without an end. It counts the bytes that were read.
 type endless struct{ taken atomic.Int64 }
 
 func (e *endless) Read(p []byte) (int, error) {
@@ -152,7 +152,7 @@ func TestLimitHoldsForChunks(t *testing.T) {
 	body := &endless{}
 	f.want(f.do("POST", "/v1/processes/ocr", io.LimitReader(body, 64<<20), nil), 413, `{"errorCode":"InputTooLarge","errorDetails":{"in":"body","expected":{"maxBytes":256}}}`)
 	if taken := body.taken.Load(); taken > 16<<20 {
-		t.Errorf("%d bytes were taken", taken)
+		t.Errorf("%d bytes were read", taken)
 	}
 }
 
@@ -185,14 +185,14 @@ func TestCreateFails(t *testing.T) {
 				t.Errorf("Retry-After %q after %d calls, want %q after %d", got.header.Get("Retry-After"), f.creates.Load(), tc.retryAfter, tc.calls)
 			}
 			if log := strings.ReplaceAll(f.log.String(), `\"`, `"`); !strings.Contains(log, tc.err.Error()) {
-				t.Errorf("the log lacks the cause:\n%s", f.log.String())
+				t.Errorf("the log does not have the cause:\n%s", f.log.String())
 			}
 		})
 	}
 }
 
-// A type with as many processes under way as it may have takes no more, until one of
-// them has finished or is gone. Who has a process already gets it.
+// A type whose maxProcessing is reached accepts no more processes, until one of them has
+// finished or is deleted. A repeated POST still gets its process.
 func TestMaxProcessing(t *testing.T) {
 	f := newFacade(t)
 	f.register("echo", 1, func(pt *v1alpha1.ProcessType) {
@@ -232,7 +232,7 @@ func TestMaxProcessing(t *testing.T) {
 	room()
 }
 
-// What the type has no room for leaves its key unused.
+// A POST that is refused by maxProcessing leaves its key unused.
 func TestMaxProcessingLeavesTheKey(t *testing.T) {
 	f := newFacade(t)
 	f.register("echo", 1, func(pt *v1alpha1.ProcessType) {
@@ -246,8 +246,8 @@ func TestMaxProcessingLeavesTheKey(t *testing.T) {
 	}
 }
 
-// The API server made the Process but its answer was lost: the client gets its
-// 200, and there is one Process.
+// The API server created the Process but its answer was lost: the client gets its 200, and
+// there is one Process.
 func TestLostAnswerOfACreate(t *testing.T) {
 	late := apierrors.NewTimeoutError("late", 0)
 	for name, test := range map[string]struct{ first, then error }{
@@ -280,8 +280,8 @@ func TestLostAnswerOfACreate(t *testing.T) {
 	}
 }
 
-// A client that has closed its side, which looks as if it had gone, gets its
-// answer.
+// A client that has closed its side of the connection gets its answer: net/http treats it
+// as disconnected, but the create is completed.
 func TestPostOfWhoHasClosedItsSide(t *testing.T) {
 	f := newFacade(t)
 	f.onCreate = func(call int32, create func() error) error {
