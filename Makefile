@@ -1,25 +1,29 @@
-# Process Manager. "make help" lists what there is to do.
+# Process Manager. "make help" lists the targets.
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .ONESHELL:
 
-# The local cluster that run and its companions use; test has one of its own.
+# The local cluster of run, stop, kubeconfig, deploy, contract and bench. test uses
+# another one.
 CLUSTER ?= run
-# Where the facade answers on 127.0.0.1 after make run.
+# The port of the service on 127.0.0.1 after make run.
 PORT ?= 3000
 
-# A base URL for make contract.
+# The base URL for make contract. Empty: what make run started.
 URL ?=
-
-export GOFLAGS := -buildvcs=false
 export URL
+
+# The flags of every build. Go's build cache keeps packages by their flags, so with
+# one set of flags the cluster, the images, the tests and lint compile them once.
+export GOFLAGS := -buildvcs=false -trimpath
+export CGO_ENABLED := 0
 
 ##@ The two commands
 
 .PHONY: run
-run: ## Start a cluster, install, read the text of a page image, leave the service up
+run: ## Start a cluster, install, read the text of a page image, keep the service running
 	@hack/run.sh $(CLUSTER) $(PORT)
 
 .PHONY: test
@@ -29,13 +33,13 @@ test: ## Check everything: generated files, lint, unit, envtest, fuzzing, end to
 ##@ For worker authors
 
 .PHONY: cli
-cli: ## Build bin/procman, the kit of those who write workers
-	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/procman ./cmd/procman
+cli: ## Build bin/procman, the command line for authors of workers
+	@hack/cli.sh
 
 ##@ After make run
 
 .PHONY: stop
-stop: bin/localcluster ## Stop what make run started, and remove it
+stop: bin/localcluster ## Stop and remove what make run started
 	@bin/localcluster down --name $(CLUSTER)
 
 .PHONY: kubeconfig
@@ -43,11 +47,11 @@ kubeconfig: bin/localcluster ## Print the path of the cluster's kubeconfig (make
 	@bin/localcluster kubeconfig --name $(CLUSTER)
 
 .PHONY: deploy
-deploy: bin/localcluster ## Build the images anew and bring them into the running cluster
+deploy: bin/localcluster ## Rebuild the images and install them on the running cluster
 	@hack/deploy.sh $(CLUSTER)
 
 .PHONY: contract
-contract: ## Run the contract suite against URL=http://..., by default what make run started
+contract: ## Run the contract suite against URL=http://... (default: what make run started)
 	@hack/contract.sh $(CLUSTER) $(PORT)
 
 ##@ Parts of make test
@@ -59,7 +63,7 @@ generate: bin/controller-gen bin/kustomize ## Generate deepcopy functions, CRDs 
 	bin/kustomize build config/default > config/install.yaml
 
 .PHONY: generated
-generated: ## Check that the generated files are current
+generated: ## Check that the generated files are up to date
 	@hack/test.sh generated
 
 .PHONY: lint
@@ -71,33 +75,33 @@ unit: ## Run unit tests and envtest (a real API server)
 	@hack/test.sh unit
 
 .PHONY: fuzz
-fuzz: ## Fuzz what clients send, FUZZ_SECONDS=10 for each target
+fuzz: ## Fuzz the requests of clients, FUZZ_SECONDS=10 for each target
 	@hack/test.sh fuzz
 
 .PHONY: e2e
-e2e: ## Run the end-to-end suite on a local cluster of its own
+e2e: ## Run the end-to-end tests on a local cluster of their own
 	@hack/test.sh e2e
 
 ##@ Measuring
 
 .PHONY: bench
-bench: ## Measure a process against a bare Job on the cluster of make run
+bench: ## Compare a process with a bare Job on the cluster of make run
 	@go run ./hack/bench -kubeconfig $$($(MAKE) -s kubeconfig)
 
 ##@ Tools
 
-# Always asked: go knows better than make whether a program is current.
+# Phony, because go decides whether the program is up to date.
 .PHONY: bin/localcluster
 bin/localcluster:
 	@go build -C hack/localcluster -ldflags "-X main.partsDir=$(CURDIR)/hack/localcluster/parts" -o $(CURDIR)/bin/localcluster .
 
 bin/controller-gen bin/kustomize bin/gotestsum bin/golangci-lint-kube-api-linter &: hack/tools/go.mod
-	@echo "building the tools of hack/tools (a few minutes, once)"
-	go build -C hack/tools -trimpath -ldflags "-s -w" -o $(CURDIR)/bin/ tool
+	@echo "building the tools of hack/tools (several minutes, once)"
+	go build -C hack/tools -ldflags "-s -w" -o $(CURDIR)/bin/ tool
 	touch bin/controller-gen bin/kustomize bin/gotestsum bin/golangci-lint-kube-api-linter
 
 .PHONY: clean
-clean: ## Remove what was built in this directory
+clean: ## Remove everything that was built in this directory
 	@rm -rf bin out
 
 .PHONY: help

@@ -116,21 +116,18 @@ func judgeErrorFile(f *file) agentapi.Result {
 	if f.size > agentapi.MaxErrorDetailsBytes {
 		return invalid(map[string]any{"bytes": f.size, "maxBytes": agentapi.MaxErrorDetailsBytes}, "is too large")
 	}
-	if err := strictjson.CheckObject(f.content); err != nil {
+	object, err := strictjson.ParseMembers(f.content)
+	if err != nil {
 		return agentapi.Failure(errorcode.OutputInvalid, notJSON(inError, err))
 	}
-	members, err := strictjson.Members(f.content)
-	if err != nil { // not reached: it has just been checked
-		return invalid(map[string]any{}, "is not a JSON object: "+err.Error())
-	}
 	var code, details string
-	for _, m := range members {
-		at := map[string]any{"at": strictjson.Key(inError, m.Name)}
-		switch m.Name {
+	for name, value := range object.Members() {
+		at := map[string]any{"at": strictjson.Key(inError, name)}
+		switch name {
 		case "errorCode":
-			_ = json.Unmarshal(m.Raw, &code) // no code, if it is no string
+			_ = json.Unmarshal(value.Raw(), &code) // no code, if it is no string
 		case "errorDetails":
-			if details = string(m.Raw); details == "null" {
+			if details = string(value.Raw()); details == "null" {
 				details = ""
 			}
 			if details != "" && details[0] != '{' {

@@ -136,29 +136,22 @@ func isJSON(h http.Header) bool {
 // The input is returned as it was sent, byte for byte, also when it is the type
 // that refuses it.
 func inputIn(data []byte, maxInput int, s *schema.Schema) ([]byte, error) {
-	if err := strictjson.CheckObject(data); err != nil {
+	body, err := strictjson.Parse(data)
+	if err != nil {
 		details := schema.Details{In: "body"}
 		if e, ok := errors.AsType[*strictjson.Error](err); ok {
 			details.At = e.At
 		}
 		return nil, invalidInput.at(details)
 	}
-	members, err := strictjson.Members(data)
-	if err != nil {
-		return nil, internal(fmt.Errorf("slice the body: %w", err))
-	}
-	var input []byte
-	for _, m := range members {
-		if m.Name == "input" {
-			input = m.Raw
-		}
-	}
-	if input == nil {
+	value, ok := body.Member("input")
+	if !ok {
 		return nil, missingInput.at(schema.Details{In: "body", At: "input"})
 	}
-	for _, m := range members {
-		if m.Name != "input" {
-			return nil, unrecognizedInput.at(schema.Details{In: "body", At: strictjson.Key("", m.Name)})
+	input := value.Raw()
+	for name := range body.Members() {
+		if name != "input" {
+			return nil, unrecognizedInput.at(schema.Details{In: "body", At: strictjson.Key("", name)})
 		}
 		if len(input) > maxInput {
 			return input, tooLarge("input", maxInput)
@@ -166,7 +159,7 @@ func inputIn(data []byte, maxInput int, s *schema.Schema) ([]byte, error) {
 		if !storable(input) {
 			return input, unstorable()
 		}
-		if violation := s.Validate("input", input); violation != nil {
+		if violation := s.Validate("input", value); violation != nil {
 			return input, violated(violation)
 		}
 	}

@@ -15,8 +15,8 @@ import (
 	"procman.dev/procman/apiserver"
 	"procman.dev/procman/authorkit/manifest"
 	"procman.dev/procman/authorkit/rehearsal"
-	"procman.dev/procman/controllers/process"
 	"procman.dev/procman/internal/errorcode"
+	"procman.dev/procman/internal/rules"
 	"procman.dev/procman/internal/strictjson"
 )
 
@@ -139,12 +139,12 @@ func (f *runFlags) read(stdin io.Reader) (*v1alpha1.ProcessType, []byte, error) 
 	if err := strictjson.CheckObject(input); err != nil { // which has the place of what is no JSON
 		return nil, nil, fmt.Errorf("%s: a POST of it is refused: %s: %w", f.input, errorcode.InvalidInput, err)
 	}
-	refusal, err := process.Refusal(t, input)
+	err = rules.New(t).CheckInput(input)
+	if v, ok := errors.AsType[*rules.Violation](err); ok {
+		return nil, nil, fmt.Errorf("%s: a POST of it is refused: %s", f.input, rehearsal.Explain(v.Code, v.ErrorDetails()))
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", f.file, err)
-	}
-	if refusal != nil {
-		return nil, nil, fmt.Errorf("%s: a POST of it is refused: %s", f.input, rehearsal.Explain(refusal.ErrorCode, refusal.ErrorDetails))
 	}
 	return t, input, nil
 }

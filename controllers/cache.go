@@ -11,11 +11,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/internal/payload"
 )
-
-// cachedInputBytes is the size of the largest input kept in the cache while its
-// Process is under way; larger ones are read live when asked for.
-const cachedInputBytes = 16 << 10
 
 // CacheOptions are the operator's caches: one namespace, only the Jobs and pods
 // of Processes and the Leases of idempotency keys, and of each object only what
@@ -25,7 +22,7 @@ func CacheOptions(namespace string) cache.Options {
 	return cache.Options{
 		DefaultNamespaces: map[string]cache.Config{namespace: {}},
 		ByObject: map[client.Object]cache.ByObject{
-			&v1alpha1.Process{}:     {Transform: leanProcess},
+			&v1alpha1.Process{}:     {Transform: payload.Policy(payload.KeepSmallInputs).Transform()},
 			&v1alpha1.ProcessType{}: {Transform: withoutManagedFields},
 			&batchv1.Job{}:          {Label: ofProcesses, Transform: leanJob},
 			&corev1.Pod{}:           {Label: ofProcesses, Transform: leanPod},
@@ -42,23 +39,6 @@ func labelled(label string) labels.Selector {
 		panic(err) // a constant label and a constant operator
 	}
 	return labels.NewSelector().Add(*has)
-}
-
-// leanProcess drops the payloads: the output always, the input once nobody
-// will ask for it, or when it is large. An empty input in the cache means: read
-// it live.
-func leanProcess(o any) (any, error) {
-	if p, ok := o.(*v1alpha1.Process); ok {
-		p.ManagedFields = nil
-		p.Status.Output, p.Status.ErrorDetails = "", ""
-		if p.Finished() || len(p.Spec.Input) > cachedInputBytes {
-			p.Spec.Input = ""
-		}
-		if p.Annotations[corev1.LastAppliedConfigAnnotation] != "" {
-			delete(p.Annotations, corev1.LastAppliedConfigAnnotation)
-		}
-	}
-	return o, nil
 }
 
 // leanJob keeps what outcome looks at: metadata, bounds, status.

@@ -26,6 +26,7 @@ import (
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/controllers/process"
 	"procman.dev/procman/controllers/processtype"
+	"procman.dev/procman/internal/rules"
 )
 
 // DeliveryAuto, as the Job's AgentDelivery, lets the operator find out which one
@@ -70,7 +71,8 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 		}
 	}
 	c, live := mgr.GetClient(), mgr.GetAPIReader()
-	writer := &terminal.Writer{Client: c, Live: live, Clock: o.Clock}
+	known := &rules.Cache{}
+	writer := &terminal.Writer{Client: c, Live: live, Clock: o.Clock, Rules: known}
 
 	turns := queue.New(o.Clock)
 	if err := o.Metrics.Register(turns); err != nil {
@@ -80,7 +82,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
-	processes := &process.Reconciler{Client: c, Live: live, Clock: o.Clock, Writer: writer, Job: o.Job, Queue: turns, Delivery: deliver, Violations: o.Policy.Violations}
+	processes := &process.Reconciler{Client: c, Live: live, Clock: o.Clock, Writer: writer, Rules: known, Job: o.Job, Queue: turns, Delivery: deliver, Violations: o.Policy.Violations}
 	if err := processes.Setup(ctx, mgr, o.Concurrency); err != nil {
 		return fmt.Errorf("set up process controller: %w", err)
 	}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # contract.sh CLUSTER PORT: runs the contract suite against $URL, where the process
-# types of test/contract/processtypes.yaml are registered; or, without $URL,
-# against what make run has started, where it registers them meanwhile.
+# types of test/contract/processtypes.yaml must be registered. Without $URL, it runs
+# against what make run has started, and registers them for that time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ -z "${URL:-}" ]; then
@@ -12,7 +12,7 @@ if [ -z "${URL:-}" ]; then
     PATH=$PATH:$(bin/localcluster assets)
     trap 'kubectl delete --filename test/contract/processtypes.yaml >/dev/null' EXIT
     kubectl apply --filename test/contract/processtypes.yaml >/dev/null
-    for name in contract contract-brief contract-single; do # until the facade, too, knows them
+    for name in contract contract-brief contract-single; do # until the facade has read them, too
         for _ in $(seq 50); do
             curl --silent "$URL/v1/processTypes" | grep --quiet "\"name\":\"$name\"" && break
             sleep 0.1

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# report.sh CLUSTER: what to look at after a failure on that local cluster.
+# report.sh CLUSTER: prints what helps to find the cause of a failure on that local
+# cluster.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export KUBECONFIG

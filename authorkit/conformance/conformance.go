@@ -11,8 +11,7 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/authorkit/manifest"
 	"procman.dev/procman/authorkit/rehearsal"
-	"procman.dev/procman/controllers/process"
-	"procman.dev/procman/internal/schema"
+	"procman.dev/procman/internal/rules"
 )
 
 // Input is a JSON object to try the worker with.
@@ -56,6 +55,7 @@ type examination struct {
 	Options
 	report *Report
 	t      *v1alpha1.ProcessType
+	rules  *rules.Rules
 	// longest is the input whose run took longest, which leaves the most time to
 	// send a signal; nil when none completed.
 	longest *Input
@@ -112,15 +112,15 @@ func (e *examination) registration() ([]Input, bool, error) {
 	e.t, e.report.ProcessType = t, t.Name
 	e.found(Finding{Check: "processtype", Status: Pass, Reason: t.Name + ": an API server accepts it"})
 
-	_, inputErr := schema.Compile(t.Spec.InputSchema)
-	outputs, outputErr := schema.Compile(t.Spec.OutputSchema)
+	e.rules = rules.New(t)
+	inputErr, outputErr := e.rules.InputSchemaError(), e.rules.OutputSchemaError()
 	if inputErr != nil || outputErr != nil {
 		f := Finding{Check: "schemas", Status: Fail, Reason: "the type would not be accepted"}
 		if inputErr != nil {
-			f.Details = append(f.Details, "spec.inputSchema: "+inputErr.Error())
+			f.Details = append(f.Details, inputErr.Error())
 		}
 		if outputErr != nil {
-			f.Details = append(f.Details, "spec.outputSchema: "+outputErr.Error())
+			f.Details = append(f.Details, outputErr.Error())
 		}
 		e.found(f)
 		return nil, false, nil
@@ -129,7 +129,7 @@ func (e *examination) registration() ([]Input, bool, error) {
 
 	if example, ok := exampleIn(t.Spec.OutputSchema); ok {
 		f := Finding{Check: "schemas", Status: Pass, Reason: "the example of an output is valid"}
-		if v := outputs.Validate("output", example); v != nil {
+		if v, ok := errors.AsType[*rules.Violation](e.rules.CheckOutput(example)); ok {
 			f.Status, f.Reason = Fail, "the example of an output is not valid: "+explain(v)
 		}
 		e.found(f)
@@ -158,11 +158,8 @@ func (e *examination) accepted() []Input {
 // accepts says whether the type's schema accepts an input, and reports it.
 func (e *examination) accepts(input Input) bool {
 	f := Finding{Check: "input", Input: input.Name, Status: Pass, Reason: "inputSchema accepts it"}
-	refusal, err := process.Refusal(e.t, input.Text)
-	if err != nil {
-		f.Status, f.Reason = Fail, err.Error() // not reached: the schema compiles
-	} else if refusal != nil {
-		f.Status, f.Reason = Fail, "a POST of it is refused: "+rehearsal.Explain(refusal.ErrorCode, refusal.ErrorDetails)
+	if v, ok := errors.AsType[*rules.Violation](e.rules.CheckInput(input.Text)); ok {
+		f.Status, f.Reason = Fail, "a POST of it is refused: "+rehearsal.Explain(v.Code, v.ErrorDetails())
 	}
 	e.found(f)
 	return f.Status == Pass
@@ -187,7 +184,7 @@ func (e *examination) runnable() bool {
 }
 
 // explain is a violation on one line.
-func explain(v *schema.Violation) string {
+func explain(v *rules.Violation) string {
 	where := "at " + v.Details.At
 	if v.Details.Expected != nil {
 		where += fmt.Sprintf(", expected %s", v.Details.Expected)

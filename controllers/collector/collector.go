@@ -24,6 +24,7 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/internal/agentapi"
+	"procman.dev/procman/internal/payload"
 )
 
 // maxResultBytes bounds the body of a result: the largest output, escaped as a
@@ -123,20 +124,13 @@ func (c *Collector) input(ctx context.Context, a *assignment, w http.ResponseWri
 		http.Error(w, "the pause before this attempt is not over", http.StatusTooEarly)
 		return nil
 	}
-	process := a.process
-	if process.Spec.Input == "" { // too large for the cache
-		live := &v1alpha1.Process{}
-		if err := c.live.Get(ctx, client.ObjectKeyFromObject(process), live); err != nil {
-			return fmt.Errorf("read process: %w", err)
-		}
-		if live.UID != process.UID {
-			return fmt.Errorf("%w: process %s is another one", errNotWanted, process.Name)
-		}
-		process = live
+	input, err := payload.Input(ctx, c.live, a.process)
+	if err != nil {
+		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set(agentapi.HeaderAttempt, strconv.Itoa(int(a.attempt)))
-	_, _ = io.WriteString(w, process.Spec.Input)
+	_, _ = io.WriteString(w, input)
 	return nil
 }
 

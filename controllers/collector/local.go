@@ -14,17 +14,17 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/internal/agentapi"
-	"procman.dev/procman/internal/schema"
+	"procman.dev/procman/internal/rules"
 )
 
 // Local is the collector of one process on a machine without a cluster. It
 // serves the same endpoints to the same agent and holds what the agent delivers
 // against the same rules; the process is kept in memory.
 type Local struct {
-	token  string
-	output terminal.OutputRules
-	clock  clock.PassiveClock
-	mux    *http.ServeMux
+	token string
+	rules *rules.Rules
+	clock clock.PassiveClock
+	mux   *http.ServeMux
 
 	// OnInput and OnProgress are told of each fetched input and of each report
 	// of progress. Set before the collector is served; nil tells nobody.
@@ -42,11 +42,10 @@ type Local struct {
 // NewLocal makes the collector of process p, of type t, for agents that bear
 // token. The error says that the type's outputSchema is no schema.
 func NewLocal(t *v1alpha1.ProcessType, p *v1alpha1.Process, token string, c clock.PassiveClock) (*Local, error) {
-	output, err := schema.Compile(t.Spec.OutputSchema)
-	if err != nil {
-		return nil, fmt.Errorf("spec.outputSchema: %w", err)
+	l := &Local{token: token, rules: rules.New(t), clock: c, process: p.DeepCopy(), mux: http.NewServeMux()}
+	if err := l.rules.OutputSchemaError(); err != nil {
+		return nil, err
 	}
-	l := &Local{token: token, output: terminal.OutputRules{Schema: output, MaxBytes: t.MaxOutputBytes()}, clock: c, process: p.DeepCopy(), mux: http.NewServeMux()}
 	l.mux.HandleFunc("GET "+agentapi.InputPath, l.assigned(l.serveInput))
 	l.mux.HandleFunc("PUT "+agentapi.ResultPath, l.assigned(l.serveResult))
 	l.mux.HandleFunc("PUT "+agentapi.ProgressPath, l.assigned(l.serveProgress))
@@ -131,13 +130,22 @@ func (l *Local) serveResult(w http.ResponseWriter, r *http.Request) error {
 // take makes a result the attempt's, and the process's unless a later attempt
 // may do better.
 func (l *Local) take(r agentapi.Result) {
-	r = l.output.Check(r)
+	if v, ok := errors.AsType[*rules.Violation](l.checkOutput(r)); ok {
+		r = agentapi.Result{StartTime: r.StartTime, ErrorCode: v.Code, ErrorDetails: v.ErrorDetails()}
+	}
 	r.Attempt = l.attempt
 	l.delivered = &r
 	if r.Retry && (r.Interrupted || !l.last) {
 		return
 	}
 	l.process.Status = terminal.Status(l.process, r, "", l.clock.Now())
+}
+
+func (l *Local) checkOutput(r agentapi.Result) error {
+	if !r.Complete() {
+		return nil
+	}
+	return l.rules.CheckOutput([]byte(r.Output))
 }
 
 func (l *Local) serveProgress(w http.ResponseWriter, r *http.Request) error {

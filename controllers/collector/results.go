@@ -2,41 +2,43 @@ package collector
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"procman.dev/procman/internal/budget"
 )
 
-// maxResults bounds what results under way may have together. What is made of one
-// takes as much again, and more.
+// maxResults bounds the bytes of all results that are being received. Decoding
+// one takes its size again, and more.
 const maxResults = 32 << 20
 
-// results is the room for results under way: a worker's token opens the operator's
-// memory to who has it.
+// results bounds the memory for results that are being received: anyone with a
+// worker's token can send one.
 type results struct {
-	mu    sync.Mutex
-	left  int64
-	under map[types.UID]struct{} // the pods that are at it
+	memory *budget.Budget
+	pods   sync.Map // of types.UID: the pods whose results are being received
 }
 
-func newResults() *results { return &results{left: maxResults, under: map[types.UID]struct{}{}} }
+func newResults() *results { return &results{memory: budget.New(maxResults)} }
 
-// errBusy: there is no room for a result now.
+// errBusy reports that a result cannot be received now.
 var errBusy = errors.New("busy")
 
-// enter takes room for one result of a pod, which has one at a time.
+// enter reserves memory for one result of a pod. A pod sends one at a time. The
+// caller calls leave once.
 func (r *results) enter(pod types.UID, bytes int64) (leave func(), err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, ok := r.under[pod]; ok || bytes > r.left {
-		return nil, errBusy
+	if _, busy := r.pods.LoadOrStore(pod, nil); busy {
+		return nil, fmt.Errorf("%w: a result of the pod is being received", errBusy)
 	}
-	r.under[pod] = struct{}{}
-	r.left -= bytes
+	reservation, err := r.memory.TryAcquire(bytes)
+	if err != nil {
+		r.pods.Delete(pod)
+		return nil, fmt.Errorf("%w: %w", errBusy, err)
+	}
 	return func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.under, pod)
-		r.left += bytes
+		reservation.Release()
+		r.pods.Delete(pod)
 	}, nil
 }

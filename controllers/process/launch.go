@@ -22,7 +22,8 @@ import (
 	"procman.dev/procman/controllers/internal/prose"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/errorcode"
-	"procman.dev/procman/internal/schema"
+	"procman.dev/procman/internal/payload"
+	"procman.dev/procman/internal/rules"
 )
 
 // typeGrace is how long a Process waits for a type that is not there: one
@@ -36,6 +37,7 @@ func (r *Reconciler) launch(ctx context.Context, p *v1alpha1.Process) (reconcile
 	processType := &v1alpha1.ProcessType{}
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: p.Spec.Type}, processType)
 	if apierrors.IsNotFound(err) {
+		r.Rules.Forget(client.ObjectKey{Namespace: p.Namespace, Name: p.Spec.Type})
 		if wait := r.types.absentSince(p).Add(typeGrace).Sub(r.Clock.Now()); wait > 0 {
 			return reconcile.Result{RequeueAfter: wait}, nil
 		}
@@ -163,38 +165,20 @@ func (r *Reconciler) unmarkRefused(ctx context.Context, p *v1alpha1.Process) err
 	return nil
 }
 
-// checkInput validates the input of a Process against its type. One made over
-// HTTP has passed already; one made with kubectl is told here, in the same
-// words.
+// checkInput returns the error that a Process ends with because its type does not
+// allow its input, nil if it does. The facade has checked the input of a POST; that
+// of a Process made with kubectl is checked here, by the same rules.
 func (r *Reconciler) checkInput(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType) (*agentapi.Result, error) {
-	input := p.Spec.Input
-	if input == "" { // too large for the cache
-		live := &v1alpha1.Process{}
-		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(p), live); err != nil {
-			return nil, fmt.Errorf("read process: %w", err)
-		}
-		input = live.Spec.Input
-	}
-	return Refusal(t, []byte(input))
-}
-
-// Refusal is what a type refuses an input with, in the words of a POST; nil when
-// it takes it. The error says that the type's inputSchema is no schema: the type
-// is not accepted, or was so by another operator.
-func Refusal(t *v1alpha1.ProcessType, input []byte) (*agentapi.Result, error) {
-	if len(input) > t.MaxInputBytes() {
-		return new(agentapi.Failure(errorcode.InputTooLarge, map[string]any{"in": "body", "at": "input", "expected": map[string]any{"maxBytes": t.MaxInputBytes()}})), nil
-	}
-	compiled, err := schema.Compile(t.Spec.InputSchema)
+	input, err := payload.Input(ctx, r.Live, p)
 	if err != nil {
-		return nil, fmt.Errorf("compile input schema of process type %s: %w", t.Name, err)
+		return nil, err
 	}
-	if violation := compiled.Validate("input", input); violation != nil {
-		details, err := json.Marshal(violation.Details)
-		if err != nil {
-			return nil, fmt.Errorf("encode violation: %w", err)
-		}
-		return &agentapi.Result{ErrorCode: violation.Code, ErrorDetails: string(details)}, nil
+	err = r.Rules.Of(t).CheckInput([]byte(input))
+	if v, ok := errors.AsType[*rules.Violation](err); ok {
+		return &agentapi.Result{ErrorCode: v.Code, ErrorDetails: v.ErrorDetails()}, nil
+	}
+	if err != nil { // another operator, which allowed more, may have accepted the type
+		return nil, fmt.Errorf("process type %s: %w", t.Name, err)
 	}
 	return nil, nil
 }

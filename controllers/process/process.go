@@ -29,6 +29,7 @@ import (
 	"procman.dev/procman/controllers/internal/queue"
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/internal/agentapi"
+	"procman.dev/procman/internal/rules"
 )
 
 // Reconciler launches, observes and finishes.
@@ -44,6 +45,8 @@ type Reconciler struct {
 	// Delivery is how the agent gets into the workers of types that do not say,
 	// as it is now; it goes before Job's.
 	Delivery func() v1alpha1.AgentDelivery
+	// Rules are those of the process types that inputs are checked against.
+	Rules *rules.Cache
 	// Violations is what a pod may not be, in words; nothing when it may.
 	Violations func(*metav1.ObjectMeta, *corev1.PodSpec) string
 

@@ -43,7 +43,8 @@ func world(t *testing.T, functions interceptor.Funcs, objects ...client.Object) 
 	turns := queue.New(now)
 	turns.Register("t", 0)
 	turns.Observe(queue.Process{Name: "p", UID: "process", Type: "t"})
-	return &Reconciler{Client: c, Live: c, Clock: now, Writer: &terminal.Writer{Client: c, Live: c, Clock: now}, Queue: turns, Delivery: func() v1alpha1.AgentDelivery { return v1alpha1.AgentEmbedded },
+	known := &rules.Cache{}
+	return &Reconciler{Client: c, Live: c, Clock: now, Writer: &terminal.Writer{Client: c, Live: c, Clock: now, Rules: known}, Rules: known, Queue: turns, Delivery: func() v1alpha1.AgentDelivery { return v1alpha1.AgentEmbedded },
 		Violations: func(*metav1.ObjectMeta, *corev1.PodSpec) string { return "" }}, now
 }
 

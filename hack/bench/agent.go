@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// trivial is the least program there is to compare with.
+// trivial is the smallest program, to compare with.
 const trivial = "package main\n\nfunc main() {}\n"
 
-// benchAgent measures how long the agent takes from its start to its first act,
-// over a program that does nothing: the agent says its version, everything of its
-// packages having been set up. Both are static programs, started by turns.
+// benchAgent compares the start of the agent with that of a program that does
+// nothing. The agent prints its version and exits, after all its packages have been
+// initialized. Both programs are static, and they are started alternately.
 func benchAgent(samples int) error {
 	dir, err := os.MkdirTemp("", "bench-agent-")
 	if err != nil {
-		return fmt.Errorf("make directory: %w", err)
+		return fmt.Errorf("create directory: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	source := filepath.Join(dir, "trivial.go")
@@ -44,15 +44,15 @@ func benchAgent(samples int) error {
 		}
 		agents, nothings = append(agents, a), append(nothings, n)
 	}
-	agents, nothings = agents[1:], nothings[1:] // the first has read the disk
-	fmt.Println("agent start, over that of a program that does nothing; wanted: at most 10 ms more")
+	agents, nothings = agents[1:], nothings[1:] // the first start has read the disk
+	fmt.Println("start of the agent and of a program that does nothing; wanted: at most 10 ms more")
 	report("agent", agents)
 	report("nothing", nothings)
 	fmt.Printf("difference of medians %.1f ms\n", 1000*(at(agents, 0.5)-at(nothings, 0.5)).Seconds())
 	return nil
 }
 
-// timeProgram is the time from a program's start to its end.
+// timeProgram returns how long a program runs.
 func timeProgram(name string, args ...string) (time.Duration, error) {
 	start := time.Now()
 	if err := exec.Command(name, args...).Run(); err != nil {

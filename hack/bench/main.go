@@ -3,11 +3,11 @@
 //
 //	make bench
 //
-// Both start cold. A process counts from POST until a GET says complete; the Job
-// from its creation until a watch shows its condition Complete. The answer is the
-// ratio of the two medians; absolute times mean nothing on another machine. Before
-// that, the start of the agent is measured against that of a program that does
-// nothing; -agent measures no more, and needs no cluster.
+// A process is measured from POST until a GET returns the state complete, a Job
+// from its creation until a watch shows its condition Complete. The result is the
+// ratio of the two medians, because absolute times depend on the machine. Before
+// that, bench compares the start of the agent with that of a program that does
+// nothing. With -agent it does only that, and needs no cluster.
 package main
 
 import (
@@ -31,15 +31,15 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// widestSpread is the spread, as the distance of the quartiles over the median,
-// from which on a figure says nothing.
+// widestSpread is the largest spread of a usable measurement: the distance of the
+// quartiles, divided by the median.
 const widestSpread = 0.5
 
 func main() {
-	kubeconfig := flag.String("kubeconfig", os.Getenv("KUBECONFIG"), "the cluster with the product on it")
-	url := flag.String("url", "http://127.0.0.1:3000", "where its facade answers")
-	samples := flag.Int("samples", 20, "how many of each are measured")
-	agentOnly := flag.Bool("agent", false, "measure the start of the agent alone")
+	kubeconfig := flag.String("kubeconfig", os.Getenv("KUBECONFIG"), "kubeconfig of the cluster with the product")
+	url := flag.String("url", "http://127.0.0.1:3000", "base URL of the facade")
+	samples := flag.Int("samples", 20, "number of processes and of Jobs to measure")
+	agentOnly := flag.Bool("agent", false, "measure only the start of the agent")
 	flag.Parse()
 	if err := benchAgent(10 * *samples); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -62,7 +62,7 @@ func run(ctx context.Context, kubeconfig, url string, samples int) error {
 	config.QPS = -1
 	kube, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return fmt.Errorf("make client: %w", err)
+		return fmt.Errorf("create client: %w", err)
 	}
 	var processes, jobs []time.Duration
 	for i := range samples + 1 {
@@ -77,26 +77,26 @@ func run(ctx context.Context, kubeconfig, url string, samples int) error {
 		}
 		pause()
 		if i == 0 {
-			continue // whatever was cold in the cluster is warm now
+			continue // the first sample fills the caches of the cluster
 		}
 		processes, jobs = append(processes, p), append(jobs, j)
 		fmt.Fprintf(os.Stderr, "\r%d of %d", i, samples)
 	}
 	fmt.Fprintln(os.Stderr)
-	fmt.Println("P1, POST to complete over a bare Job's creation to Complete; wanted: at most 0.30")
+	fmt.Println("P1, a process from POST to complete, divided by a bare Job from creation to Complete; wanted: at most 0.30")
 	report("process", processes)
 	report("bare Job", jobs)
 	ratio := at(processes, 0.5).Seconds() / at(jobs, 0.5).Seconds()
 	if spread(processes) > widestSpread || spread(jobs) > widestSpread {
-		fmt.Printf("ratio of medians %.2f: void, the spread is too wide\n", ratio)
+		fmt.Printf("ratio of medians %.2f is not usable: the spread is above %.0f %%\n", ratio, 100*widestSpread)
 		return nil
 	}
 	fmt.Printf("ratio of medians %.2f, of p99 %.2f\n", ratio, at(processes, 0.99).Seconds()/at(jobs, 0.99).Seconds())
 	return nil
 }
 
-// pause waits a random time, so that samples do not lock to the one-second
-// phases of the kubelet and the Job controller.
+// pause waits for a random time, so that samples are not synchronized with the
+// one-second loops of the kubelet and the Job controller.
 func pause() {
 	<-time.After(300*time.Millisecond + rand.N(time.Second))
 }
@@ -106,17 +106,17 @@ func report(what string, samples []time.Duration) {
 		what, at(samples, 0.5).Seconds(), at(samples, 0.99).Seconds(), 100*spread(samples), len(samples))
 }
 
-// at is the sample that the given part of all is not above.
-func at(samples []time.Duration, part float64) time.Duration {
+// at returns the quantile of the samples, from 0 to 1.
+func at(samples []time.Duration, quantile float64) time.Duration {
 	sorted := slices.Sorted(slices.Values(samples))
-	return sorted[min(int(part*float64(len(sorted))), len(sorted)-1)]
+	return sorted[min(int(quantile*float64(len(sorted))), len(sorted)-1)]
 }
 
 func spread(samples []time.Duration) float64 {
 	return (at(samples, 0.75) - at(samples, 0.25)).Seconds() / at(samples, 0.5).Seconds()
 }
 
-// timeProcess is the time from POST until GET says complete.
+// timeProcess returns the time from POST until GET returns the state complete.
 func timeProcess(ctx context.Context, url string) (time.Duration, error) {
 	start := time.Now()
 	created, err := call(ctx, http.MethodPost, url+"/v1/processes/echo", []byte(`{"input":{}}`))
@@ -133,7 +133,7 @@ func timeProcess(ctx context.Context, url string) (time.Duration, error) {
 		}
 		<-time.After(5 * time.Millisecond)
 	}
-	return 0, errors.New("it is not complete after a minute")
+	return 0, errors.New("process is not complete after a minute")
 }
 
 type shown struct{ ProcessID, State string }
@@ -155,8 +155,8 @@ func call(ctx context.Context, method, url string, body []byte) (s shown, err er
 	return s, json.NewDecoder(response.Body).Decode(&s)
 }
 
-// timeJob is the time from the creation of a Job until it is Complete. Its
-// program, from the image of the worker echo, ends at once.
+// timeJob returns the time from the creation of a Job until it is Complete. Its
+// program, from the image of the worker echo, ends immediately.
 func timeJob(ctx context.Context, kube kubernetes.Interface) (time.Duration, error) {
 	const namespace = "default"
 	jobs := kube.BatchV1().Jobs(namespace)
@@ -194,5 +194,5 @@ func timeJob(ctx context.Context, kube kubernetes.Interface) (time.Duration, err
 			}
 		}
 	}
-	return 0, errors.New("the watch ended")
+	return 0, errors.New("watch ended before the Job was Complete")
 }

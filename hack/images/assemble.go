@@ -25,11 +25,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// assemble writes the image to path, unless the one there is made of the same
-// already; its programs are built in the directory programs. It reports whether
-// it wrote.
+// assemble builds the image's programs in the directory programs and writes the
+// image to path. It writes nothing, and returns false, if the image at path has the
+// same contents already.
 func (r recipe) assemble(path, reference, programs string) (changed bool, err error) {
-	p, err := r.gather(programs)
+	p, err := r.build(programs)
 	if err != nil {
 		return false, err
 	}
@@ -53,23 +53,23 @@ func (r recipe) assemble(path, reference, programs string) (changed bool, err er
 	if err := tarball.WriteToFile(path+".tmp", tag, image); err != nil {
 		return false, fmt.Errorf("write image: %w", err)
 	}
-	// The key goes first: cut off here, the next run writes the image again.
+	// An image without a key is written again. So the old key is removed before the
+	// image is replaced, in case this program is interrupted here.
 	if err := os.Remove(path + ".key"); err != nil && !os.IsNotExist(err) {
-		return false, fmt.Errorf("remove last key: %w", err)
+		return false, fmt.Errorf("remove old key: %w", err)
 	}
 	if err := os.Rename(path+".tmp", path); err != nil {
-		return false, fmt.Errorf("keep image: %w", err)
+		return false, fmt.Errorf("replace image: %w", err)
 	}
 	if err := os.WriteFile(path+".key", []byte(key), 0o644); err != nil {
-		return false, fmt.Errorf("keep key: %w", err)
+		return false, fmt.Errorf("write key: %w", err)
 	}
 	return true, nil
 }
 
-// push puts the image into a registry, with the credentials that docker login
-// keeps.
+// push writes the image to a registry, with the credentials of docker login.
 func (r recipe) push(reference, programs string) error {
-	p, err := r.gather(programs)
+	p, err := r.build(programs)
 	if err != nil {
 		return err
 	}
@@ -88,42 +88,44 @@ func (r recipe) push(reference, programs string) error {
 	return nil
 }
 
-// parts are the layers of an image, as tars.
-type parts struct {
-	system   string // a file, named by its content's key; "" for an image without
+// layers are the contents of an image's layers, as tars.
+type layers struct {
+	// system is a file whose name is a hash of its contents; "" if the image has no
+	// operating system.
+	system   string
 	programs []byte
 }
 
-// gather builds the image's programs in dir and makes its system, if it has one.
-func (r recipe) gather(dir string) (p parts, err error) {
+// build builds the image's programs in dir, and its operating system if it has one.
+func (r recipe) build(dir string) (l layers, err error) {
 	for _, program := range r.programs {
 		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", program.in(dir), program.pkg)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 		if output, err := cmd.CombinedOutput(); err != nil {
-			return parts{}, fmt.Errorf("build %s: %w\n%s", program.pkg, err, output)
+			return layers{}, fmt.Errorf("build %s: %w\n%s", program.pkg, err, output)
 		}
 	}
-	if p.programs, err = programLayer(r.programs, dir); err != nil {
-		return parts{}, fmt.Errorf("pack programs: %w", err)
+	if l.programs, err = programLayer(r.programs, dir); err != nil {
+		return layers{}, fmt.Errorf("pack programs: %w", err)
 	}
 	if len(r.packages) > 0 {
-		p.system, err = debian(r.packages)
+		l.system, err = debian(r.packages)
 	}
-	return p, err
+	return l, err
 }
 
-// in is where the program is built.
+// in returns the path of the built program in dir.
 func (p program) in(dir string) string { return filepath.Join(dir, filepath.Base(p.path)) }
 
-// programLayer is a tar of the programs and the directories they are in, with
-// no time and no owner.
+// programLayer returns a tar of the programs and their directories, without times
+// and owners.
 func programLayer(programs []program, dir string) ([]byte, error) {
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
-	var made []string
+	var written []string
 	for _, p := range programs {
-		if parent := filepath.Dir(p.path); parent != "." && !slices.Contains(made, parent) {
-			made = append(made, parent)
+		if parent := filepath.Dir(p.path); parent != "." && !slices.Contains(written, parent) {
+			written = append(written, parent)
 			if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: parent + "/", Mode: 0o755}); err != nil {
 				return nil, err
 			}
@@ -145,7 +147,7 @@ func programLayer(programs []program, dir string) ([]byte, error) {
 	return layer.Bytes(), nil
 }
 
-// config is how the image's containers start.
+// config returns how a container of the image starts.
 func (r recipe) config() v1.Config {
 	return v1.Config{
 		Entrypoint: r.entrypoint,
@@ -154,46 +156,46 @@ func (r recipe) config() v1.Config {
 	}
 }
 
-// key stands for all that the image is made of.
-func (r recipe) key(reference string, p parts) (string, error) {
+// key returns a hash of everything that determines the image's contents.
+func (r recipe) key(reference string, l layers) (string, error) {
 	config, err := json.Marshal(r.config())
 	if err != nil {
 		return "", fmt.Errorf("encode config: %w", err)
 	}
 	hash := sha256.New()
-	_, _ = fmt.Fprintf(hash, "%s\n%s\n%s\n%s\n", reference, runtime.GOARCH, filepath.Base(p.system), config)
-	_, _ = hash.Write(p.programs)
+	_, _ = fmt.Fprintf(hash, "%s\n%s\n%s\n%s\n", reference, runtime.GOARCH, filepath.Base(l.system), config)
+	_, _ = hash.Write(l.programs)
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// plain is a layer that is not compressed: an import on the same machine is
-// done sooner.
+// plain returns an uncompressed layer, which is faster to import on the same
+// machine.
 func plain(content []byte) (v1.Layer, error) {
 	return static.NewLayer(content, types.DockerUncompressedLayer), nil
 }
 
-// compressed is a layer for a way over a network.
+// compressed returns a compressed layer, for a registry.
 func compressed(content []byte) (v1.Layer, error) {
 	return tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil })
 }
 
-// image puts the layers together: the system first, what changes most last.
-func (r recipe) image(p parts, layer func(content []byte) (v1.Layer, error)) (v1.Image, error) {
-	contents := [][]byte{p.programs}
-	if p.system != "" {
-		system, err := os.ReadFile(p.system)
+// image assembles the layers. The programs, which change most often, are the last.
+func (r recipe) image(l layers, layer func(content []byte) (v1.Layer, error)) (v1.Image, error) {
+	contents := [][]byte{l.programs}
+	if l.system != "" {
+		system, err := os.ReadFile(l.system)
 		if err != nil {
 			return nil, fmt.Errorf("read system: %w", err)
 		}
-		contents = [][]byte{system, p.programs}
+		contents = [][]byte{system, l.programs}
 	}
 	image := empty.Image
 	for _, content := range contents {
-		l, err := layer(content)
+		added, err := layer(content)
 		if err != nil {
-			return nil, fmt.Errorf("make layer: %w", err)
+			return nil, fmt.Errorf("create layer: %w", err)
 		}
-		if image, err = mutate.AppendLayers(image, l); err != nil {
+		if image, err = mutate.AppendLayers(image, added); err != nil {
 			return nil, fmt.Errorf("append layer: %w", err)
 		}
 	}

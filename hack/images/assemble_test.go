@@ -20,7 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// small is an image of this repository that is built quickly.
+// small is an image that is built quickly.
 var small = recipe{name: "echo-worker", programs: []program{{"../../workers/echo", "procman/echo-worker"}}, entrypoint: []string{"/procman/echo-worker"}}
 
 func files(t *testing.T, image v1.Image) []string {
@@ -43,7 +43,7 @@ func TestAssembleTwiceGivesTheSameBytes(t *testing.T) {
 	var contents [][]byte
 	for _, name := range []string{"a.tar", "b.tar"} {
 		path := filepath.Join(dir, name)
-		for _, want := range []bool{true, false} { // the second time there is nothing to do
+		for _, want := range []bool{true, false} { // the second time it is up to date
 			if changed, err := small.assemble(path, "procman.local/echo-worker:dev", dir); err != nil || changed != want {
 				t.Fatalf("assemble: changed %t, %v, want %t", changed, err, want)
 			}
@@ -70,20 +70,20 @@ func TestAssembleTwiceGivesTheSameBytes(t *testing.T) {
 	}
 }
 
-// The agent gets into every worker's container, often by a copy.
+// The agent is in every worker's container, often as a copy.
 func TestAgentIsSmall(t *testing.T) {
-	const most = 8 << 20
+	const limit = 8 << 20
 	dir := t.TempDir()
 	built := recipe{programs: []program{{"../../cmd/agent", agent.path}}}
-	if _, err := built.gather(dir); err != nil {
+	if _, err := built.build(dir); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(built.programs[0].in(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if info.Size() > most {
-		t.Errorf("the agent has %d bytes, want at most %d", info.Size(), most)
+	if info.Size() > limit {
+		t.Errorf("the agent has %d bytes, want at most %d", info.Size(), limit)
 	}
 }
 
@@ -103,7 +103,7 @@ func TestPush(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := files(t, image); len(got) != 2 {
-		t.Errorf("the pushed image holds %v", got)
+		t.Errorf("the pushed image contains %v", got)
 	}
 	layers, err := image.Layers()
 	if err != nil {
@@ -111,12 +111,12 @@ func TestPush(t *testing.T) {
 	}
 	for _, layer := range layers {
 		if kind, err := layer.MediaType(); err != nil || kind != types.DockerLayer {
-			t.Errorf("a layer is pushed as %s, %v: not compressed", kind, err)
+			t.Errorf("a layer was pushed as %s, %v, want it compressed", kind, err)
 		}
 	}
 }
 
-func TestWhatIsAssembledIsKeptOrMadeAnew(t *testing.T) {
+func TestAssembleWritesOnlyWhatChanged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.tar")
 	programs := t.TempDir()
 	other := small
@@ -132,7 +132,7 @@ func TestWhatIsAssembledIsKeptOrMadeAnew(t *testing.T) {
 		{"unchanged", small, "procman.local/echo-worker:dev", nil, false},
 		{"another tag", small, "procman.local/echo-worker:next", nil, true},
 		{"another entrypoint", other, "procman.local/echo-worker:next", nil, true},
-		{"cut off before its key was kept", other, "procman.local/echo-worker:next", func() error { return os.Remove(path + ".key") }, true},
+		{"interrupted before its key was written", other, "procman.local/echo-worker:next", func() error { return os.Remove(path + ".key") }, true},
 		{"removed", other, "procman.local/echo-worker:next", func() error { return os.Remove(path) }, true},
 	} {
 		if step.before != nil {
@@ -146,7 +146,7 @@ func TestWhatIsAssembledIsKeptOrMadeAnew(t *testing.T) {
 	}
 }
 
-func TestChooseSaysWhatThereIs(t *testing.T) {
+func TestChooseNamesTheImages(t *testing.T) {
 	if _, err := choose([]string{"nothing"}); err == nil || !strings.Contains(err.Error(), "ocr-worker") {
 		t.Errorf("got %v", err)
 	}

@@ -13,15 +13,15 @@ import (
 	"time"
 )
 
-// suite is the release of Debian that images with a system are made of.
+// suite is the Debian release of the images with an operating system.
 const suite = "bookworm"
 
-// systemVersion goes up when a system is made in another way from the same
-// packages.
+// systemVersion is part of the cache key. Increase it when the same packages give
+// different contents.
 const systemVersion = 2
 
-// dropped are parts of a Debian system that a worker has no use for, and those
-// that tell of the machine and the day it was made on.
+// dropped are files of a Debian system that no worker uses, or that depend on the
+// machine and the day of the build.
 var dropped = []string{
 	"usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian",
 	"usr/share/zoneinfo", "usr/share/fonts", "usr/share/X11", "usr/share/bash-completion",
@@ -30,8 +30,9 @@ var dropped = []string{
 	"etc/resolv.conf", "etc/hostname", "etc/shadow", "etc/shadow-", "etc/gshadow", "etc/gshadow-",
 }
 
-// debian returns the tar of a minimal Debian system with the packages, made once
-// and kept. Only a complete one gets its final name.
+// debian returns the path of a tar of a minimal Debian system with the packages.
+// The tar is built once and cached. An interrupted build leaves no tar under its
+// final name.
 func debian(packages []string) (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {
@@ -39,7 +40,7 @@ func debian(packages []string) (string, error) {
 	}
 	cache := filepath.Join(base, "procman", "images", "debian")
 	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return "", fmt.Errorf("make cache directory: %w", err)
+		return "", fmt.Errorf("create cache directory: %w", err)
 	}
 	sum := sha256.Sum256([]byte(fmt.Sprint(systemVersion, suite, packages, dropped)))
 	final := filepath.Join(cache, hex.EncodeToString(sum[:6])+".tar")
@@ -52,36 +53,36 @@ func debian(packages []string) (string, error) {
 		return final, nil
 	}
 	if os.Geteuid() != 0 {
-		return "", errors.New("an image with a Debian system is made by debootstrap, which needs root")
+		return "", errors.New("an image with a Debian system is built by debootstrap, which needs root")
 	}
 	if err := installDebootstrap(); err != nil {
 		return "", err
 	}
-	fmt.Printf("  making a Debian system with %s (about a minute, once)\n", strings.Join(packages, ", "))
+	fmt.Printf("  building a Debian system with %s (about a minute, once)\n", strings.Join(packages, ", "))
 	start := time.Now()
 	root := filepath.Join(cache, "root")
-	if err := os.RemoveAll(root); err != nil { // of a run that was cut off
-		return "", fmt.Errorf("remove what an earlier run left: %w", err)
+	if err := os.RemoveAll(root); err != nil { // of an interrupted run
+		return "", fmt.Errorf("remove the rest of an interrupted run: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(root) }()
 	if err := makeSystem(root, packages, locked); err != nil {
 		return "", err
 	}
-	// Names in order and one time for all: the same packages, the same bytes.
+	// Sorted names and a fixed time, so that the same packages give the same bytes.
 	if err := execute("tar", "--create", "--file", final+".tmp", "--directory", root, "--sort=name", "--mtime=@0",
 		"--numeric-owner", "--exclude=./dev/*", "--exclude=./proc/*", "--exclude=./sys/*", "."); err != nil {
 		return "", err
 	}
 	if err := os.Rename(final+".tmp", final); err != nil {
-		return "", fmt.Errorf("keep system: %w", err)
+		return "", fmt.Errorf("rename system: %w", err)
 	}
-	fmt.Printf("  Debian system made in %.0f s\n", time.Since(start).Seconds())
+	fmt.Printf("  Debian system built in %.0f s\n", time.Since(start).Seconds())
 	return final, nil
 }
 
-// makeSystem fills the directory root. The installation mounts what it needs in
-// a mount namespace of its own, so that nothing stays mounted when it is cut
-// off; and it holds the lock itself, should this program end before it.
+// makeSystem installs the system in the directory root. debootstrap runs in a mount
+// namespace of its own, so that nothing stays mounted if it is interrupted. It also
+// gets the lock's file, so that the lock is kept until it ends.
 func makeSystem(root string, packages []string, locked *os.File) error {
 	cmd := exec.Command("unshare", "--mount", "debootstrap", "--variant=minbase",
 		"--include="+strings.Join(packages, ","), suite, root)
@@ -96,10 +97,10 @@ func makeSystem(root string, packages []string, locked *os.File) error {
 	}
 	for name, mode := range map[string]os.FileMode{".": 0o755, "var/cache": 0o755, "var/log": 0o755} {
 		if err := os.MkdirAll(filepath.Join(root, name), mode); err != nil {
-			return fmt.Errorf("make %s: %w", name, err)
+			return fmt.Errorf("create %s: %w", name, err)
 		}
 		if err := os.Chmod(filepath.Join(root, name), mode); err != nil {
-			return fmt.Errorf("open %s to all: %w", name, err)
+			return fmt.Errorf("set the mode of %s: %w", name, err)
 		}
 	}
 	return nil
@@ -116,8 +117,8 @@ func installDebootstrap() error {
 	return execute("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq", "--no-install-recommends", "debootstrap")
 }
 
-// lock waits for the lock file and holds it until it is closed. Two runs would
-// make the same thing twice, and one over the other.
+// lock waits until it has locked the file. The lock lasts until the file is closed.
+// Without it, two runs would overwrite each other's files.
 func lock(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
@@ -132,8 +133,7 @@ func lock(path string) (*os.File, error) {
 
 func execute(command ...string) error { return finish(exec.Command(command[0], command[1:]...)) }
 
-// finish runs a command to its end and quotes the end of what it said when it
-// fails.
+// finish runs a command. Its error includes the end of the command's output.
 func finish(cmd *exec.Cmd) error {
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("run %s: %w: %s", strings.Join(cmd.Args, " "), err, output[max(0, len(output)-2000):])

@@ -4,9 +4,9 @@
 //	go run ./hack/images -out DIR [-tag TAG] [NAME...]
 //	go run ./hack/images -push REGISTRY [-tag TAG] [NAME...]
 //
-// The first writes tarballs of procman.local/NAME:TAG, the second pushes
-// REGISTRY/NAME:TAG with the credentials that docker login keeps. The same
-// sources give the same bytes. The Dockerfiles are for releases.
+// The first form writes tarballs of procman.local/NAME:TAG. The second pushes
+// REGISTRY/NAME:TAG with the credentials of docker login. The same sources always
+// give the same bytes. Releases are built with the Dockerfiles instead.
 package main
 
 import (
@@ -19,16 +19,16 @@ import (
 	"time"
 )
 
-// program is a Go program of this module and where it goes in an image.
+// program is a Go program of this module and its path in an image.
 type program struct {
 	pkg, path string
 }
 
-// recipe is what an image is made of.
+// recipe describes the contents of an image.
 type recipe struct {
 	name     string
 	programs []program
-	// packages are Debian packages; none for an image without a system.
+	// packages are Debian packages. Without any, the image has no operating system.
 	packages   []string
 	entrypoint []string
 }
@@ -46,13 +46,13 @@ var recipes = []recipe{
 	},
 	{
 		name: "pdftext-worker", programs: []program{agent, {"./workers/pdftext", "pdftext-worker"}}, entrypoint: []string{"/pdftext-worker"},
-		packages: []string{"poppler-utils", "poppler-data"}, // the latter has the codes of East Asian texts
+		packages: []string{"poppler-utils", "poppler-data"}, // poppler-data has the encodings of East Asian texts
 	},
 }
 
 func main() {
-	out := flag.String("out", "out/images", "directory of the tarballs")
-	push := flag.String("push", "", "registry, and path there, to push to instead of writing tarballs")
+	out := flag.String("out", "out/images", "directory for the tarballs")
+	push := flag.String("push", "", "registry and path to push to, instead of writing tarballs")
 	tag := flag.String("tag", "dev", "tag of the images")
 	flag.Parse()
 	if err := run(*out, *push, *tag, flag.Args()); err != nil {
@@ -66,11 +66,11 @@ func run(out, push, tag string, names []string) error {
 	if err != nil {
 		return err
 	}
-	// The programs are kept beside the images: a cache for all checkouts would
-	// mix them up.
+	// Not in the user's cache, where two checkouts would overwrite each other's
+	// programs.
 	programs := filepath.Join(out, ".programs")
 	if err := os.MkdirAll(programs, 0o755); err != nil {
-		return fmt.Errorf("make output directory: %w", err)
+		return fmt.Errorf("create output directory: %w", err)
 	}
 	locked, err := lock(filepath.Join(out, ".lock"))
 	if err != nil {
@@ -99,7 +99,7 @@ func run(out, push, tag string, names []string) error {
 	return nil
 }
 
-// choose finds the recipes of the given names; all for none.
+// choose returns the recipes with the given names, or all if no name is given.
 func choose(names []string) ([]recipe, error) {
 	if len(names) == 0 {
 		return recipes, nil

@@ -3,69 +3,85 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
 
-// partsDir holds the go.mod and go.sum of every part: the one place that pins
-// their versions. The Makefile sets it to an absolute path with -ldflags -X;
-// as it stands it serves "go run ." in this directory. (Nested modules cannot
-// be embedded.)
+// partsDir is the module that pins the version of every program of the cluster.
+// The Makefile sets it to an absolute path with -ldflags -X; the value here is
+// for "go run ." in this directory. (A nested module cannot be embedded.)
 var partsDir = "parts"
 
-// binary is one program of the cluster.
-type binary struct {
+// goFlags are the flags of every build in this repository, see the Makefile.
+// Builds with the same flags share Go's build cache: what the product and
+// Kubernetes both use is compiled once.
+const goFlags = "-buildvcs=false -trimpath"
+
+// containerdTags leave out plugins of containerd that the cluster does not use.
+// They have no effect on other programs.
+const containerdTags = "no_btrfs,no_devmapper,no_tracing,no_zfs"
+
+// program is one program of the cluster: its part, which is what one go command
+// builds, and its package. A program whose name is not the package's is a
+// symbolic link to the one that is.
+type program struct {
 	name, part, pkg string
 }
 
-// binaries are all of them, those that envtest needs first.
-var binaries = []binary{
-	{"etcd", "etcd", "go.etcd.io/etcd/server/v3"},
-	{"kube-apiserver", "kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver"},
+var programs = []program{
+	{"etcd", "etcd", "./etcd"},
+	{"kube-apiserver", "kubernetes", "./kubernetes"},
+	{"kube-controller-manager", "kubernetes", "./kubernetes"},
+	{"kube-proxy", "kubernetes", "./kubernetes"},
+	{"kube-scheduler", "kubernetes", "./kubernetes"},
+	{"kubelet", "kubernetes", "./kubernetes"},
 	{"kubectl", "kubernetes", "k8s.io/kubernetes/cmd/kubectl"},
-	{"kubelet", "kubernetes", "k8s.io/kubernetes/cmd/kubelet"},
-	{"kube-controller-manager", "kubernetes", "k8s.io/kubernetes/cmd/kube-controller-manager"},
-	{"kube-scheduler", "kubernetes", "k8s.io/kubernetes/cmd/kube-scheduler"},
-	{"kube-proxy", "kubernetes", "k8s.io/kubernetes/cmd/kube-proxy"},
 	{"containerd", "containerd", "github.com/containerd/containerd/v2/cmd/containerd"},
 	{"containerd-shim-runc-v2", "containerd", "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2"},
 	{"ctr", "containerd", "github.com/containerd/containerd/v2/cmd/ctr"},
-	{"bridge", "cni", "github.com/containernetworking/plugins/plugins/main/bridge"},
-	{"loopback", "cni", "github.com/containernetworking/plugins/plugins/main/loopback"},
-	{"host-local", "cni", "github.com/containernetworking/plugins/plugins/ipam/host-local"},
-	{"portmap", "cni", "github.com/containernetworking/plugins/plugins/meta/portmap"},
-	{"coredns", "coredns", "github.com/coredns/coredns"},
+	{"bridge", "network", "github.com/containernetworking/plugins/plugins/main/bridge"},
+	{"loopback", "network", "github.com/containernetworking/plugins/plugins/main/loopback"},
+	{"host-local", "network", "github.com/containernetworking/plugins/plugins/ipam/host-local"},
+	{"portmap", "network", "github.com/containernetworking/plugins/plugins/meta/portmap"},
+	{"coredns", "network", "./coredns"},
 }
 
-// envtestBinaries is how many of binaries envtest needs.
-const envtestBinaries = 3
+// allParts are in the order in which they are built. Those that envtest needs
+// are first.
+var (
+	allParts     = []string{"etcd", "kubernetes", "containerd", "network"}
+	envtestParts = allParts[:2]
+)
 
-// kubernetesVersion is the pinned version, such as v1.37.2.
+// kubernetesVersion returns the pinned version, such as v1.37.2.
 func kubernetesVersion() string {
-	match := regexp.MustCompile(`k8s\.io/kubernetes (v\S+)`).FindSubmatch(partFile("kubernetes", "go.mod"))
+	match := regexp.MustCompile(`k8s\.io/kubernetes (v\S+)`).FindSubmatch(partsFile("go.mod"))
 	if match == nil {
-		fail(fmt.Errorf("%s/kubernetes/go.mod does not name a version of k8s.io/kubernetes", partsDir))
+		fail(fmt.Errorf("%s/go.mod has no version of k8s.io/kubernetes", partsDir))
 	}
 	return string(match[1])
 }
 
-// partFile reads a file that pins versions; without it nothing can be done.
-func partFile(part, name string) []byte {
-	text, err := os.ReadFile(filepath.Join(partsDir, part, name))
+// partsFile reads a file of partsDir. No command works without it.
+func partsFile(name string) []byte {
+	text, err := os.ReadFile(filepath.Join(partsDir, name))
 	if err != nil {
 		fail(fmt.Errorf("read the pinned versions (run this in hack/localcluster): %w", err))
 	}
 	return text
 }
 
-// ldflags strips the binaries and tells those of Kubernetes their version,
-// which their own build scripts would have done.
+// ldflags strips the programs and sets Kubernetes' version, as its own build
+// scripts do.
 func ldflags() string {
 	version := kubernetesVersion()
 	numbers := strings.Split(strings.TrimPrefix(version, "v"), ".")
@@ -73,7 +89,7 @@ func ldflags() string {
 	return "-s -w" + where + "gitVersion=" + version + where + "gitMajor=" + numbers[0] + where + "gitMinor=" + numbers[1] + where + "gitTreeState=clean"
 }
 
-// cacheDir is where built binaries are kept, by version.
+// cacheDir returns the directory of all built programs.
 func cacheDir() (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {
@@ -82,128 +98,131 @@ func cacheDir() (string, error) {
 	return filepath.Join(base, "procman", "localcluster"), nil
 }
 
-// partKey stands for everything that a part's binaries depend on.
-func partKey(part string) string {
-	hash := sha256.New()
-	for _, name := range []string{"go.mod", "go.sum"} {
-		hash.Write(partFile(part, name))
-	}
-	_, _ = fmt.Fprint(hash, runtime.Version(), runtime.GOOS, runtime.GOARCH, ldflags())
-	return hex.EncodeToString(hash.Sum(nil))[:12]
-}
-
-// path is where the binary is, or will be once built.
-func (b binary) path() string {
+// programsDir returns the directory of the programs of the pinned versions. Its
+// name is a hash of all that the programs depend on.
+func programsDir() string {
 	cache, err := cacheDir()
 	if err != nil {
 		fail(err)
 	}
-	return filepath.Join(cache, b.part+"-"+partKey(b.part), b.name)
-}
-
-// binaryPath is the path of the binary of that name.
-func binaryPath(name string) string {
-	for _, b := range binaries {
-		if b.name == name {
-			return b.path()
+	hash := sha256.New()
+	hash.Write(partsFile("go.mod"))
+	hash.Write(partsFile("go.sum"))
+	for _, p := range programs {
+		if strings.HasPrefix(p.pkg, "./") {
+			hash.Write(partsFile(p.pkg + "/main.go"))
 		}
 	}
-	panic("no binary " + name)
+	_, _ = fmt.Fprint(hash, runtime.Version(), runtime.GOOS, runtime.GOARCH, goFlags, containerdTags, ldflags())
+	return filepath.Join(cache, hex.EncodeToString(hash.Sum(nil))[:12])
 }
 
-func buildAll() error { return build(binaries) }
-
-// build builds what is missing of the given binaries, one after the other, and
-// shows how it gets on. A build that is cut off leaves nothing that could be
-// taken for complete.
-func build(wanted []binary) error {
-	var missing []binary
-	for _, b := range wanted {
-		if _, err := os.Stat(b.path()); err != nil {
-			missing = append(missing, b)
-		}
+// programPath returns the path of a program, which may not be built yet.
+func programPath(name string) string {
+	if !slices.ContainsFunc(programs, func(p program) bool { return p.name == name }) {
+		panic("no program " + name)
 	}
-	if len(missing) == 0 {
+	return filepath.Join(programsDir(), name)
+}
+
+// built reports whether all programs of a part are there.
+func built(part string) bool {
+	return !slices.ContainsFunc(programs, func(p program) bool {
+		_, err := os.Stat(programPath(p.name))
+		return p.part == part && err != nil
+	})
+}
+
+// build builds the parts that are missing, one after the other. If it is
+// interrupted, it leaves no incomplete program behind under a program's name.
+func build(parts []string) error {
+	if !slices.ContainsFunc(parts, func(part string) bool { return !built(part) }) {
 		return nil
 	}
 	cache, err := cacheDir()
 	if err != nil {
 		return err
 	}
-	unlock, err := lock(filepath.Join(cache, "build.lock"), "another build of the local cluster's binaries is under way; waiting for it")
+	unlock, err := lock(filepath.Join(cache, "build.lock"), "another process is building the local cluster's programs; waiting for it")
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	fmt.Printf("building the parts of the cluster that are not built yet: %d of %d (about ten minutes for all, once)\n", len(missing), len(binaries))
-	for i, b := range missing {
-		if err := b.build(filepath.Join(partsDir, b.part), fmt.Sprintf("[%d/%d]", i+1, len(missing))); err != nil {
+	for _, part := range parts {
+		if built(part) { // perhaps by the process that had the lock
+			continue
+		}
+		start := time.Now()
+		fmt.Printf("  building %s\n", part)
+		if err := buildPart(part); err != nil {
+			return fmt.Errorf("build %s: %w", part, err)
+		}
+		fmt.Printf("  %s built in %.0f s\n", part, time.Since(start).Seconds())
+	}
+	return nil
+}
+
+// buildPart builds the programs of a part in a directory of their own and then
+// moves them to where they belong.
+func buildPart(part string) error {
+	dir := programsDir()
+	unfinished := filepath.Join(dir, part+".tmp")
+	if err := errors.Join(os.RemoveAll(unfinished), os.MkdirAll(unfinished, 0o755)); err != nil {
+		return err
+	}
+	args := []string{"build", "-tags", containerdTags, "-ldflags", ldflags(), "-o", unfinished}
+	for _, p := range programs {
+		if p.part == part && !slices.Contains(args, p.pkg) {
+			args = append(args, p.pkg)
+		}
+	}
+	cmd := exec.Command("go", args...)
+	cmd.Dir = partsDir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="+goFlags, "GOWORK=off")
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w\n%s", err, output)
+	}
+	for _, p := range programs {
+		if file := path.Base(p.pkg); p.part == part && file != p.name {
+			if err := os.Symlink(file, filepath.Join(unfinished, p.name)); err != nil {
+				return err
+			}
+		}
+	}
+	files, err := os.ReadDir(unfinished)
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if err := os.Rename(filepath.Join(unfinished, file.Name()), filepath.Join(dir, file.Name())); err != nil {
 			return err
 		}
 	}
-	return nil
+	return os.Remove(unfinished)
 }
 
-// build builds one binary in the directory of its part.
-func (b binary) build(dir, position string) error {
-	if _, err := os.Stat(b.path()); err == nil {
-		return nil // whoever held the lock has built it
-	}
-	if err := os.MkdirAll(filepath.Dir(b.path()), 0o755); err != nil {
-		return fmt.Errorf("make cache directory: %w", err)
-	}
-	start := time.Now()
-	tick := time.NewTicker(20 * time.Second)
-	defer tick.Stop()
-	ended := make(chan struct{})
-	go func() {
-		for {
-			select {
-			case <-tick.C:
-				fmt.Printf("  %s %s ... %d s\n", position, b.name, int(time.Since(start).Seconds()))
-			case <-ended:
-				return
-			}
+// buildNamed builds the parts that the command line names, or all.
+func buildNamed(o options) error {
+	for _, part := range o.args {
+		if !slices.Contains(allParts, part) {
+			return fmt.Errorf("part is %q, expected one of %s", part, strings.Join(allParts, ", "))
 		}
-	}()
-	unfinished := b.path() + ".tmp"
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", ldflags(), "-o", unfinished, b.pkg)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false", "GOWORK=off")
-	output, err := cmd.CombinedOutput()
-	close(ended)
-	if err != nil {
-		return fmt.Errorf("build %s: %w\n%s", b.name, err, output)
 	}
-	if err := os.Rename(unfinished, b.path()); err != nil {
-		return fmt.Errorf("keep %s: %w", b.name, err)
+	if len(o.args) == 0 {
+		return build(allParts)
 	}
-	fmt.Printf("  %s %s built in %d s\n", position, b.name, int(time.Since(start).Seconds()))
-	return nil
+	return build(o.args)
 }
 
-// printAssets prints a directory with etcd, kube-apiserver and kubectl.
+// printAssets prints the directory of the programs, after it has built those
+// that envtest needs: etcd, kube-apiserver and kubectl.
 func printAssets(options) error {
 	stdout := os.Stdout
-	os.Stdout = os.Stderr // the directory alone goes to standard output
+	os.Stdout = os.Stderr // standard output gets only the directory
 	defer func() { os.Stdout = stdout }()
-	if err := build(binaries[:envtestBinaries]); err != nil {
+	if err := build(envtestParts); err != nil {
 		return err
 	}
-	cache, err := cacheDir()
-	if err != nil {
-		return err
-	}
-	dir := filepath.Join(cache, "envtest-"+partKey("etcd")+"-"+partKey("kubernetes"))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("make assets directory: %w", err)
-	}
-	for _, b := range binaries[:envtestBinaries] {
-		link := filepath.Join(dir, b.name)
-		if err := os.Symlink(b.path(), link); err != nil && !os.IsExist(err) {
-			return fmt.Errorf("link %s: %w", b.name, err)
-		}
-	}
-	_, err = fmt.Fprintln(stdout, dir)
+	_, err := fmt.Fprintln(stdout, programsDir())
 	return err
 }

@@ -12,13 +12,12 @@ import (
 	"time"
 )
 
-// cgroupRoot is where cgroup file systems are mounted: v2 itself, or a directory
-// of v1 hierarchies with perhaps v2 among them. Copies elsewhere are of no
-// concern.
+// cgroupRoot is the mount point of cgroup v2, or the directory of the mount points
+// of the v1 hierarchies and possibly v2. Other mounts of cgroups are ignored.
 const cgroupRoot = "/sys/fs/cgroup"
 
-// cgroupMounts are the roots of this machine's cgroup hierarchies, v1 and v2,
-// from the text of /proc/self/mountinfo, see proc_pid_mountinfo(5).
+// cgroupMounts returns the mount points of this machine's cgroup hierarchies, v1
+// and v2, from the text of /proc/self/mountinfo, see proc_pid_mountinfo(5).
 func cgroupMounts(mountinfo string) []string {
 	var roots []string
 	for line := range strings.Lines(mountinfo) {
@@ -35,7 +34,7 @@ func cgroupMounts(mountinfo string) []string {
 	return roots
 }
 
-// cgroupDirs are the cluster's own cgroups, one per hierarchy.
+// cgroupDirs returns the cluster's cgroups, one in each hierarchy.
 func (c *cluster) cgroupDirs() ([]string, error) {
 	mountinfo, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -51,7 +50,7 @@ func (c *cluster) cgroupDirs() ([]string, error) {
 	return roots, nil
 }
 
-// makeCgroups makes the cgroups that hold all the pods of the cluster.
+// makeCgroups creates the cgroups that will contain all pods of the cluster.
 func (c *cluster) makeCgroups() error {
 	dirs, err := c.cgroupDirs()
 	if err != nil {
@@ -59,19 +58,19 @@ func (c *cluster) makeCgroups() error {
 	}
 	for _, dir := range dirs {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return fmt.Errorf("make cgroup: %w", err)
+			return fmt.Errorf("create cgroup: %w", err)
 		}
-		if err := handDown(filepath.Dir(dir)); err != nil {
+		if err := delegateControllers(filepath.Dir(dir)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// handDown lets the children of a v2 cgroup use its controllers; v1 has nothing
-// of the kind. EBUSY comes where the cgroup has processes of its own and is not
-// the machine's root: in a container.
-func handDown(dir string) error {
+// delegateControllers lets the children of a v2 cgroup use its controllers. It does
+// nothing for v1. EBUSY means that the cgroup has processes and is not the
+// machine's root, as in a container.
+func delegateControllers(dir string) error {
 	available, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -82,18 +81,17 @@ func handDown(dir string) error {
 	for controller := range strings.FieldsSeq(string(available)) {
 		err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+controller), 0)
 		if err == nil || !slices.Contains([]string{"cpu", "memory", "pids"}, controller) {
-			continue // nothing else is needed
+			continue // the kubelet needs only these three
 		}
 		if errors.Is(err, syscall.EBUSY) {
-			return fmt.Errorf("hand the cgroup controller %s down: %w: in a container, move the processes in %s/cgroup.procs to a cgroup below it first", controller, err, dir)
+			return fmt.Errorf("delegate the cgroup controller %s: %w: in a container, move the processes in %s/cgroup.procs to a cgroup below it first", controller, err, dir)
 		}
-		return fmt.Errorf("hand the cgroup controller %s down: %w", controller, err)
+		return fmt.Errorf("delegate the cgroup controller %s: %w", controller, err)
 	}
 	return nil
 }
 
-// removeCgroups removes them, inner ones first. Processes that were just killed
-// may take a moment to leave.
+// removeCgroups removes the cluster's cgroups, children first.
 func (c *cluster) removeCgroups() error {
 	dirs, err := c.cgroupDirs()
 	if err != nil {
@@ -117,6 +115,8 @@ func (c *cluster) removeCgroups() error {
 	return nil
 }
 
+// removeCgroup retries for 5 s, because processes that were just killed need time
+// to leave their cgroup.
 func removeCgroup(path string) error {
 	var err error
 	for range 50 {

@@ -42,9 +42,9 @@ func TestCgroupMountsByMachine(t *testing.T) {
 	}
 }
 
-func TestHandDown(t *testing.T) {
+func TestDelegateControllers(t *testing.T) {
 	v1 := t.TempDir()
-	if err := handDown(v1); err != nil {
+	if err := delegateControllers(v1); err != nil {
 		t.Errorf("v1: %v", err)
 	}
 	if entries, _ := os.ReadDir(v1); len(entries) > 0 {
@@ -56,11 +56,11 @@ func TestHandDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	control := filepath.Join(v2, "cgroup.subtree_control")
-	if err := os.Mkdir(control, 0o700); err != nil { // not to be written
+	if err := os.Mkdir(control, 0o700); err != nil { // a directory cannot be written
 		t.Fatal(err)
 	}
-	if err := handDown(v2); err == nil || !strings.Contains(err.Error(), "cgroup controller memory") {
-		t.Errorf("v2 that refuses: error %v, want one that names the controller", err)
+	if err := delegateControllers(v2); err == nil || !strings.Contains(err.Error(), "cgroup controller memory") {
+		t.Errorf("v2, not writable: error %v, want one that names the controller", err)
 	}
 	if err := os.Remove(control); err != nil {
 		t.Fatal(err)
@@ -68,7 +68,7 @@ func TestHandDown(t *testing.T) {
 	if err := os.WriteFile(control, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := handDown(v2); err != nil {
+	if err := delegateControllers(v2); err != nil {
 		t.Errorf("v2: %v", err)
 	}
 	if text, _ := os.ReadFile(control); string(text) != "+memory" {
@@ -76,7 +76,7 @@ func TestHandDown(t *testing.T) {
 	}
 }
 
-// Clusters of one name in two directories must not remove each other's cgroups.
+// Clusters with the same name in two directories must not share cgroups.
 func TestCgroupOfAnotherDirectory(t *testing.T) {
 	t.Setenv("PROCMAN_LOCALCLUSTER_DIR", "")
 	cgroup := func() string {

@@ -13,9 +13,8 @@ import (
 	"time"
 )
 
-// TestClusterThatIsCutOff takes a cluster of its own up, kills it, takes it up
-// again with what it held, kills it once more and takes it down: then nothing of
-// it is left.
+// TestClusterThatIsCutOff starts a cluster, kills it, starts it again with its
+// data, kills it again and removes it. Nothing of it may be left.
 func TestClusterThatIsCutOff(t *testing.T) {
 	t.Setenv("PROCMAN_LOCALCLUSTER_DIR", t.TempDir())
 	program := filepath.Join(t.TempDir(), "localcluster")
@@ -31,23 +30,22 @@ func TestClusterThatIsCutOff(t *testing.T) {
 	must(t, program, "up", "--name", name)
 	c := opened(t, name)
 	kubectl := func(args ...string) string {
-		return must(t, append([]string{binaryPath("kubectl"), "--kubeconfig", c.kubeconfig()}, args...)...)
+		return must(t, append([]string{programPath("kubectl"), "--kubeconfig", c.kubeconfig()}, args...)...)
 	}
 	kubectl("create", "configmap", "kept", "--namespace=default", "--from-literal=a=b")
-	// Names and the API server can be reached from a pod: CoreDNS is one, and its
-	// readiness needs both. Logs come from the kubelet.
+	// CoreDNS is ready, so pods reach the API server. Logs come from the kubelet.
 	kubectl("logs", "--namespace=kube-system", "deployment/coredns")
 
 	started := time.Now()
 	if output := must(t, program, "up", "--name", name); !strings.Contains(output, "is up") || time.Since(started) > 10*time.Second {
-		t.Errorf("up of what is up took %s: %s", time.Since(started), output)
+		t.Errorf("up of a running cluster took %s: %s", time.Since(started), output)
 	}
 
 	cutOff(t, name)
 	must(t, program, "up", "--name", name)
 	c = opened(t, name)
 	if got := kubectl("get", "configmap", "kept", "--namespace=default", "--output=jsonpath={.data.a}"); got != "b" {
-		t.Errorf("what the cluster held is %q, want b", got)
+		t.Errorf("the cluster's data is %q, want b", got)
 	}
 
 	must(t, program, "kill", "--name", name, "kube-scheduler")
@@ -71,7 +69,7 @@ func TestClusterThatIsCutOff(t *testing.T) {
 	}
 }
 
-// cutOff kills the node process, and waits until the kernel has ended the rest.
+// cutOff kills the node process and waits until the kernel has killed the others.
 func cutOff(t *testing.T, name string) {
 	t.Helper()
 	c := opened(t, name)
@@ -89,7 +87,7 @@ func cutOff(t *testing.T, name string) {
 	}
 }
 
-// leftovers is what clusters of this test could leave on this machine.
+// leftovers lists what the clusters of this test could leave on this machine.
 func leftovers(t *testing.T) string {
 	t.Helper()
 	mountinfo, err := os.ReadFile("/proc/self/mountinfo")

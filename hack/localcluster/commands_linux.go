@@ -8,22 +8,23 @@ import (
 	"strings"
 )
 
-// running opens a cluster that must be up.
+// running opens a cluster and returns an error if it does not run.
 func running(name string) (*cluster, error) {
 	c, err := open(name)
 	if err != nil {
 		return nil, err
 	}
 	if !c.running() {
-		return nil, c.errDown()
+		return nil, c.notRunning()
 	}
 	return c, nil
 }
 
-// errDown says what became of a cluster that does not run, and what helps.
-func (c *cluster) errDown() error {
+// notRunning returns the error for a cluster that does not run. It names the
+// commands that help.
+func (c *cluster) notRunning() error {
 	if c.exists() {
-		return fmt.Errorf("cluster %s ended without down; its data is kept: resume it with up --name %s, or remove it with down --name %s", c.name, c.name, c.name)
+		return fmt.Errorf("cluster %s was interrupted; its data is kept: start it again with up --name %s, or remove it with down --name %s", c.name, c.name, c.name)
 	}
 	return fmt.Errorf("cluster %s is not up; start it with up --name %s", c.name, c.name)
 }
@@ -39,7 +40,7 @@ func status(o options) error {
 	}
 	fmt.Printf("cluster %s is up: process %d, API server https://%s:6443 %s, KUBECONFIG=%s\n", c.name, c.PID, c.nodeIP(), health, c.kubeconfig())
 	for _, port := range slices.Sorted(maps.Keys(c.Forwards)) {
-		fmt.Printf("  http://127.0.0.1:%d leads to NodePort %d\n", port, c.Forwards[port])
+		fmt.Printf("  http://127.0.0.1:%d forwards to NodePort %d\n", port, c.Forwards[port])
 	}
 	return nil
 }
@@ -53,17 +54,17 @@ func printKubeconfig(o options) error {
 	return nil
 }
 
-// printLog prints a component's log; that of "node" holds the starts and ends
-// of all others.
+// printLog prints the log of a component. The log of "node" lists when the other
+// components ended.
 func printLog(o options) error {
 	c, err := open(o.name)
 	if err != nil {
 		return err
 	}
 	if !c.exists() {
-		return c.errDown()
+		return c.notRunning()
 	}
-	component, err := c.chosen(o.args, "node")
+	component, err := c.componentArgument(o.args, "node")
 	if err != nil {
 		return err
 	}
@@ -75,32 +76,32 @@ func printLog(o options) error {
 	return err
 }
 
-// killComponent has the node's init kill a component, as the out-of-memory
-// killer would. It is started again after a moment.
+// killComponent kills a component with SIGKILL, as the kernel does when memory runs
+// out. Init then restarts it.
 func killComponent(o options) error {
 	c, err := running(o.name)
 	if err != nil {
 		return err
 	}
-	component, err := c.chosen(o.args)
+	component, err := c.componentArgument(o.args)
 	if err != nil {
 		return err
 	}
-	// Opening waits for init to read, so this is not to create the pipe.
+	// Without O_CREATE: init has created the pipe, and opening it waits for init.
 	pipe, err := os.OpenFile(c.file("kill"), os.O_WRONLY, 0)
 	if err != nil {
-		return fmt.Errorf("ask the node to kill %s: %w", component, err)
+		return fmt.Errorf("tell the node to kill %s: %w", component, err)
 	}
 	defer func() { _ = pipe.Close() }()
 	if _, err := fmt.Fprintln(pipe, component); err != nil {
-		return fmt.Errorf("ask the node to kill %s: %w", component, err)
+		return fmt.Errorf("tell the node to kill %s: %w", component, err)
 	}
 	return nil
 }
 
-// chosen is the one component that the arguments name: one of the node's, or of
-// more.
-func (c *cluster) chosen(args []string, more ...string) (string, error) {
+// componentArgument returns the one component that the arguments name. It must be
+// one of the node's components or of more.
+func (c *cluster) componentArgument(args []string, more ...string) (string, error) {
 	names := more
 	for _, component := range c.components() {
 		names = append(names, component.name)

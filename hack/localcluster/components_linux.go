@@ -17,18 +17,18 @@ import (
 //go:embed config
 var configs embed.FS
 
-// settings are what the templates need to know.
+// settings are the values that the templates use.
 type settings struct {
 	Dir, CNI, Runc, PodCIDR, DNSIP, Cgroup, Registry string
 }
 
-// writeConfigs writes all that the components read: certificates, kubeconfigs,
-// configuration files.
+// writeConfigs writes all files that the components read: certificates,
+// kubeconfigs and configuration files.
 func (c *cluster) writeConfigs() error {
 	registry := c.hostIP() + ":5000"
 	for _, dir := range []string{"logs", "cni", "certs.d/" + registry, "pod-logs", "volume-plugins", "kubelet", "etcd"} {
 		if err := os.MkdirAll(c.file(dir), 0o700); err != nil {
-			return fmt.Errorf("make directory: %w", err)
+			return fmt.Errorf("create directory: %w", err)
 		}
 	}
 	if err := c.writeCertificates(); err != nil {
@@ -39,7 +39,7 @@ func (c *cluster) writeConfigs() error {
 		return fmt.Errorf("find runc: %w", err)
 	}
 	s := settings{
-		Dir: c.dir, CNI: filepath.Dir(binaryPath("bridge")), Runc: runc,
+		Dir: c.dir, CNI: filepath.Dir(programPath("bridge")), Runc: runc,
 		PodCIDR: podCIDR, DNSIP: dnsIP, Cgroup: c.cgroup(), Registry: registry,
 	}
 	for source, target := range map[string]string{
@@ -60,12 +60,13 @@ func (c *cluster) writeConfigs() error {
 			return fmt.Errorf("write %s: %w", target, err)
 		}
 	}
-	// Pods with dnsPolicy Default get this; there is nothing to ask outside.
+	// Pods with dnsPolicy Default get this file. No DNS server outside the cluster
+	// can be reached.
 	return os.WriteFile(c.file("resolv.conf"), []byte("nameserver 127.0.0.1\n"), 0o644)
 }
 
-// writeCertificates makes the authority, each component's identity, and the
-// kubeconfigs that use them.
+// writeCertificates creates the certificate authority, the certificate of each
+// component, and the kubeconfigs that use them.
 func (c *cluster) writeCertificates() error {
 	ca, err := openAuthority(c.file("pki"))
 	if err != nil {
@@ -101,14 +102,14 @@ func (c *cluster) writeCertificates() error {
 	return c.writeKubeconfig(c.kubeconfig(), "admin")
 }
 
-// components are the programs of the node, in no order: each waits for what it
-// needs.
+// components returns the programs that the node runs. Their order has no meaning:
+// each waits until what it needs is ready.
 func (c *cluster) components() []component {
 	pki := func(name string) string { return c.file("pki", name) }
 	kubeconfig := func(name string) string { return "--kubeconfig=" + c.file(name+".kubeconfig") }
 	return []component{
 		{name: "etcd", args: []string{
-			binaryPath("etcd"), "--name=default", "--data-dir=" + c.file("etcd", "data"),
+			programPath("etcd"), "--name=default", "--data-dir=" + c.file("etcd", "data"),
 			"--listen-client-urls=https://127.0.0.1:2379", "--advertise-client-urls=https://127.0.0.1:2379",
 			"--listen-peer-urls=https://127.0.0.1:2380", "--initial-advertise-peer-urls=https://127.0.0.1:2380",
 			"--initial-cluster=default=https://127.0.0.1:2380",
@@ -117,7 +118,7 @@ func (c *cluster) components() []component {
 			"--log-level=warn",
 		}},
 		{name: "kube-apiserver", args: []string{
-			binaryPath("kube-apiserver"),
+			programPath("kube-apiserver"),
 			"--advertise-address=" + c.nodeIP(), "--secure-port=6443",
 			"--etcd-servers=https://127.0.0.1:2379", "--etcd-cafile=" + pki("ca.crt"), "--etcd-certfile=" + pki("etcd.crt"), "--etcd-keyfile=" + pki("etcd.key"),
 			"--tls-cert-file=" + pki("apiserver.crt"), "--tls-private-key-file=" + pki("apiserver.key"), "--client-ca-file=" + pki("ca.crt"),
@@ -130,36 +131,36 @@ func (c *cluster) components() []component {
 			"--allow-privileged", "--profiling=false",
 		}},
 		{name: "kube-controller-manager", ready: c.apiReady(), args: []string{
-			binaryPath("kube-controller-manager"), kubeconfig("kube-controller-manager"),
+			programPath("kube-controller-manager"), kubeconfig("kube-controller-manager"),
 			"--authentication-kubeconfig=" + c.file("kube-controller-manager.kubeconfig"), "--authorization-kubeconfig=" + c.file("kube-controller-manager.kubeconfig"),
 			"--root-ca-file=" + pki("ca.crt"), "--service-account-private-key-file=" + pki("service-account.key"), "--use-service-account-credentials",
 			"--cluster-signing-cert-file=" + pki("ca.crt"), "--cluster-signing-key-file=" + pki("ca.key"),
 			"--tls-cert-file=" + pki("kube-controller-manager.crt"), "--tls-private-key-file=" + pki("kube-controller-manager.key"),
 			"--leader-elect=false",
-			// By itself it asks 20 times a second: with Jobs by the dozen, pods are late.
+			// The default, 20 requests per second, delays pods when dozens of Jobs start.
 			"--kube-api-qps=200", "--kube-api-burst=400",
 		}},
 		{name: "kube-scheduler", ready: c.apiReady(), args: []string{
-			binaryPath("kube-scheduler"), kubeconfig("kube-scheduler"),
+			programPath("kube-scheduler"), kubeconfig("kube-scheduler"),
 			"--authentication-kubeconfig=" + c.file("kube-scheduler.kubeconfig"), "--authorization-kubeconfig=" + c.file("kube-scheduler.kubeconfig"),
 			"--tls-cert-file=" + pki("kube-scheduler.crt"), "--tls-private-key-file=" + pki("kube-scheduler.key"),
 			"--leader-elect=false",
 		}},
-		{name: "containerd", args: []string{binaryPath("containerd"), "--config", c.file("containerd.toml"), "--log-level", "warn"},
-			env: []string{"PATH=" + filepath.Dir(binaryPath("containerd")) + ":" + os.Getenv("PATH")}},
+		{name: "containerd", args: []string{programPath("containerd"), "--config", c.file("containerd.toml"), "--log-level", "warn"},
+			env: []string{"PATH=" + filepath.Dir(programPath("containerd")) + ":" + os.Getenv("PATH")}},
 		{name: "kubelet", ready: both(c.containerdReady, c.apiReady()), args: []string{
-			binaryPath("kubelet"), kubeconfig("kubelet"), "--config=" + c.file("kubelet.yaml"), "--root-dir=" + c.file("kubelet"),
+			programPath("kubelet"), kubeconfig("kubelet"), "--config=" + c.file("kubelet.yaml"), "--root-dir=" + c.file("kubelet"),
 			"--hostname-override=" + c.nodeName(), "--node-ip=" + c.nodeIP(),
 		}},
 		{name: "kube-proxy", ready: c.apiReady(), args: []string{
-			binaryPath("kube-proxy"), kubeconfig("kube-proxy"), "--proxy-mode=nftables", "--hostname-override=" + c.nodeName(),
+			programPath("kube-proxy"), kubeconfig("kube-proxy"), "--proxy-mode=nftables", "--hostname-override=" + c.nodeName(),
 			"--cluster-cidr=" + podCIDR, "--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0", "--conntrack-tcp-timeout-close-wait=0",
 		}},
 	}
 }
 
-// apiReady says whether the API server answers. It asks as the API server's own
-// client would, and trusts this cluster's authority only.
+// apiReady returns a function that reports whether the API server answers. It
+// trusts only the certificate authority of this cluster.
 func (c *cluster) apiReady() func() bool {
 	var client *http.Client
 	return func() bool {

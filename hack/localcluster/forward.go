@@ -14,7 +14,7 @@ import (
 // forwards maps a port of 127.0.0.1 to a NodePort.
 type forwards map[int]int
 
-// String is the form of the command line, ordered.
+// String formats the forwards as on the command line, in order.
 func (f forwards) String() string {
 	var parts []string
 	for _, port := range slices.Sorted(maps.Keys(f)) {
@@ -23,7 +23,7 @@ func (f forwards) String() string {
 	return strings.Join(parts, ",")
 }
 
-// Set adds PORT=NODEPORT.
+// Set adds one or more PORT=NODEPORT, separated by commas.
 func (f forwards) Set(s string) error {
 	for part := range strings.SplitSeq(s, ",") {
 		left, right, _ := strings.Cut(part, "=")
@@ -37,8 +37,8 @@ func (f forwards) Set(s string) error {
 	return nil
 }
 
-// serve listens on every port and forwards each connection to the node. It
-// returns once all ports are bound, or says which one cannot be.
+// serve listens on every port and forwards each connection to the node. It returns
+// when all ports are bound; its error names a port that cannot be.
 func (f forwards) serve(nodeIP string) error {
 	for port, nodePort := range f {
 		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
@@ -59,7 +59,7 @@ func (f forwards) serve(nodeIP string) error {
 	return nil
 }
 
-// pipe copies both ways until both sides have said all they had to say.
+// pipe copies in both directions until both sides have closed.
 func pipe(client net.Conn, target string) {
 	defer func() { _ = client.Close() }()
 	node, err := net.Dial("tcp", target)

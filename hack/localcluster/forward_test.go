@@ -2,7 +2,7 @@ package main
 
 import "testing"
 
-// A zero would be a port of the kernel's choice, which nobody would find.
+// For port 0 the kernel would choose a random port.
 func TestForwardsOfPortZero(t *testing.T) {
 	for _, s := range []string{"0=30300", "3000=0"} {
 		if err := (forwards{}).Set(s); err == nil {

@@ -23,18 +23,18 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// loadImages brings images onto the node.
+// loadImages loads images into the node's image store.
 func loadImages(o options) error {
 	if err := requireRoot(); err != nil {
 		return err
 	}
 	if len(o.args) == 0 {
-		return errors.New("expected the TARs of images, as docker save writes them")
+		return errors.New("expected one or more TARs, in the format of docker save")
 	}
 	if c, err := open(o.name); err != nil {
 		return err
 	} else if !c.exists() {
-		return c.errDown()
+		return c.notRunning()
 	}
 	c, unlock, err := openLockedCluster(o.name)
 	if err != nil {
@@ -42,25 +42,25 @@ func loadImages(o options) error {
 	}
 	defer unlock()
 	if !c.running() {
-		return c.errDown()
+		return c.notRunning()
 	}
 	return c.importImages(o.args)
 }
 
-// imported is the record of what containerd was given in a tarball.
+// imported records the import of one tarball.
 type imported struct {
 	// Sum is the SHA-256 of the tarball.
 	Sum string
-	// Images are the digests of the images in it, by name.
+	// Images maps the name of each image in the tarball to its digest.
 	Images map[string]string
 }
 
-// importImages imports tarballs into containerd, except those whose images it
-// has already.
+// importImages imports tarballs into containerd. It skips a tarball if containerd
+// still has the images of its last import.
 func (c *cluster) importImages(paths []string) error {
 	record := map[string]imported{} // by the tarball's name
 	if text, err := os.ReadFile(c.file("images.json")); err == nil {
-		_ = json.Unmarshal(text, &record) // a broken record only costs another import
+		_ = json.Unmarshal(text, &record) // an unreadable record only causes another import
 	}
 	present, err := c.images()
 	if err != nil {
@@ -73,7 +73,7 @@ func (c *cluster) importImages(paths []string) error {
 			return fmt.Errorf("read image: %w", err)
 		}
 		key := filepath.Base(path)
-		if record[key].Sum == sum && holds(present, record[key].Images) {
+		if record[key].Sum == sum && hasAll(present, record[key].Images) {
 			continue
 		}
 		names, err := c.importImage(path)
@@ -100,9 +100,9 @@ func (c *cluster) importImages(paths []string) error {
 	return nil
 }
 
-// importImage imports a tarball and returns the names of the images in it. The
-// names are removed first: of a name that is moved to another image while it is
-// there, the kubelet's side of containerd keeps the old meaning.
+// importImage imports a tarball and returns the names of the images in it. It
+// removes these names first: containerd's CRI plugin keeps the old digest of a name
+// that an import moves to another image.
 func (c *cluster) importImage(path string) (names []string, err error) {
 	manifest, err := tarball.LoadManifest(func() (io.ReadCloser, error) { return os.Open(path) })
 	if err != nil {
@@ -128,7 +128,7 @@ func (c *cluster) importImage(path string) (names []string, err error) {
 	return names, nil
 }
 
-// fullName is an image's name as containerd keeps it.
+// fullName returns the form of an image's name that containerd stores.
 func fullName(tag string) (string, error) {
 	parsed, err := name.NewTag(tag)
 	if err != nil {
@@ -137,8 +137,9 @@ func fullName(tag string) (string, error) {
 	return strings.TrimPrefix(parsed.Name(), "index."), nil
 }
 
-// holds says whether all the images are present, as they are wanted.
-func holds(present, wanted map[string]string) bool {
+// hasAll reports whether every wanted image is present with the wanted digest. It
+// is false if no image is wanted.
+func hasAll(present, wanted map[string]string) bool {
 	for name, digest := range wanted {
 		if digest == "" || present[name] != digest {
 			return false
@@ -147,7 +148,7 @@ func holds(present, wanted map[string]string) bool {
 	return len(wanted) > 0
 }
 
-// images are the digests of the node's images by name.
+// images returns the digest of each image on the node, by name.
 func (c *cluster) images() (map[string]string, error) {
 	output, err := c.ctr("images", "ls")
 	if err != nil {
@@ -156,7 +157,7 @@ func (c *cluster) images() (map[string]string, error) {
 	return imageList(output), nil
 }
 
-// imageList reads the table that ctr prints: REF, TYPE, DIGEST, ...
+// imageList parses the table of "ctr images ls": REF, TYPE, DIGEST, ...
 func imageList(table string) map[string]string {
 	digests := map[string]string{}
 	for line := range strings.Lines(table) {
@@ -167,20 +168,20 @@ func imageList(table string) map[string]string {
 	return digests
 }
 
-// ctr runs containerd's own client where Kubernetes' images are.
+// ctr runs containerd's client in the namespace of Kubernetes.
 func (c *cluster) ctr(args ...string) (string, error) {
 	command := append([]string{"--address", c.file("containerd.sock"), "--namespace", "k8s.io"}, args...)
-	cmd := exec.Command(binaryPath("ctr"), command...)
-	var said bytes.Buffer
-	cmd.Stderr = &said
+	cmd := exec.Command(programPath("ctr"), command...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	output, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("ctr %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(said.Bytes()))
+		return "", fmt.Errorf("ctr %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(stderr.Bytes()))
 	}
 	return string(output), nil
 }
 
-// containerdAnswers says whether containerd takes requests.
+// containerdAnswers reports whether containerd answers requests.
 func (c *cluster) containerdAnswers() bool {
 	if !c.containerdReady() {
 		return false
@@ -202,39 +203,40 @@ func fileSum(path string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// ownImages are the tarballs of the cluster's own images.
+// ownImages returns the tarballs of the images that every cluster needs.
 func (c *cluster) ownImages() []string { return []string{c.file("pause.tar"), c.file("coredns.tar")} }
 
-// assembleImages makes them: pause, which holds each pod's namespaces, and
-// CoreDNS.
+// assembleImages builds ownImages: pause, which keeps the namespaces of each pod,
+// and CoreDNS.
 func (c *cluster) assembleImages() error {
 	pause := c.file("pause")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", pause, "./pause")
+	cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", pause, "./pause")
 	cmd.Dir = filepath.Dir(partsDir)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false", "GOWORK=off")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="+goFlags, "GOWORK=off")
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build pause: %w: %s", err, output)
 	}
 	for _, path := range c.ownImages() {
 		image := strings.TrimSuffix(filepath.Base(path), ".tar")
-		binary := pause
+		file := pause
 		if image == "coredns" {
-			binary = binaryPath(image)
+			file = programPath(image)
 		}
-		if err := assemble(path, "procman.local/"+image+":local", binary); err != nil {
+		if err := assemble(path, "procman.local/"+image+":local", file); err != nil {
 			return fmt.Errorf("assemble image %s: %w", image, err)
 		}
 	}
 	return nil
 }
 
-// assemble writes an image of one static binary, which is its entrypoint.
-func assemble(path, reference, binary string) error {
-	program, err := os.ReadFile(binary)
+// assemble writes a tarball of an image that consists of one static program, its
+// entrypoint.
+func assemble(path, reference, file string) error {
+	program, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	entrypoint := "/" + filepath.Base(binary)
+	entrypoint := "/" + filepath.Base(file)
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
 	if err := w.WriteHeader(&tar.Header{Name: entrypoint[1:], Mode: 0o755, Size: int64(len(program))}); err != nil {

@@ -48,7 +48,7 @@ procman.local/pause:local application/vnd.oci.image.manifest.v1+json sha256:0123
 	}
 }
 
-func TestHolds(t *testing.T) {
+func TestHasAll(t *testing.T) {
 	present := map[string]string{"a": "sha256:1", "b": "sha256:2"}
 	for name, test := range map[string]struct {
 		wanted map[string]string
@@ -61,7 +61,7 @@ func TestHolds(t *testing.T) {
 		"not on record": {map[string]string{"c": ""}, false},
 		"never loaded":  {nil, false},
 	} {
-		if got := holds(present, test.wanted); got != test.want {
+		if got := hasAll(present, test.wanted); got != test.want {
 			t.Errorf("%s: %v, want %v", name, got, test.want)
 		}
 	}

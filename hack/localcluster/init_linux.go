@@ -13,40 +13,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runInit is PID 1 of the node: it arranges mounts and network, keeps the
-// components running, and reaps what they leave. It ends only with the node.
+// runInit is PID 1 of the node: it sets up mounts and the network, keeps the
+// components running, and reaps orphaned processes. It runs as long as the node.
 func runInit(o options) error {
 	if os.Getpid() != 1 {
-		return errors.New("init is started by up")
+		return errors.New("init must be PID 1 of a new PID namespace: up starts it")
 	}
 	c, err := open(o.name)
 	if err != nil {
 		return err
 	}
-	components := c.components() // reads files that the mounts may hide
-	if err := c.arrangeMounts(); err != nil {
-		return fmt.Errorf("arrange the node's mounts: %w", err)
+	components := c.components() // before the mounts, which may hide files that it reads
+	if err := c.setUpMounts(); err != nil {
+		return fmt.Errorf("set up the node's mounts: %w", err)
 	}
 	if err := unix.Sethostname([]byte(c.nodeName())); err != nil {
 		return fmt.Errorf("set the node's name: %w", err)
 	}
-	_, _ = io.Copy(io.Discard, os.Stdin) // until the other end of eth0 is there
-	if err := c.arrangeNetwork(); err != nil {
-		return fmt.Errorf("arrange the node's network: %w", err)
+	_, _ = io.Copy(io.Discard, os.Stdin) // ends when the node process has created eth0
+	if err := c.setUpNetwork(); err != nil {
+		return fmt.Errorf("set up the node's network: %w", err)
 	}
 	s := newSupervisor(c.file("logs"))
 	for _, component := range components {
-		go s.keep(component)
+		go s.supervise(component)
 	}
 	go s.serveKills(c.file("kill"))
 	s.reap()
 	return nil
 }
 
-// arrangeMounts gives the node its own /proc, and scratch directories of its
-// own where Kubernetes and containerd have fixed paths; what the cluster keeps
-// is in its state directory alone.
-func (c *cluster) arrangeMounts() error {
+// setUpMounts gives the node its own /proc, and empty directories of its own
+// where Kubernetes and containerd have fixed paths. Data that must outlive the
+// node is only in the cluster's state directory.
+func (c *cluster) setUpMounts() error {
 	mount := func(source, target, kind string, flags uintptr) error {
 		if err := unix.Mount(source, target, kind, flags, ""); err != nil {
 			return fmt.Errorf("mount %s on %s: %w", source, target, err)
@@ -59,8 +59,8 @@ func (c *cluster) arrangeMounts() error {
 	if err := mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC); err != nil {
 		return err
 	}
-	// A tmpfs on /var/lib would hide the state and perhaps the binaries: they
-	// are bound to the same paths again.
+	// A tmpfs on /var/lib hides the state directory, and perhaps the programs:
+	// both are then bind-mounted at their old paths.
 	kept := []string{c.dir}
 	cache, err := cacheDir()
 	if err != nil {
@@ -90,16 +90,17 @@ func (c *cluster) arrangeMounts() error {
 		}
 		_ = handles[i].Close()
 	}
-	// There is no way out of the node, so names outside are refused at once.
-	// Where the file leads to something in /run, that is gone, and so are the names.
+	// The node cannot reach other networks, so a lookup of any other name must
+	// fail immediately. If the file is a link into /run, the tmpfs there has
+	// removed its target, and lookups fail, too.
 	if err := mount(c.file("resolv.conf"), "/etc/resolv.conf", "", unix.MS_BIND); err != nil && !errors.Is(err, unix.ENOENT) {
 		return err
 	}
 	if target, err := os.Readlink("/var/run"); err == nil && target != "/run" && target != "../run" {
-		return fmt.Errorf("/var/run leads to %s, expected /run", target)
+		return fmt.Errorf("/var/run is a link to %s, expected /run", target)
 	}
-	// Volumes of pods are passed on through mounts, so these are shared, among
-	// the node's own namespaces only.
+	// The kubelet mounts volumes that containers must see, so mounts are shared;
+	// only the node's own namespaces take part.
 	return mount("", "/", "", unix.MS_REC|unix.MS_SHARED)
 }
 
@@ -108,14 +109,13 @@ type component struct {
 	name string
 	args []string
 	env  []string
-	// ready is asked before each start: what has to be there first.
+	// ready, if not nil, must return true before each start.
 	ready func() bool
 }
 
-// supervisor keeps components running and knows which process is which.
+// supervisor keeps components running and records their processes.
 type supervisor struct {
-	logs string
-	// ended passes the exit of a process on to whoever started it.
+	logs   string
 	starts chan start
 	exits  chan exit
 	kills  chan string
@@ -135,16 +135,16 @@ func newSupervisor(logs string) *supervisor {
 	return &supervisor{logs: logs, starts: make(chan start), exits: make(chan exit), kills: make(chan string)}
 }
 
-// Between one end of a component and its next start.
+// The pause before a component is restarted.
 const (
-	shortestRestart = 200 * time.Millisecond
-	longestRestart  = 5 * time.Second
+	shortestPause = 200 * time.Millisecond
+	longestPause  = 5 * time.Second
 )
 
-// keep starts the component, again and again, with growing pauses while it ends
-// soon after its start.
-func (s *supervisor) keep(component component) {
-	for pause := shortestRestart; ; {
+// supervise starts the component, and restarts it whenever it ends. The pause
+// doubles each time, and is short again after the component ran for a minute.
+func (s *supervisor) supervise(component component) {
+	for pause := shortestPause; ; {
 		for component.ready != nil && !component.ready() {
 			time.Sleep(50 * time.Millisecond)
 		}
@@ -153,15 +153,15 @@ func (s *supervisor) keep(component component) {
 		s.starts <- start{component, done}
 		<-done
 		if time.Since(started) > time.Minute {
-			pause = shortestRestart
+			pause = shortestPause
 		}
 		time.Sleep(pause)
-		pause = min(2*pause, longestRestart)
+		pause = min(2*pause, longestPause)
 	}
 }
 
-// reap is PID 1's duty, and the one place that knows which processes are the
-// components': it starts them, waits for whatever ends, and kills on request.
+// reap starts components, collects the exits of all children, and kills
+// components on request. Only this goroutine uses the record of processes.
 func (s *supervisor) reap() {
 	go s.wait()
 	type running struct {
@@ -195,9 +195,8 @@ func (s *supervisor) reap() {
 	}
 }
 
-// wait reports every child that ends, orphans of components among them. A child
-// is only waited for after its start is on record: reap receives the exit later
-// than it sets the record, since both are its own steps.
+// wait reports every child that ends, including orphans of components. An exit
+// cannot overtake its start: reap records a process before it receives again.
 func (s *supervisor) wait() {
 	for {
 		var status unix.WaitStatus
@@ -230,16 +229,16 @@ func (s *supervisor) start(component component) (int, error) {
 	})
 }
 
-// serveKills kills the component whose name is written into the pipe: the way
-// into the node's processes for fault tests.
+// serveKills kills the component whose name is written into the named pipe. Fault
+// tests use it, because they cannot see the node's processes.
 func (s *supervisor) serveKills(path string) {
 	_ = os.Remove(path)
 	if err := unix.Mkfifo(path, 0o600); err != nil {
-		fmt.Fprintln(os.Stderr, "make pipe for kills:", err)
+		fmt.Fprintln(os.Stderr, "create the pipe for kills:", err)
 		return
 	}
 	for {
-		text, err := os.ReadFile(path) // until the writer closes it
+		text, err := os.ReadFile(path) // blocks until a writer has closed the pipe
 		if err == nil {
 			for name := range strings.FieldsSeq(string(text)) {
 				s.kills <- name

@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// writeKubeconfig writes the kubeconfig of an identity of the cluster's
-// authority. Its files are named, not copied: they are next to it.
+// writeKubeconfig writes the kubeconfig of an identity. It refers to the files of
+// the certificate and does not contain them.
 func (c *cluster) writeKubeconfig(path, identity string) error {
 	text := fmt.Sprintf(`apiVersion: v1
 kind: Config
@@ -28,7 +28,8 @@ users:
 	return nil
 }
 
-// certPool holds the certificates of a file; none, when it cannot be read.
+// certPool returns the certificates of a file, or an empty pool if it cannot be
+// read.
 func certPool(path string) *x509.CertPool {
 	pool := x509.NewCertPool()
 	if text, err := os.ReadFile(path); err == nil {

@@ -31,7 +31,7 @@ func TestForwards(t *testing.T) {
 	}
 	for _, wrong := range []string{"3000", "a=b", "70000=1", ""} {
 		if err := (forwards{}).Set(wrong); err == nil {
-			t.Errorf("%q is taken", wrong)
+			t.Errorf("%q was accepted", wrong)
 		}
 	}
 }
@@ -41,7 +41,7 @@ func TestForwardedConnectionsArePiped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { // answers with what it got once the client has said all
+	go func() { // answers when the client has closed its side
 		connection, err := node.Accept()
 		if err == nil {
 			text, _ := io.ReadAll(connection)
@@ -70,7 +70,7 @@ func TestForwardedConnectionsArePiped(t *testing.T) {
 	}
 }
 
-func TestForwardSaysWhichPortIsTaken(t *testing.T) {
+func TestForwardNamesThePortInUse(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -105,10 +105,10 @@ func TestCertificates(t *testing.T) {
 	if cert.Subject.CommonName != "the-user" || cert.Subject.Organization[0] != "the-group" {
 		t.Errorf("the subject is %s", cert.Subject)
 	}
-	// What is there stays, a half of it does not.
+	// A complete pair is kept, a broken one is replaced.
 	again, err := openAuthority(dir)
 	if err != nil || !again.cert.Equal(ca.cert) {
-		t.Errorf("the authority was made anew: %v", err)
+		t.Errorf("the authority was replaced: %v", err)
 	}
 	if err := os.Truncate(filepath.Join(dir, "server.crt"), 10); err != nil {
 		t.Fatal(err)
@@ -121,15 +121,8 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-func TestVersionsArePinned(t *testing.T) {
+func TestKubernetesVersion(t *testing.T) {
 	if v := kubernetesVersion(); !strings.HasPrefix(v, "v1.") {
 		t.Errorf("the version of Kubernetes is %q", v)
-	}
-	seen := map[string]bool{}
-	for _, b := range binaries {
-		if seen[b.path()] {
-			t.Errorf("two binaries have the path %s", b.path())
-		}
-		seen[b.path()] = true
 	}
 }

@@ -12,9 +12,8 @@ import (
 	"syscall"
 )
 
-// lock takes the lock file, and says so when it has to wait for another
-// process. The kernel gives the lock back when its holder ends, however it
-// ends.
+// lock locks the file. If another process has the lock, it prints waiting and
+// waits. The kernel releases the lock when its process ends, even by kill -9.
 func lock(path, waiting string) (unlock func(), err error) {
 	file, err := tryLock(path)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -29,8 +28,9 @@ func lock(path, waiting string) (unlock func(), err error) {
 	return func() { _ = file.Close() }, nil
 }
 
-// tryLock takes the lock file if nobody has it; EWOULDBLOCK if somebody does.
-// The lock lasts as long as the file is open: keep it reachable.
+// tryLock locks the file, or returns EWOULDBLOCK if another process has the lock.
+// The caller must keep the file reachable: a collected file is closed, which
+// releases the lock.
 func tryLock(path string) (*os.File, error) {
 	for {
 		file, err := openLocked(path, syscall.LOCK_EX|syscall.LOCK_NB)
@@ -40,8 +40,8 @@ func tryLock(path string) (*os.File, error) {
 	}
 }
 
-// openLocked opens and locks the file and leaves this process's id in it. A file
-// that its last holder removed meanwhile locks nothing: that is ErrNotExist.
+// openLocked opens and locks the file and writes this process's id into it. It
+// returns ErrNotExist if the last holder removed the file before it was locked.
 func openLocked(path string, how int) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func openLocked(path string, how int) (*os.File, error) {
 		return nil, err
 	}
 	if err = flock(file, how); err == nil {
-		err = same(file, path)
+		err = checkAt(file, path)
 	}
 	if err != nil {
 		_ = file.Close()
@@ -62,7 +62,7 @@ func openLocked(path string, how int) (*os.File, error) {
 	return file, nil
 }
 
-// flock goes on after a signal.
+// flock calls flock(2) again if a signal interrupts it.
 func flock(file *os.File, how int) error {
 	for {
 		if err := syscall.Flock(int(file.Fd()), how); !errors.Is(err, syscall.EINTR) {
@@ -71,23 +71,23 @@ func flock(file *os.File, how int) error {
 	}
 }
 
-// same says whether the open file is the one at path; ErrNotExist if not.
-func same(file *os.File, path string) error {
-	mine, err := file.Stat()
+// checkAt returns ErrNotExist unless the open file is the one at path.
+func checkAt(file *os.File, path string) error {
+	opened, err := file.Stat()
 	if err != nil {
 		return err
 	}
-	there, err := os.Stat(path)
+	current, err := os.Stat(path)
 	if err != nil {
 		return err
 	}
-	if !os.SameFile(mine, there) {
+	if !os.SameFile(opened, current) {
 		return fs.ErrNotExist
 	}
 	return nil
 }
 
-// holder is the id that the holder of a lock left in it.
+// holder returns the process id that the holder of a lock wrote into it.
 func holder(path string) string {
 	text, _ := os.ReadFile(path)
 	return strings.TrimSpace(string(text))

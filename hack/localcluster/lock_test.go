@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// down removes the lock file while others may wait for it: they must not end up
-// with a lock on a file that is gone.
+// down removes the lock file while other commands wait for it. They must not
+// continue with a lock on the removed file.
 func TestLockOfRemovedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.lock")
 	first, err := tryLock(path)

@@ -1,6 +1,6 @@
 // Command localcluster runs a real Kubernetes on this machine: etcd, the control
-// plane, a kubelet with containerd and runc, kube-proxy, CNI and CoreDNS, all
-// built from Go modules or taken from Debian packages. See docs/local-cluster.md.
+// plane, a kubelet with containerd and runc, kube-proxy, CNI and CoreDNS. They are
+// built from Go modules or come from Debian packages. See docs/local-cluster.md.
 package main
 
 import (
@@ -17,7 +17,7 @@ type command struct {
 	run        func(o options) error
 }
 
-// options are what the command line says.
+// options are the flags and arguments of the command line.
 type options struct {
 	name     string
 	forwards forwards
@@ -26,16 +26,16 @@ type options struct {
 
 var commands = map[string]command{
 	"up":         {"", "build what is missing, start the cluster, wait until it is ready", up},
-	"down":       {"", "end the cluster and remove everything it made", down},
-	"status":     {"", "say whether the cluster runs, and where", status},
-	"load-image": {"TAR...", "bring docker-archive tarballs onto the node", loadImages},
+	"down":       {"", "stop the cluster and remove everything it created", down},
+	"status":     {"", "print whether the cluster runs, and its addresses", status},
+	"load-image": {"TAR...", "load docker-archive tarballs into the node's image store", loadImages},
 	"kubeconfig": {"", "print the path of the cluster's kubeconfig", printKubeconfig},
-	"build":      {"", "build all parts, without starting anything", func(options) error { return buildAll() }},
-	"assets":     {"", "build and print the directory that envtest needs (KUBEBUILDER_ASSETS)", printAssets},
+	"build":      {"[PART...]", "build the named parts, by default all, and start nothing", buildNamed},
+	"assets":     {"", "build what envtest needs and print its directory (KUBEBUILDER_ASSETS)", printAssets},
 	"logs":       {"COMPONENT", "print a component's log", printLog},
-	"kill":       {"COMPONENT", "kill -9 a component; it is started again (for fault tests)", killComponent},
-	"node":       {"", "", runNode}, // what up starts in the background
-	"init":       {"", "", runInit}, // PID 1 of the cluster's namespaces
+	"kill":       {"COMPONENT", "kill -9 a component, which is then restarted (for fault tests)", killComponent},
+	"node":       {"", "", runNode}, // started by up, in the background
+	"init":       {"", "", runInit}, // started by node, as PID 1 of the cluster's namespaces
 }
 
 func main() {
@@ -45,7 +45,7 @@ func main() {
 	}
 	o := options{forwards: forwards{}}
 	flags := flag.NewFlagSet("localcluster "+os.Args[1], flag.ExitOnError)
-	flags.StringVar(&o.name, "name", "dev", "which cluster; several live side by side")
+	flags.StringVar(&o.name, "name", "dev", "name of the cluster; several can run side by side")
 	flags.Var(o.forwards, "forward", "PORT=NODEPORT: serve a NodePort on 127.0.0.1:PORT of this machine; repeatable (up)")
 	_ = flags.Parse(os.Args[2:]) // ExitOnError
 	o.args = flags.Args()
@@ -69,10 +69,10 @@ func fail(err error) {
 	os.Exit(1)
 }
 
-// errUnsupported is what a machine gets that cannot run the cluster.
-var errUnsupported = errors.New("the local cluster needs Linux and root; elsewhere, point KUBECONFIG to a cluster you have")
+// errUnsupported is returned on a machine that cannot run the cluster.
+var errUnsupported = errors.New("the local cluster needs Linux and root; on another machine, set KUBECONFIG to use a cluster of your own")
 
-// checkName keeps names short enough for interface and socket names.
+// checkName accepts names that fit into the names of interfaces and sockets.
 func checkName(name string) error {
 	if name == "" || len(name) > 12 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
 		return fmt.Errorf("--name is %q, expected 1 to 12 of a-z and 0-9", name)

@@ -9,14 +9,15 @@ import (
 	"syscall"
 )
 
-// slots is how many clusters one machine can have: one byte of their addresses.
+// slots is the largest number of clusters on a machine: the slot is one byte of
+// their addresses.
 const slots = 256
 
-// takeSlot gives a new cluster a subnet and records it. Clusters that are made
-// at the same time take turns.
-func (c *cluster) takeSlot() error {
+// claimSlot chooses a free subnet for a new cluster and records it. A lock keeps
+// two new clusters from claiming the same one.
+func (c *cluster) claimSlot() error {
 	if err := os.MkdirAll(c.dir, 0o755); err != nil {
-		return fmt.Errorf("make the cluster's directory: %w", err)
+		return fmt.Errorf("create the cluster's directory: %w", err)
 	}
 	base, err := os.Open(baseDir())
 	if err != nil {
@@ -45,7 +46,7 @@ func (c *cluster) takeSlot() error {
 	return c.save()
 }
 
-// lowestSlot is the lowest slot that is not taken.
+// lowestSlot returns the lowest slot that is not taken.
 func lowestSlot(taken func(slot int) bool) (int, error) {
 	for slot := range slots {
 		if !taken(slot) {
@@ -55,7 +56,8 @@ func lowestSlot(taken func(slot int) bool) (int, error) {
 	return 0, fmt.Errorf("no subnet of 10.213.0.0/16 is free: %d clusters at most", slots)
 }
 
-// recordedSlots are the slots of this directory's clusters, running or not.
+// recordedSlots returns the slots of all clusters in the state directory, running
+// or not.
 func recordedSlots() (map[int]bool, error) {
 	names, err := filepath.Glob(filepath.Join(baseDir(), "*", "state.json"))
 	if err != nil {
@@ -67,18 +69,18 @@ func recordedSlots() (map[int]bool, error) {
 		if err != nil {
 			return nil, err
 		}
-		if other.exists() { // it may have gone down meanwhile
+		if other.exists() { // a concurrent down may have removed it
 			recorded[other.Slot] = true
 		}
 	}
 	return recorded, nil
 }
 
-// overlaps says whether this machine has an address in the cluster's subnet.
+// overlaps reports whether one of the addresses is in the cluster's subnet.
 func (c *cluster) overlaps(addresses []net.Addr) bool {
 	_, subnet, err := net.ParseCIDR(c.nodeIP() + "/24")
 	if err != nil {
-		panic(err) // it is made of numbers
+		panic(err) // the address is built from numbers, so it always parses
 	}
 	for _, address := range addresses {
 		if ip, _, err := net.ParseCIDR(address.String()); err == nil && subnet.Contains(ip) {
@@ -90,9 +92,9 @@ func (c *cluster) overlaps(addresses []net.Addr) bool {
 
 func (c *cluster) linkFile() string { return "/sys/class/net/" + c.link() }
 
-// foreignOwner is the directory of the other cluster that has the interface now;
-// empty if there is none. A cluster in another PROCMAN_LOCALCLUSTER_DIR may get
-// the slot of one that has ended.
+// foreignOwner returns the directory of another cluster that owns the interface, or
+// "". After a cluster ended, a cluster in another PROCMAN_LOCALCLUSTER_DIR can have
+// claimed its slot.
 func (c *cluster) foreignOwner() string {
 	alias, err := os.ReadFile(filepath.Join(c.linkFile(), "ifalias"))
 	if owner := strings.TrimSpace(string(alias)); err == nil && owner != c.dir {
@@ -101,12 +103,12 @@ func (c *cluster) foreignOwner() string {
 	return ""
 }
 
-// disconnect removes the interface, if it is there and the cluster's.
+// disconnect removes the interface if it exists and belongs to this cluster.
 func (c *cluster) disconnect() error {
 	if _, err := os.Stat(c.linkFile()); err != nil || c.foreignOwner() != "" {
 		return nil
 	}
-	// It may go away by itself at any moment, with the node's namespace.
+	// The kernel may remove it at the same time, together with the node's namespace.
 	if err := run("ip", "link", "del", c.link()); err != nil {
 		if _, gone := os.Stat(c.linkFile()); gone == nil {
 			return err
@@ -115,11 +117,11 @@ func (c *cluster) disconnect() error {
 	return nil
 }
 
-// connect joins this machine's network and the node's by a pair of interfaces.
-// It goes away with the node's network namespace.
+// connect connects this machine's network to the node's with a pair of interfaces.
+// The kernel removes the pair together with the node's network namespace.
 func (c *cluster) connect(pid int) error {
 	if owner := c.foreignOwner(); owner != "" {
-		return fmt.Errorf("interface %s belongs to the cluster in %s: take that one down first", c.link(), owner)
+		return fmt.Errorf("interface %s belongs to the cluster in %s: run down for that cluster first", c.link(), owner)
 	}
 	if err := c.disconnect(); err != nil {
 		return err
@@ -140,8 +142,8 @@ func (c *cluster) connect(pid int) error {
 	return nil
 }
 
-// arrangeNetwork brings up the node's side.
-func (c *cluster) arrangeNetwork() error {
+// setUpNetwork configures the node's end of the pair.
+func (c *cluster) setUpNetwork() error {
 	for _, command := range []string{
 		"ip link set lo up",
 		"ip addr add " + c.nodeIP() + "/30 dev eth0",
@@ -154,7 +156,7 @@ func (c *cluster) arrangeNetwork() error {
 	}
 	for name, value := range map[string]string{
 		"net/ipv4/ip_forward": "1",
-		// Pods reach Services of the node itself through the bridge.
+		// Lets pods reach Services of the node itself through the bridge.
 		"net/ipv4/conf/all/route_localnet": "1",
 	} {
 		if err := os.WriteFile("/proc/sys/"+name, []byte(value), 0); err != nil {

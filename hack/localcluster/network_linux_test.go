@@ -18,8 +18,8 @@ func TestLowestSlot(t *testing.T) {
 	}
 }
 
-// Clusters that are made at the same time must not share a subnet.
-func TestTakeSlotAtOnce(t *testing.T) {
+// Two clusters that start at the same time must not get the same subnet.
+func TestClaimSlotConcurrently(t *testing.T) {
 	t.Setenv("PROCMAN_LOCALCLUSTER_DIR", t.TempDir())
 	names := []string{"a", "b", "c", "d", "e", "f"}
 	slots := make([]int, len(names))
@@ -28,7 +28,7 @@ func TestTakeSlotAtOnce(t *testing.T) {
 		all.Go(func() {
 			c, err := open(name)
 			if err == nil {
-				err = c.takeSlot()
+				err = c.claimSlot()
 			}
 			if err != nil {
 				t.Error(err)
@@ -41,11 +41,11 @@ func TestTakeSlotAtOnce(t *testing.T) {
 	seen := map[int]bool{}
 	for i, slot := range slots {
 		if seen[slot] {
-			t.Errorf("slot %d was given twice", slot)
+			t.Errorf("slot %d was claimed twice", slot)
 		}
 		seen[slot] = true
 		if c, err := open(names[i]); err != nil || c.Slot != slot {
-			t.Errorf("cluster %s has slot %d on record (%v), want %d", names[i], c.Slot, err, slot)
+			t.Errorf("cluster %s has recorded slot %d (%v), want %d", names[i], c.Slot, err, slot)
 		}
 	}
 }
@@ -60,7 +60,7 @@ func TestRecordedSlotsOfBrokenState(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := recordedSlots(); err == nil {
-		t.Error("a slot that cannot be read was taken for free")
+		t.Error("a cluster with a broken state file was ignored")
 	}
 }
 

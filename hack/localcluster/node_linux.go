@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runNode is the process that a cluster lives and dies with. It stays on this
-// machine's side: it makes the node's namespaces by starting "init" in them,
-// joins the two networks, and serves the forwarded ports. When it ends, however
-// it ends, the kernel ends everything in the namespaces.
+// runNode is the process whose lifetime is the cluster's. It runs outside the
+// node's namespaces: it starts "init" in new ones, connects the two networks, and
+// serves the forwarded ports. When it ends, even by kill -9, the kernel kills init,
+// and with it everything in the namespaces.
 func runNode(o options) error {
 	began := time.Now()
 	c, err := open(o.name)
@@ -28,7 +28,7 @@ func runNode(o options) error {
 	if err != nil {
 		return fmt.Errorf("another node process of cluster %s is running: %w", c.name, err)
 	}
-	defer func() { _ = held.Close() }() // also keeps the file from being collected, and so unlocked
+	defer func() { _ = held.Close() }() // keeps the file reachable; a collected file is unlocked
 	if err := c.makeCgroups(); err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func runNode(o options) error {
 	}
 	initProcess := exec.Command(self, "init", "--name", c.name)
 	initProcess.Stdout, initProcess.Stderr = os.Stdout, os.Stderr
-	initProcess.Stdin = waiting // closed once the network is there
+	initProcess.Stdin = waiting // closed when the network is connected
 	initProcess.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
 		Pdeathsig:  syscall.SIGKILL,
@@ -73,12 +73,12 @@ func runNode(o options) error {
 	return initProcess.Wait()
 }
 
-// startLocked starts a command from a thread that stays: the kernel ties
-// Pdeathsig to the thread that started the child, not to the process.
+// startLocked starts a command from a thread that never ends: the kernel sends
+// Pdeathsig when the thread that started the child ends, not the process.
 func startLocked(cmd *exec.Cmd) error {
 	started := make(chan error)
 	go func() {
-		// Never unlocked, and never returning: the thread lasts as we do.
+		// This goroutine never unlocks the thread and never returns.
 		runtime.LockOSThread()
 		started <- cmd.Start()
 		select {}
@@ -86,7 +86,7 @@ func startLocked(cmd *exec.Cmd) error {
 	return <-started
 }
 
-// run runs a command and quotes what it said when it fails.
+// run runs a command. Its error includes the command's output.
 func run(command ...string) error {
 	output, err := exec.Command(command[0], command[1:]...).CombinedOutput()
 	if err != nil {
@@ -95,7 +95,7 @@ func run(command ...string) error {
 	return nil
 }
 
-// requireRoot says what is missing where the cluster cannot run.
+// requireRoot returns an error unless this process is root.
 func requireRoot() error {
 	if os.Geteuid() != 0 {
 		return errUnsupported
@@ -103,12 +103,13 @@ func requireRoot() error {
 	return nil
 }
 
-// debianPackages are what comes from Debian, by the program looked for.
+// debianPackages are the packages that the cluster needs, by the program that is
+// looked for.
 var debianPackages = map[string]string{
 	"runc": "runc", "nft": "nftables", "conntrack": "conntrack", "ip": "iproute2",
 }
 
-// installPackages installs what is missing of them.
+// installPackages installs the Debian packages whose program is missing.
 func installPackages() error {
 	var missing []string
 	for program, name := range debianPackages {
@@ -120,11 +121,11 @@ func installPackages() error {
 		return nil
 	}
 	if _, err := exec.LookPath("apt-get"); err != nil {
-		return fmt.Errorf("missing on this machine, and there is no apt-get to install it: %s", strings.Join(missing, ", "))
+		return fmt.Errorf("install these packages, because this machine has no apt-get: %s", strings.Join(missing, ", "))
 	}
 	fmt.Println("installing Debian packages:", strings.Join(missing, " "))
 	if err := run("apt-get", "update", "-qq"); err != nil {
-		fmt.Println("  going on with the package lists that are there:", errors.Unwrap(err))
+		fmt.Println("  apt-get update failed; using the package lists of this machine:", errors.Unwrap(err))
 	}
 	install := append([]string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq", "--no-install-recommends"}, missing...)
 	return run(install...)

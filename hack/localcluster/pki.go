@@ -15,9 +15,8 @@ import (
 	"time"
 )
 
-// certificateLife is how long the certificates are good for: a local cluster
-// does not live that long.
-const certificateLife = 10 * 365 * 24 * time.Hour
+// certificateLifetime is longer than a local cluster is kept.
+const certificateLifetime = 10 * 365 * 24 * time.Hour
 
 // authority is a certificate authority with its files in a directory.
 type authority struct {
@@ -26,15 +25,15 @@ type authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-// openAuthority reads the directory's authority, ca.crt and ca.key, or makes
-// one.
+// openAuthority reads the authority of a directory, ca.crt and ca.key, or creates
+// it.
 func openAuthority(dir string) (*authority, error) {
 	a := &authority{dir: dir}
 	if a.cert, a.key = readPair(a.file("ca.crt"), a.file("ca.key")); a.cert != nil {
 		return a, nil
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make directory of certificates: %w", err)
+		return nil, fmt.Errorf("create directory of certificates: %w", err)
 	}
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: "procman local cluster"},
@@ -51,9 +50,9 @@ func openAuthority(dir string) (*authority, error) {
 
 func (a *authority) file(name string) string { return filepath.Join(a.dir, name) }
 
-// issue makes name.crt and name.key, good for a client called user with the
-// given groups and for a server at the given hosts, names or addresses. What is
-// there already stays.
+// issue creates name.crt and name.key, unless a complete pair exists. They are
+// valid for a client with the given user and groups, and for a server at the given
+// hosts (names or addresses).
 func (a *authority) issue(name, user string, groups []string, hosts ...string) error {
 	if cert, _ := readPair(a.file(name+".crt"), a.file(name+".key")); cert != nil {
 		return nil
@@ -73,20 +72,20 @@ func (a *authority) issue(name, user string, groups []string, hosts ...string) e
 	return a.sign(name, template)
 }
 
-// sign completes the template with a new key and writes both; the authority's
-// own certificate is signed by itself.
+// sign completes the template with a new key and writes both. The first
+// certificate, the authority's own, is self-signed.
 func (a *authority) sign(name string, template *x509.Certificate) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return fmt.Errorf("make key of %s: %w", name, err)
+		return fmt.Errorf("create key of %s: %w", name, err)
 	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
-		return fmt.Errorf("make serial number of %s: %w", name, err)
+		return fmt.Errorf("create serial number of %s: %w", name, err)
 	}
 	template.SerialNumber = serial
 	template.NotBefore = time.Now().Add(-time.Hour)
-	template.NotAfter = template.NotBefore.Add(certificateLife)
+	template.NotAfter = template.NotBefore.Add(certificateLifetime)
 	parent, parentKey := a.cert, a.key
 	if parent == nil {
 		parent, parentKey = template, key
@@ -98,7 +97,7 @@ func (a *authority) sign(name string, template *x509.Certificate) error {
 	return a.write(name, der, key)
 }
 
-// write writes the key first: a certificate that is there has its key.
+// write writes the key first, so that every certificate on disk has its key.
 func (a *authority) write(name string, der []byte, key *ecdsa.PrivateKey) error {
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -113,7 +112,8 @@ func (a *authority) write(name string, der []byte, key *ecdsa.PrivateKey) error 
 	return nil
 }
 
-// readPair reads a certificate and its key; nil when either is not there whole.
+// readPair reads a certificate and its key. It returns nil if one of them is
+// missing or broken.
 func readPair(certFile, keyFile string) (*x509.Certificate, *ecdsa.PrivateKey) {
 	certText, err1 := os.ReadFile(certFile)
 	keyText, err2 := os.ReadFile(keyFile)

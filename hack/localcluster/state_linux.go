@@ -12,27 +12,28 @@ import (
 	"time"
 )
 
-// cluster is one named cluster: where its files are and what is known of it.
+// cluster is one cluster: its name, its directory and its recorded state.
 type cluster struct {
 	name string
 	dir  string
 	state
 }
 
-// state is what is kept about a cluster between commands.
+// state is what commands record about a cluster in state.json.
 type state struct {
-	// Slot sets this cluster's subnet apart from those of the others, 0 to 255.
+	// Slot, 0 to 255, is the third byte of the cluster's subnet.
 	Slot int
-	// Forwards are the ports served on 127.0.0.1.
+	// Forwards are the ports that the node process serves on 127.0.0.1.
 	Forwards forwards
-	// PID and StartTime name the node process: a pid alone may be reused.
+	// PID and StartTime identify the node process. A PID alone can be reused.
 	PID       int
 	StartTime string
-	// Started is when it began, by the clock that Kubernetes writes its times with.
+	// Started is when the node process started, by the wall clock.
 	Started time.Time
 }
 
-// baseDir holds the state of all clusters of this machine, and is absolute.
+// baseDir returns the absolute path of the directory with the state of all
+// clusters.
 func baseDir() string {
 	if dir := os.Getenv("PROCMAN_LOCALCLUSTER_DIR"); dir != "" {
 		if dir, err := filepath.Abs(dir); err == nil {
@@ -42,10 +43,11 @@ func baseDir() string {
 	return defaultDir
 }
 
-// defaultDir is where the state is unless PROCMAN_LOCALCLUSTER_DIR says otherwise.
+// defaultDir is the state directory if PROCMAN_LOCALCLUSTER_DIR is not set.
 const defaultDir = "/var/lib/procman-localcluster"
 
-// open reads what is known of a cluster; nothing, for one that is not there.
+// open reads the state of a cluster. A cluster that does not exist has an empty
+// state.
 func open(name string) (*cluster, error) {
 	c := &cluster{name: name, dir: filepath.Join(baseDir(), name)}
 	text, err := os.ReadFile(c.file("state.json"))
@@ -61,7 +63,7 @@ func open(name string) (*cluster, error) {
 	return c, nil
 }
 
-// save replaces the state whole, or not at all.
+// save replaces the state file atomically.
 func (c *cluster) save() error {
 	text, err := json.MarshalIndent(c.state, "", "  ")
 	if err != nil {
@@ -71,7 +73,7 @@ func (c *cluster) save() error {
 		return fmt.Errorf("write the cluster's state: %w", err)
 	}
 	if err := os.Rename(c.file("state.json.tmp"), c.file("state.json")); err != nil {
-		return fmt.Errorf("keep the cluster's state: %w", err)
+		return fmt.Errorf("replace the cluster's state: %w", err)
 	}
 	return nil
 }
@@ -88,8 +90,9 @@ func (c *cluster) exists() bool {
 func (c *cluster) kubeconfig() string { return c.file("kubeconfig") }
 func (c *cluster) nodeName() string   { return "procman-" + c.name }
 
-// cgroup is the name of the cluster's cgroups. All directories of clusters share
-// one tree of cgroups, so in another than the default it says which.
+// cgroup returns the name of the cluster's cgroups. Clusters with the same name in
+// different state directories must not share it, so it includes a hash of the
+// directory unless that is the default.
 func (c *cluster) cgroup() string {
 	name := "procman-" + c.name
 	if dir := filepath.Dir(c.dir); dir != defaultDir {
@@ -99,9 +102,9 @@ func (c *cluster) cgroup() string {
 	return name
 }
 
-// The addresses of a cluster: a subnet of two between this machine and the
-// node, by slot. Pods and Services have the same ranges in every cluster, since
-// no cluster sees another's.
+// Each cluster has a subnet with two addresses: this machine's and the node's.
+// Pods and Services have the same ranges in every cluster, because no cluster can
+// reach another's.
 func (c *cluster) hostIP() string { return fmt.Sprintf("10.213.%d.1", c.Slot) }
 func (c *cluster) nodeIP() string { return fmt.Sprintf("10.213.%d.2", c.Slot) }
 func (c *cluster) link() string   { return fmt.Sprintf("procman%d", c.Slot) }
@@ -113,20 +116,20 @@ const (
 	dnsIP       = "10.96.0.10" // of the Service kube-dns
 )
 
-// running says whether the node process of the state is alive.
+// running reports whether the recorded node process is alive.
 func (c *cluster) running() bool {
 	return c.PID > 0 && c.StartTime != "" && startTime(c.PID) == c.StartTime
 }
 
-// startTime is when a process started, in the kernel's clock ticks since boot;
-// empty when there is no such process or it is a zombie.
+// startTime returns when a process started, in clock ticks since boot. It is empty
+// if the process does not exist or is a zombie, see proc_pid_stat(5).
 func startTime(pid int) string {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return ""
 	}
-	// The second field is the program's name in parentheses, which may hold
-	// anything. The first after it is the state, the twentieth the start time.
+	// The second field is the program's name in parentheses; it can contain spaces
+	// and parentheses. After it, the first field is the state, the 20th the start time.
 	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
 	if len(fields) < 20 || fields[0] == "Z" {
 		return ""

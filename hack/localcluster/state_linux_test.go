@@ -24,7 +24,7 @@ func TestStateSurvives(t *testing.T) {
 	t.Setenv("PROCMAN_LOCALCLUSTER_DIR", t.TempDir())
 	c, err := open("x")
 	if err != nil || c.exists() || c.running() {
-		t.Fatalf("a cluster that is not there: %+v, %v", c, err)
+		t.Fatalf("a cluster that does not exist: %+v, %v", c, err)
 	}
 	if err := os.MkdirAll(c.dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -38,16 +38,16 @@ func TestStateSurvives(t *testing.T) {
 	if err != nil || !again.running() || again.nodeIP() != "10.213.3.2" || again.Forwards.String() != "1=2" {
 		t.Errorf("got %+v, %v", again, err)
 	}
-	// A pid that was given to another process is not the cluster's.
+	// The PID was reused: the start time differs.
 	again.StartTime = "1"
 	if again.running() {
-		t.Error("another process of that pid is taken for the cluster")
+		t.Error("another process with that PID counts as the cluster")
 	}
 	if err := os.WriteFile(c.file("state.json"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := open("x"); err == nil {
-		t.Error("a broken state is taken for none")
+		t.Error("a broken state file was ignored")
 	}
 }
 
@@ -63,7 +63,7 @@ func TestLockIsHeldOnce(t *testing.T) {
 	unlock()
 	file, err := tryLock(path)
 	if err != nil {
-		t.Fatalf("after the first was given back: %v", err)
+		t.Fatalf("after the first was released: %v", err)
 	}
 	_ = file.Close()
 }

@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// readyTimeout bounds the wait for each part of a cluster to become ready.
+// readyTimeout is the longest wait for one part of a cluster to become ready.
 const readyTimeout = 2 * time.Minute
 
-// up starts the cluster if it does not run, and returns when it is ready. What
-// a run that was cut off left behind is cleared first; its data is kept.
+// up starts the cluster if it does not run, and returns when it is ready. If an
+// earlier run was interrupted, up removes what it left and keeps its data.
 func up(o options) error {
 	if err := requireRoot(); err != nil {
 		return err
 	}
-	if err := buildAll(); err != nil {
+	if err := build(allParts); err != nil {
 		return err
 	}
 	if err := installPackages(); err != nil {
@@ -31,7 +31,7 @@ func up(o options) error {
 		return err
 	}
 	defer unlock()
-	begun := time.Now()
+	started := time.Now()
 	wasRunning := c.running()
 	if wasRunning && len(o.forwards) > 0 && c.Forwards.String() != o.forwards.String() {
 		return fmt.Errorf("cluster %s is up with --forward %q; run down first to change it", c.name, c.Forwards)
@@ -41,28 +41,29 @@ func up(o options) error {
 			return err
 		}
 	}
-	// An earlier up may have been cut off between any two of these steps.
+	// Also if the cluster was running: the up that started it may have been
+	// interrupted before this point.
 	if err := c.makeReady(); err != nil {
 		return fmt.Errorf("%w; the components' logs are in %s", err, c.file("logs"))
 	}
 	if wasRunning {
 		fmt.Printf("cluster %s is up (KUBECONFIG=%s)\n", c.name, c.kubeconfig())
 	} else {
-		fmt.Printf("cluster %s is up after %.1f s (KUBECONFIG=%s)\n", c.name, time.Since(begun).Seconds(), c.kubeconfig())
+		fmt.Printf("cluster %s is up after %.1f s (KUBECONFIG=%s)\n", c.name, time.Since(started).Seconds(), c.kubeconfig())
 	}
 	return nil
 }
 
-// openLockedCluster waits until this command alone may change the cluster, and
-// opens it as it is then.
+// openLockedCluster waits until no other command changes the cluster, and opens
+// it. The caller releases the lock.
 func openLockedCluster(name string) (*cluster, func(), error) {
-	unlock, err := lock(filepath.Join(baseDir(), name+".lock"), "another command is at work on cluster "+name+"; waiting for it")
+	unlock, err := lock(filepath.Join(baseDir(), name+".lock"), "another command is changing cluster "+name+"; waiting for it")
 	if err != nil {
 		return nil, nil, err
 	}
 	c, err := open(name)
 	if err == nil && !c.running() {
-		err = c.settle()
+		err = c.awaitRecord()
 	}
 	if err != nil {
 		unlock()
@@ -71,9 +72,9 @@ func openLockedCluster(name string) (*cluster, func(), error) {
 	return c, unlock, nil
 }
 
-// settle waits for a node process that has not recorded itself yet, or is about
-// to end: one that an up started which was cut off.
-func (c *cluster) settle() error {
+// awaitRecord waits until a node process either has recorded itself or has ended.
+// An interrupted up can leave one that has done neither yet.
+func (c *cluster) awaitRecord() error {
 	if _, err := os.Stat(c.file("node.lock")); err != nil {
 		return nil
 	}
@@ -94,15 +95,15 @@ func (c *cluster) settle() error {
 // start starts a cluster that does not run.
 func (c *cluster) start(f forwards) error {
 	fmt.Printf("starting cluster %s: Kubernetes %s\n", c.name, kubernetesVersion())
-	if err := c.clearLeftovers(); err != nil {
+	if err := c.removeLeftovers(); err != nil {
 		return err
 	}
 	if !c.exists() {
-		// Without its state, what is there is the rest of a down that was cut off.
+		// A directory without a state file is left over from an interrupted down.
 		if err := os.RemoveAll(c.dir); err != nil {
-			return fmt.Errorf("clear the cluster's directory: %w", err)
+			return fmt.Errorf("remove the rest of an interrupted down: %w", err)
 		}
-		if err := c.takeSlot(); err != nil {
+		if err := c.claimSlot(); err != nil {
 			return err
 		}
 	}
@@ -116,12 +117,12 @@ func (c *cluster) start(f forwards) error {
 	if err := c.assembleImages(); err != nil {
 		return err
 	}
-	return c.spawnNode()
+	return c.startNode()
 }
 
-// spawnNode starts the node process and waits until it has recorded itself. It
-// outlives this command and its terminal.
-func (c *cluster) spawnNode() error {
+// startNode starts the node process and waits until it has recorded itself. The
+// process keeps running after this command ends and its terminal closes.
+func (c *cluster) startNode() error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -154,8 +155,8 @@ func (c *cluster) spawnNode() error {
 	}
 }
 
-// makeReady gives a running node what it needs and waits until the API server
-// answers, the node takes pods and DNS works.
+// makeReady loads the cluster's own images into a running node, installs CoreDNS
+// and waits until the API server answers, the node runs pods and DNS works.
 func (c *cluster) makeReady() error {
 	if err := waitFor("containerd", 30*time.Second, c.containerdAnswers); err != nil {
 		return err
@@ -172,7 +173,7 @@ func (c *cluster) makeReady() error {
 		return err
 	}
 	if err := os.WriteFile(manifest, text, 0o644); err != nil {
-		return fmt.Errorf("write CoreDNS's manifest: %w", err)
+		return fmt.Errorf("write the manifest of CoreDNS: %w", err)
 	}
 	if err := c.kubectl("apply", "--filename", manifest); err != nil {
 		return err
@@ -185,16 +186,17 @@ func (c *cluster) makeReady() error {
 	})
 }
 
-// dnsReady says whether a pod of CoreDNS became ready in this run of the node:
-// what the API server remembers of earlier ones does not count.
+// dnsReady reports whether a pod of CoreDNS became ready since the node started.
+// The API server can still list pods of an earlier run as ready.
 func (c *cluster) dnsReady() bool {
-	output, err := exec.Command(binaryPath("kubectl"), "--kubeconfig", c.kubeconfig(), "get", "pods", "--namespace=kube-system", "--selector=k8s-app=kube-dns",
+	output, err := exec.Command(programPath("kubectl"), "--kubeconfig", c.kubeconfig(), "get", "pods", "--namespace=kube-system", "--selector=k8s-app=kube-dns",
 		"--output", `jsonpath={range .items[*]}{range .status.conditions[?(@.type=="Ready")]}{.status}={.lastTransitionTime}{"\n"}{end}{end}`).Output()
 	return err == nil && becameReady(string(output), c.Started)
 }
 
-// becameReady says whether one of the conditions, a line STATUS=TIME each, is
-// True and turned so at since or later, to the second as Kubernetes counts.
+// becameReady reports whether one of the conditions, each a line STATUS=TIME, is
+// True and has been since the given time or later. Kubernetes records whole
+// seconds.
 func becameReady(conditions string, since time.Time) bool {
 	for line := range strings.Lines(conditions) {
 		at, ok := strings.CutPrefix(strings.TrimSpace(line), "True=")
@@ -207,10 +209,10 @@ func becameReady(conditions string, since time.Time) bool {
 }
 
 func (c *cluster) kubectl(args ...string) error {
-	return run(append([]string{binaryPath("kubectl"), "--kubeconfig", c.kubeconfig()}, args...)...)
+	return run(append([]string{programPath("kubectl"), "--kubeconfig", c.kubeconfig()}, args...)...)
 }
 
-// waitFor asks until it is so. Its error says what was waited for.
+// waitFor waits until ready returns true; its error names what was not ready.
 func waitFor(what string, timeout time.Duration, ready func() bool) error {
 	for deadline := time.Now().Add(timeout); !ready(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -220,16 +222,16 @@ func waitFor(what string, timeout time.Duration, ready func() bool) error {
 	return nil
 }
 
-// clearLeftovers ends what is left of a run: of one that was cut off, or, for
-// down, of the one that is up.
-func (c *cluster) clearLeftovers() error {
+// removeLeftovers stops the node if it runs, and removes the interface and the
+// cgroups, which an interrupted run may have left.
+func (c *cluster) removeLeftovers() error {
 	if c.running() {
 		_ = syscall.Kill(c.PID, syscall.SIGKILL)
 		for c.running() {
 			time.Sleep(20 * time.Millisecond)
 		}
 	}
-	if err := c.settle(); err != nil { // its lock is free once its last thread is gone
+	if err := c.awaitRecord(); err != nil { // the lock is free when the last thread has ended
 		return err
 	}
 	if c.exists() {
@@ -240,7 +242,7 @@ func (c *cluster) clearLeftovers() error {
 	return c.removeCgroups()
 }
 
-// down ends the cluster and removes all it made.
+// down stops the cluster and removes all that it created.
 func down(o options) error {
 	if err := requireRoot(); err != nil {
 		return err
@@ -250,7 +252,7 @@ func down(o options) error {
 		return err
 	}
 	defer unlock()
-	if err := c.clearLeftovers(); err != nil {
+	if err := c.removeLeftovers(); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(c.dir); err != nil {
@@ -259,10 +261,10 @@ func down(o options) error {
 	if err := os.Remove(c.dir + ".lock"); err != nil {
 		return fmt.Errorf("remove the cluster's lock: %w", err)
 	}
-	// The last one takes the directory with it; others keep it from being empty.
+	// The directory of all clusters is empty when the last one is removed.
 	if err := os.Remove(baseDir()); err != nil && !errors.Is(err, syscall.ENOTEMPTY) {
 		return fmt.Errorf("remove the clusters' directory: %w", err)
 	}
-	fmt.Printf("cluster %s is down; nothing of it is left\n", c.name)
+	fmt.Printf("cluster %s is down and removed\n", c.name)
 	return nil
 }

@@ -14,7 +14,7 @@ func TestStartTime(t *testing.T) {
 	if err != nil {
 		t.Skip("needs sleep")
 	}
-	// A name that could be taken for other fields of /proc/PID/stat.
+	// A name that looks like other fields of /proc/PID/stat.
 	odd := filepath.Join(t.TempDir(), "a) Z 1 (b")
 	if err := os.Symlink(sleep, odd); err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"procman.dev/procman/internal/schema"
+	"procman.dev/procman/internal/strictjson"
 )
 
 var leaves = []string{
@@ -97,7 +98,7 @@ func TestValidateAgreesWithKubernetes(t *testing.T) {
 		if err != nil {
 			t.Fatalf("Compile(%s): %v", text, err)
 		}
-		got := compiled.Validate("input", raw)
+		got := compiled.Validate("input", parse(t, raw))
 		if want := kubernetesAccepts(t, text, raw); (got == nil) != want {
 			t.Fatalf("schema %s\ndocument %s\nKubernetes accepts it: %t; Validate = %+v", text, raw, want, got)
 		}
@@ -120,11 +121,19 @@ func TestPublishAgreesWithValidate(t *testing.T) {
 		if err != nil {
 			t.Fatalf("Publish(%s): %v", raw.Raw, err)
 		}
-		got := compiled.Validate("input", document)
+		got := compiled.Validate("input", parse(t, document))
 		if want := jsonSchemaAccepts(t, published, document); (got == nil) != want {
 			t.Fatalf("schema %s\npublished %s\ndocument %s\nJSON Schema accepts it: %t; Validate = %+v", raw.Raw, published, document, want, got)
 		}
 	})
+}
+
+func parse(t *rapid.T, document []byte) strictjson.Value {
+	v, err := strictjson.Parse(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
 func jsonSchemaAccepts(t *rapid.T, published, document []byte) bool {
@@ -173,7 +182,7 @@ func kubernetesAccepts(t *rapid.T, text string, raw []byte) bool {
 	return len(pruning.PruneWithOptions(doc, spine, false, structural.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})) == 0
 }
 
-// Whatever comes in: no panic, and every place begins with the root.
+// Whatever the value is, nothing panics and each place begins with the root.
 func FuzzValidate(f *testing.F) {
 	s, err := schema.Compile(&apiextensionsv1.JSON{Raw: []byte(pages)})
 	if err != nil {
@@ -183,7 +192,11 @@ func FuzzValidate(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		v := s.Validate("input", raw)
+		input, err := strictjson.Parse(raw)
+		if err != nil {
+			return
+		}
+		v := s.Validate("input", input)
 		if v != nil && (len(v.Details.At) < 5 || v.Details.At[:5] != "input") {
 			t.Errorf("Validate(%s) is at %q", raw, v.Details.At)
 		}

@@ -11,114 +11,137 @@ import (
 	"procman.dev/procman/internal/strictjson"
 )
 
-// check is one walk over a value. It ends at the first violation.
-type check struct {
-	budget int64 // what rules may still cost
+// walk is one walk over a value. It ends at the first violation.
+type walk struct {
+	budget int64 // what the rules may still cost
+	root   string
+	place  []step // where the walk is, from the root
 }
 
-// spot is a place in the document. It becomes a path when there is something to
-// say about it: one for each value would be many times as long as the document.
-type spot struct {
-	above *spot
-	key   string // of the outermost spot, its name
-	index int    // of an element; -1 for a member
+// step is the way from a value to one of its members or elements. Paths are built
+// only for violations: one for each value would be many times as long as the
+// document.
+type step struct {
+	key   string
+	index int // of an element; -1 for a member
 }
 
-func (s *spot) path() string {
-	switch {
-	case s.above == nil:
-		return s.key
-	case s.index < 0:
-		return strictjson.Key(s.above.path(), s.key)
-	default:
-		return strictjson.Index(s.above.path(), s.index)
+func member(key string) step { return step{key: key, index: -1} }
+func element(i int) step     { return step{index: i} }
+
+// at returns the path of the place that the steps lead to from here.
+func (w *walk) at(steps ...step) string {
+	path := w.root
+	for _, steps := range [][]step{w.place, steps} {
+		for _, s := range steps {
+			if s.index < 0 {
+				path = strictjson.Key(path, s.key)
+			} else {
+				path = strictjson.Index(path, s.index)
+			}
+		}
 	}
+	return path
 }
 
-func (s *spot) member(key string) *spot { return &spot{above: s, key: key, index: -1} }
-func (s *spot) element(i int) *spot     { return &spot{above: s, index: i} }
-
-func invalid(at *spot, expected expectation) *Violation {
-	return &Violation{Code: errorcode.InvalidInput, Details: Details{At: at.path(), Expected: expected.json()}}
+func invalid(at string, expected expectation) *Violation {
+	return &Violation{Code: errorcode.InvalidInput, Details: Details{At: at, Expected: expected.json()}}
 }
 
-// value holds v against all the nodes that are about its place, and what their
-// allOf adds; the first of them is the one with a spine, if there is one.
-func (c *check) value(about []*node, v value, at *spot) *Violation {
-	nodes := about
-	if v.kind != null { // which allOf is not about
+// value validates v against all nodes of its place and their allOf. If one of the
+// nodes has a spine, it is the first.
+func (w *walk) value(about []*node, v strictjson.Value) *Violation {
+	kind, nodes := v.Kind(), about
+	if kind != null { // to which allOf does not apply
 		nodes = nil
 		for _, n := range about {
 			nodes = append(nodes, n.all()...)
 		}
 	}
-	typ := nodes[0].typ()
 	for _, n := range nodes {
 		if !n.allowsType(v) {
-			return invalid(at, n.wants(n.typ()))
+			return invalid(w.at(), n.wants(n.typ()))
 		}
 	}
-	if v.kind == object {
+	if kind == object {
 		for _, n := range nodes {
 			for _, key := range n.props.Required {
-				if !v.has(key) {
-					return &Violation{Code: errorcode.MissingInput, Details: Details{At: at.member(key).path()}}
+				if _, ok := v.Member(key); !ok {
+					return &Violation{Code: errorcode.MissingInput, Details: Details{At: w.at(member(key))}}
 				}
 			}
 		}
 	}
+	typ := nodes[0].typ()
 	for _, n := range nodes {
 		if !n.allowsValue(v) {
-			return invalid(at, n.wants(typ))
+			return invalid(w.at(), n.wants(typ))
 		}
 	}
-	if violation := c.inside(nodes, v, at); violation != nil {
+	if violation := w.members(nodes, v); violation != nil {
 		return violation
 	}
+	if violation := w.elements(nodes, v); violation != nil {
+		return violation
+	}
+	if kind == null {
+		return nil
+	}
 	for _, n := range nodes {
-		if violation := c.whole(n, v, at); violation != nil {
+		if violation := w.whole(n, v); violation != nil {
 			return violation
 		}
 	}
 	return nil
 }
 
-// inside holds the members or elements of v against the nodes, in order.
-func (c *check) inside(nodes []*node, v value, at *spot) *Violation {
-	for _, m := range v.members {
-		place := at.member(m.key)
-		inner, known := members(nodes, m.key)
+// inside validates a member or an element.
+func (w *walk) inside(s step, nodes []*node, v strictjson.Value) *Violation {
+	w.place = append(w.place, s)
+	defer func() { w.place = w.place[:len(w.place)-1] }()
+	return w.value(nodes, v)
+}
+
+func (w *walk) members(nodes []*node, v strictjson.Value) *Violation {
+	for key, value := range v.Members() {
+		inner, known := nodesOf(nodes, key)
 		if !known {
-			return &Violation{Code: errorcode.UnrecognizedInput, Details: Details{At: place.path()}}
+			return &Violation{Code: errorcode.UnrecognizedInput, Details: Details{At: w.at(member(key))}}
 		}
 		if len(inner) == 0 {
 			continue
 		}
-		if violation := c.value(inner, m.value, place); violation != nil {
+		if violation := w.inside(member(key), inner, value); violation != nil {
 			return violation
 		}
 	}
+	return nil
+}
+
+func (w *walk) elements(nodes []*node, v strictjson.Value) *Violation {
 	var items []*node
 	for _, n := range nodes {
 		if n.items != nil {
 			items = append(items, n.items)
 		}
 	}
-	for i, e := range v.elements {
-		if len(items) == 0 {
-			break
-		}
-		if violation := c.value(items, e, at.element(i)); violation != nil {
+	if len(items) == 0 {
+		return nil
+	}
+	i := 0
+	for e := range v.Elements() {
+		if violation := w.inside(element(i), items, e); violation != nil {
 			return violation
 		}
+		i++
 	}
 	return nil
 }
 
-// members returns the nodes about the member key, and whether it is known. A
-// member is known when the spine names it or keeps what it does not name;
-// where there is no spine, everything is.
-func members(nodes []*node, key string) (inner []*node, known bool) {
+// nodesOf returns the nodes of the member key, and whether the member is known. A
+// node with a spine knows the members that it names, or all if it keeps unknown
+// ones. A node without a spine knows all.
+func nodesOf(nodes []*node, key string) (inner []*node, known bool) {
 	known = true
 	for _, n := range nodes {
 		next := n.properties[key]
@@ -134,87 +157,96 @@ func members(nodes []*node, key string) (inner []*node, known bool) {
 	return inner, known
 }
 
-// whole checks what is about v together with everything inside it.
-func (c *check) whole(n *node, v value, at *spot) *Violation {
-	if v.kind == null {
-		return nil
-	}
-	matches := func(sub *node) bool { return c.value([]*node{sub}, v, at) == nil }
-	count := func(subs []*node) (matched int) {
+// whole checks the compositions and rules of n. They are about v together with
+// everything in it, which is valid.
+func (w *walk) whole(n *node, v strictjson.Value) *Violation {
+	matches := func(subs ...*node) (matched int) {
 		for _, sub := range subs {
-			if matches(sub) {
+			if w.value([]*node{sub}, v) == nil {
 				matched++
 			}
 		}
 		return matched
 	}
 	switch {
-	case len(n.anyOf) > 0 && count(n.anyOf) == 0:
-		return invalid(at, expectation{AnyOf: n.props.AnyOf})
-	case len(n.oneOf) > 0 && count(n.oneOf) != 1:
-		return invalid(at, expectation{OneOf: n.props.OneOf})
-	case n.not != nil && matches(n.not):
-		return invalid(at, expectation{Not: n.props.Not})
+	case len(n.anyOf) > 0 && matches(n.anyOf...) == 0:
+		return invalid(w.at(), expectation{AnyOf: n.props.AnyOf})
+	case len(n.oneOf) > 0 && matches(n.oneOf...) != 1:
+		return invalid(w.at(), expectation{OneOf: n.props.OneOf})
+	case n.not != nil && matches(n.not) == 1:
+		return invalid(w.at(), expectation{Not: n.props.Not})
 	}
 	if len(n.rules) == 0 {
 		return nil
 	}
-	return c.rules(n, v, at)
+	return w.rules(n, v)
 }
 
-// allowsType says whether v is of the node's type, if it has one.
-func (n *node) allowsType(v value) bool {
-	if v.kind == null && n.spine != nil {
+// allowsType reports whether v is of the node's type. A node without a type allows
+// all.
+func (n *node) allowsType(v strictjson.Value) bool {
+	kind := v.Kind()
+	if kind == null && n.spine != nil {
 		return n.props.Nullable || n.typ() == nil
 	}
+	integer := func() bool { return kind == number && parseDecimal(v.Text()).integer() }
 	if n.props.XIntOrString {
-		return v.kind == text || v.kind == number && parseDecimal(v.text).integer()
+		return kind == text || integer()
 	}
 	switch n.props.Type {
 	case "":
 		return true
 	case "object":
-		return v.kind == object
+		return kind == object
 	case "array":
-		return v.kind == array
+		return kind == array
 	case "string":
-		return v.kind == text
+		return kind == text
 	case "number":
-		return v.kind == number
+		return kind == number
 	case "integer":
-		return v.kind == number && parseDecimal(v.text).integer()
+		return integer()
 	case "boolean":
-		return v.kind == 't' || v.kind == 'f'
+		return kind == 't' || kind == 'f'
 	default:
 		return false
 	}
 }
 
-// allowsValue checks the node's bounds on v itself. As in JSON Schema, bounds
-// for another type than v's do not apply.
-func (n *node) allowsValue(v value) bool {
+// allowsValue checks the node's bounds on v itself. As in JSON Schema, bounds of
+// another type than v's do not apply.
+func (n *node) allowsValue(v strictjson.Value) bool {
 	p := n.props
-	if n.enum != nil && !n.enum[v.canonical()] {
+	if n.enum != nil && !n.enum[canonical(v)] {
 		return false
 	}
-	switch v.kind {
+	switch v.Kind() {
 	case object:
-		return between(len(v.members), p.MinProperties, p.MaxProperties)
+		return between(v.Len(), p.MinProperties, p.MaxProperties)
 	case array:
-		return between(len(v.elements), p.MinItems, p.MaxItems) && n.allowsRepeats(v)
+		return between(v.Len(), p.MinItems, p.MaxItems) && n.allowsRepeats(v)
 	case text:
-		return between(utf8.RuneCountInString(v.text), p.MinLength, p.MaxLength) &&
-			(n.pattern == nil || n.pattern.MatchString(v.text)) &&
-			(n.format == "" || strfmt.Default.Validates(n.format, v.text))
+		return n.allowsText(v)
 	case number:
-		return n.allowsNumber(parseDecimal(v.text))
+		return n.allowsNumber(parseDecimal(v.Text()))
 	default:
 		return true
 	}
 }
 
-func between(n int, least, most *int64) bool {
-	return (least == nil || int64(n) >= *least) && (most == nil || int64(n) <= *most)
+func between(n int, minimum, maximum *int64) bool {
+	return (minimum == nil || int64(n) >= *minimum) && (maximum == nil || int64(n) <= *maximum)
+}
+
+func (n *node) allowsText(v strictjson.Value) bool {
+	p := n.props
+	if p.MinLength == nil && p.MaxLength == nil && n.pattern == nil && n.format == "" {
+		return true // without a copy of the text
+	}
+	s := v.Text()
+	return between(utf8.RuneCountInString(s), p.MinLength, p.MaxLength) &&
+		(n.pattern == nil || n.pattern.MatchString(s)) &&
+		(n.format == "" || strfmt.Default.Validates(n.format, s))
 }
 
 func (n *node) allowsNumber(d decimal) bool {
@@ -248,18 +280,18 @@ func (n *node) allowsNumber(d decimal) bool {
 }
 
 // allowsRepeats checks uniqueItems and x-kubernetes-list-type.
-func (n *node) allowsRepeats(v value) bool {
-	var identity func(value) string
+func (n *node) allowsRepeats(v strictjson.Value) bool {
+	var identity func(strictjson.Value) string
 	switch {
 	case isSet(n.props):
-		identity = value.canonical
+		identity = canonical
 	case isListMap(n.props):
-		identity = func(e value) string { return keyOf(e, n.props.XListMapKeys) }
+		identity = func(e strictjson.Value) string { return listMapKey(e, n.props.XListMapKeys) }
 	default:
 		return true
 	}
-	seen := make(map[string]bool, len(v.elements))
-	for _, e := range v.elements {
+	seen := map[string]bool{}
+	for e := range v.Elements() {
 		id := identity(e)
 		if seen[id] {
 			return false
@@ -269,15 +301,13 @@ func (n *node) allowsRepeats(v value) bool {
 	return true
 }
 
-// keyOf is the canonical form of the members of e that identify it in a list
+// listMapKey returns the canonical form of the members that identify e in a list
 // that is a map.
-func keyOf(e value, keys []string) string {
+func listMapKey(e strictjson.Value, keys []string) string {
 	var b strings.Builder
 	for _, key := range keys {
-		for _, m := range e.members {
-			if m.key == key {
-				m.value.writeCanonical(&b)
-			}
+		if value, ok := e.Member(key); ok {
+			writeCanonical(&b, value)
 		}
 		b.WriteByte(';')
 	}

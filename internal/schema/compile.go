@@ -12,20 +12,24 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// Compile makes a Schema of the inputSchema or outputSchema of a process type.
-// A nil s accepts any JSON object.
+// Compile compiles the inputSchema or outputSchema of a process type. A nil s
+// accepts any JSON object.
 //
-// What a CustomResourceDefinition's schema may say, this one may say, with
-// these differences: the outermost type must be object; a property called
-// metadata, kind or apiVersion is one like any other; additionalProperties:
-// true allows values of any shape, and false is the rule anyway; uniqueItems is
-// allowed; null in an enum is a value like any other, if nullable;
-// x-kubernetes-embedded-resource is not allowed; keywords that do not exist are
-// refused; and rules cannot use oldSelf, as there is no older value. As in a
-// CustomResourceDefinition, unknown formats are ignored.
+// The schema can use what a CustomResourceDefinition's schema can, with these
+// differences:
+//   - the outermost type must be object
+//   - properties called metadata, kind or apiVersion are ordinary ones
+//   - additionalProperties: true allows values of any shape; false is the default
+//   - uniqueItems is allowed
+//   - null in an enum is an ordinary value, if the schema is nullable
+//   - x-kubernetes-embedded-resource is not allowed
+//   - keywords that do not exist are an error
+//   - rules cannot use oldSelf, because there is no older value
 //
-// The error is for the engineer who wrote the schema: every sentence begins
-// with the place in the schema, such as properties.dpi.minimum.
+// As in a CustomResourceDefinition, unknown formats are ignored.
+//
+// The error is for the author of the schema: each sentence begins with the place
+// in the schema, such as properties.dpi.minimum.
 func Compile(s *apiextensionsv1.JSON) (*Schema, error) {
 	if s == nil {
 		return &Schema{}, nil
@@ -52,11 +56,12 @@ func Compile(s *apiextensionsv1.JSON) (*Schema, error) {
 	return &Schema{root: root}, nil
 }
 
-// wrapper is the property under which a schema is checked: Kubernetes has rules
-// for the outermost level that are about custom resources, not about inputs.
+// wrapper is the property under which a schema is checked, because Kubernetes has
+// rules for the outermost level that are only for custom resources.
 const wrapper = "wrapped"
 
-// newStructural converts the schema and checks that it is structural.
+// newStructural returns the schema in structural form. The error says why it is
+// not structural.
 func newStructural(props *apiextensionsv1.JSONSchemaProps) (*structural.Structural, error) {
 	var internal apiextensions.JSONSchemaProps
 	if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(props, &internal, nil); err != nil {

@@ -7,7 +7,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 )
 
-// expectation is what the schema wants of one value.
+// expectation is what the schema expects of one value, as JSON.
 type expectation struct {
 	Type             any                    `json:"type,omitempty"` // string or []string
 	Nullable         bool                   `json:"nullable,omitempty"`
@@ -36,8 +36,8 @@ type expectation struct {
 	Message string `json:"message,omitempty"`
 }
 
-// wants is the expectation of a node: its enum, which says everything, or else
-// its type with all its bounds. typ is the type where the node itself has none.
+// wants returns the expectation of a node: its enum, which is enough, or else its
+// type with all its bounds. typ is the type if the node itself has none.
 func (n *node) wants(typ any) expectation {
 	p := n.props
 	if p.Enum != nil {
@@ -53,7 +53,7 @@ func (n *node) wants(typ any) expectation {
 	}
 }
 
-// typ is the type that the node gives, for an expectation; nil when it gives none.
+// typ returns the node's type for an expectation, nil if it has none.
 func (n *node) typ() any {
 	switch {
 	case n.props.XIntOrString:
@@ -68,9 +68,9 @@ func (n *node) typ() any {
 func (e expectation) json() json.RawMessage {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false) // a rule is full of < and &&
+	enc.SetEscapeHTML(false) // rules often contain < and &&
 	if err := enc.Encode(e); err != nil {
-		return nil // not reached: every value in it came out of JSON
+		panic("schema: encode what was decoded from JSON: " + err.Error())
 	}
 	return bytes.TrimSpace(b.Bytes())
 }

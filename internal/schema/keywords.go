@@ -25,45 +25,49 @@ func jsonNames(t reflect.Type) map[string]bool {
 	return names
 }
 
-// checkKeywords refuses what decoding would silently drop: a minimun that was
-// meant as a minimum must not open a type to every number.
+// checkKeywords returns an error about each keyword that does not exist. Decoding
+// would silently ignore it: a misspelled minimum must not allow every number.
 func checkKeywords(raw []byte) error {
-	if err := strictjson.CheckObject(raw); err != nil {
-		return fmt.Errorf("read the schema: %w", err)
-	}
-	doc, err := decode(raw)
+	schema, err := strictjson.Parse(raw)
 	if err != nil {
 		return fmt.Errorf("read the schema: %w", err)
 	}
-	return errors.Join(unknownKeywords(doc, "")...)
+	return errors.Join(unknownKeywords(schema, "")...)
 }
 
-func unknownKeywords(schema value, at string) []error {
+func unknownKeywords(schema strictjson.Value, at string) []error {
 	var errs []error
-	for _, m := range schema.members {
-		here := keyword(at, m.key)
-		switch m.key {
+	unknown := func(at, key string) {
+		errs = append(errs, fmt.Errorf("%s: there is no such keyword", strictjson.Key(at, key)))
+	}
+	for key, value := range schema.Members() {
+		here := keyword(at, key)
+		switch key {
 		case "properties":
-			for _, p := range m.value.members {
-				errs = append(errs, unknownKeywords(p.value, strictjson.Key(here, p.key))...)
+			for name, property := range value.Members() {
+				errs = append(errs, unknownKeywords(property, strictjson.Key(here, name))...)
 			}
 		case "items", "additionalProperties", "not":
-			errs = append(errs, unknownKeywords(m.value, here)...)
+			errs = append(errs, unknownKeywords(value, here)...)
 		case "allOf", "anyOf", "oneOf":
-			for i, e := range m.value.elements {
+			i := 0
+			for e := range value.Elements() {
 				errs = append(errs, unknownKeywords(e, strictjson.Index(here, i))...)
+				i++
 			}
 		case "x-kubernetes-validations":
-			for i, e := range m.value.elements {
-				for _, r := range e.members {
-					if !ruleKeywords[r.key] {
-						errs = append(errs, fmt.Errorf("%s: there is no such keyword", strictjson.Key(strictjson.Index(here, i), r.key)))
+			i := 0
+			for e := range value.Elements() {
+				for name := range e.Members() {
+					if !ruleKeywords[name] {
+						unknown(strictjson.Index(here, i), name)
 					}
 				}
+				i++
 			}
 		default:
-			if !schemaKeywords[m.key] {
-				errs = append(errs, fmt.Errorf("%s: there is no such keyword", strictjson.Key(at, m.key)))
+			if !schemaKeywords[key] {
+				unknown(at, key)
 			}
 		}
 	}

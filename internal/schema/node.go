@@ -13,21 +13,21 @@ import (
 	"procman.dev/procman/internal/strictjson"
 )
 
-// node is a schema ready to be held against values.
+// node is a schema that values can be validated against.
 type node struct {
 	props *apiextensionsv1.JSONSchemaProps
 
-	// spine is the same place in the structural schema. Nodes inside allOf,
-	// anyOf, oneOf and not have none: they restrict values, and neither give
-	// them a type nor make properties known.
+	// spine is the same place in the structural schema. It is nil for nodes inside
+	// allOf, anyOf, oneOf and not, which only restrict values: they give them no
+	// type, and name no properties that the schema around them does not.
 	spine *structural.Structural
 
 	enum       map[string]bool // canonical values; nil: any
 	pattern    *regexp.Regexp
-	format     string // "" where Kubernetes checks none
+	format     string // "" if Kubernetes does not check it
 	properties map[string]*node
-	additional *node // of properties not named
-	anyKey     bool  // properties not named are allowed; without additional, they hold anything
+	additional *node // of properties that are not named
+	anyKey     bool  // other properties are allowed; without additional, with any value
 	items      *node
 	allOf      []*node
 	anyOf      []*node
@@ -36,7 +36,7 @@ type node struct {
 	rules      []rule
 }
 
-// all is the node together with everything that its allOf adds.
+// all returns the node and, recursively, those of its allOf.
 func (n *node) all() []*node {
 	nodes := []*node{n}
 	for _, a := range n.allOf {
@@ -45,11 +45,11 @@ func (n *node) all() []*node {
 	return nodes
 }
 
-// place is where in the schema the builder is.
+// place is the place in the schema that the builder works on.
 type place struct {
 	at string
-	// open: an array above keeps the unknown properties of its items, as
-	// x-kubernetes-preserve-unknown-fields on it means.
+	// open: the array around this place has x-kubernetes-preserve-unknown-fields,
+	// which also keeps the unknown properties of its items.
 	open bool
 }
 
@@ -58,7 +58,7 @@ func (p place) key(key string) place      { return place{at: strictjson.Key(p.at
 func (p place) index(i int) place         { return place{at: strictjson.Index(p.at, i)} }
 func (p place) inherit(open bool) place   { p.open = open; return p }
 
-// keyword is the place of a keyword that exists, which needs no quoting.
+// keyword returns the path of a keyword that exists. Such a name needs no quotes.
 func keyword(at, name string) string {
 	if at == "" {
 		return name
@@ -66,7 +66,7 @@ func keyword(at, name string) string {
 	return at + "." + name
 }
 
-// builder makes nodes and gathers what is wrong on the way.
+// builder builds nodes and collects errors.
 type builder struct {
 	errs []error
 }
@@ -75,8 +75,8 @@ func (b *builder) fail(at place, format string, args ...any) {
 	b.errs = append(b.errs, fmt.Errorf("%s: %w", at.at, fmt.Errorf(format, args...)))
 }
 
-// node builds the node for props, which spine mirrors; spine is nil inside
-// allOf, anyOf, oneOf and not.
+// node builds the node of props. spine is the same schema in structural form, nil
+// inside allOf, anyOf, oneOf and not.
 func (b *builder) node(props *apiextensionsv1.JSONSchemaProps, spine *structural.Structural, at place) *node {
 	n := &node{props: props, spine: spine, properties: map[string]*node{}}
 	b.values(n, at)
@@ -103,9 +103,9 @@ func (b *builder) node(props *apiextensionsv1.JSONSchemaProps, spine *structural
 	return n
 }
 
-// satisfiable finds the slips that leave no value to be allowed, which are better
-// told to who writes a type than to who uses it: a required property that no
-// object may have, and bounds that exclude each other.
+// satisfiable finds mistakes because of which no value is valid: a required
+// property that no object may have, and bounds that exclude each other. The author
+// of a type must learn of them, not its users.
 func (b *builder) satisfiable(n *node, at place) {
 	for _, part := range n.all() {
 		for _, key := range part.props.Required {
@@ -137,10 +137,11 @@ func crossed[T int64 | float64](lower, upper *T) bool {
 	return lower != nil && upper != nil && *lower > *upper
 }
 
-// valueTypes are those of a CustomResourceDefinition's schema.
+// valueTypes are the types that a CustomResourceDefinition's schema can have.
 var valueTypes = []string{"array", "boolean", "integer", "number", "object", "string"}
 
-// values builds what is about the value itself.
+// values builds the part of a node that is about a value itself, not about what is
+// in it.
 func (b *builder) values(n *node, at place) {
 	if t := n.props.Type; t != "" && !slices.Contains(valueTypes, t) {
 		b.fail(at.keyword("type"), "there is no type %q, expected one of %s", t, strings.Join(valueTypes, ", "))
@@ -151,13 +152,14 @@ func (b *builder) values(n *node, at place) {
 	for i, e := range n.props.Enum {
 		raw := e.Raw
 		if raw == nil {
-			raw = []byte("null") // of which no byte is kept
+			raw = []byte("null") // which decoding leaves out
 		}
-		v, err := decode(raw)
+		v, err := parseAny(raw)
 		if err != nil {
 			b.fail(at.keyword("enum").index(i), "read the value: %w", err)
+			continue
 		}
-		n.enum[v.canonical()] = true
+		n.enum[canonical(v)] = true
 	}
 	if n.props.Pattern != "" {
 		pattern, err := regexp.Compile(n.props.Pattern)
@@ -174,12 +176,12 @@ func (b *builder) values(n *node, at place) {
 	}
 }
 
-// structure builds the part of a node that gives values their shape.
+// structure builds the properties, items and rules of a node with a spine.
 func (b *builder) structure(n *node, at place) {
 	preserve := n.props.XPreserveUnknownFields != nil && *n.props.XPreserveUnknownFields
 	n.anyKey = preserve || at.open
 	if n.props.XEmbeddedResource {
-		b.fail(at.keyword("x-kubernetes-embedded-resource"), "an input holds no Kubernetes resources")
+		b.fail(at.keyword("x-kubernetes-embedded-resource"), "inputs and outputs contain no Kubernetes resources")
 	}
 	if isListMap(n.props) && len(n.props.XListMapKeys) == 0 {
 		b.fail(at.keyword("x-kubernetes-list-type"), "map needs x-kubernetes-list-map-keys")

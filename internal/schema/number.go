@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// decimal is a decimal number of any size: 0.digits × 10^exp, negated when neg.
-// Comparing decimals costs no more than comparing their digits, however large
-// the exponent that a client wrote.
+// decimal is a decimal number of any size: 0.digits × 10^exp, negated if neg. A
+// comparison costs no more than one of the digits, however large the exponent that
+// a client wrote.
 type decimal struct {
 	neg    bool
 	digits string // without leading or trailing zeros; "" is zero
 	exp    int64
 }
 
-// maxExponent bounds exponents, far beyond where a float64 is zero.
+// maxExponent bounds exponents. Far below it, a float64 is zero.
 const maxExponent = 1 << 40
 
 // parseDecimal reads a JSON number.
@@ -50,8 +50,8 @@ func parseExponent(s string) int64 {
 	return n
 }
 
-// decimalOf is the number that a schema's author wrote, not the binary fraction
-// that stands for it: 0.1 is 0.1.
+// decimalOf returns the number that the author of a schema wrote, not the binary
+// fraction that is nearest to it: 0.1 is 0.1.
 func decimalOf(f float64) decimal {
 	return parseDecimal(strconv.FormatFloat(f, 'e', -1, 64))
 }
@@ -60,7 +60,7 @@ func (d decimal) integer() bool {
 	return d.exp >= int64(len(d.digits)) || d.digits == ""
 }
 
-// int64 is the number as an int64, when it is one.
+// int64 returns the number as an int64, and whether it is one.
 func (d decimal) int64() (int64, bool) {
 	if d.digits == "" {
 		return 0, true
@@ -76,7 +76,8 @@ func (d decimal) int64() (int64, bool) {
 	return n, err == nil
 }
 
-// cmp is negative, zero or positive as d is below, equal to or above e.
+// cmp returns a negative number if d < e, 0 if they are equal, and a positive one
+// if d > e.
 func (d decimal) cmp(e decimal) int {
 	switch {
 	case d.sign() != e.sign():
@@ -110,27 +111,24 @@ func (d decimal) cmpSize(e decimal) int {
 	}
 }
 
-// multipleOf says whether d is a whole number of times m, which is not zero.
+// multipleOf reports whether d is m times a whole number. m is not zero.
 func (d decimal) multipleOf(m decimal) bool {
 	if d.digits == "" {
 		return true
 	}
 	// With d = x·10^a and m = y·10^b in whole numbers: 10^(a-b)·x mod y = 0.
 	a, b := d.exp-int64(len(d.digits)), m.exp-int64(len(m.digits))
-	x, okX := new(big.Int).SetString(d.digits, 10)
-	y, okY := new(big.Int).SetString(m.digits, 10)
-	if !okX || !okY {
-		return false // not reached: both are digits
-	}
+	x, _ := new(big.Int).SetString(d.digits, 10)
+	y, _ := new(big.Int).SetString(m.digits, 10)
 	shift := a - b
 	if shift < 0 {
-		return false // x would have to end in a zero, and digits never do
+		return false // only an x that ends in a zero could be, and digits do not
 	}
 	power := new(big.Int).Exp(big.NewInt(10), big.NewInt(shift), y)
 	return x.Mul(x, power).Mod(x, y).Sign() == 0
 }
 
-// String is the same for equal numbers.
+// String returns the same text for equal numbers.
 func (d decimal) String() string {
 	sign := ""
 	if d.neg {

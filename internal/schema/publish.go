@@ -11,14 +11,14 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 )
 
-// Publish returns a schema in the words of JSON Schema 2020-12, as OpenAPI 3.1
-// has them, for clients to read and to check with. It says what Validate says,
-// but for what is no part of JSON Schema: rules, which are shown as x-rules, and
-// the keys of a list that is a map. A schema that is nil is that of any object.
-// Members come in the order of their names.
+// Publish returns a schema as JSON Schema 2020-12, which OpenAPI 3.1 uses, so that
+// clients can read it and validate with it. It accepts what Validate accepts, except
+// for two things that JSON Schema does not have: rules, which become x-rules, and
+// the keys of a list that is a map. A nil schema accepts any object. Members are
+// sorted by name.
 //
-// It returns an error when raw is no JSON. What else may be wrong with it is
-// Compile's to say.
+// The error is that raw is not JSON. Compile finds everything else that can be
+// wrong with it.
 func Publish(raw *apiextensionsv1.JSON) (json.RawMessage, error) {
 	if raw == nil {
 		return json.RawMessage(`{"type":"object"}`), nil
@@ -32,23 +32,23 @@ func Publish(raw *apiextensionsv1.JSON) (json.RawMessage, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	delete(s, "nullable") // the whole is an object
+	delete(s, "nullable") // inputs and outputs are objects
 	if err := enc.Encode(published(s, within{closed: true})); err != nil {
 		return nil, fmt.Errorf("write schema: %w", err)
 	}
 	return bytes.TrimSpace(b.Bytes()), nil
 }
 
-// within is what a schema takes from the one around it.
+// within is what a schema inherits from the one around it.
 type within struct {
-	// closed is whether an object takes no more than what it names; the branches of a
-	// composition are about values whose members the schema around them names.
+	// closed: an object has only the members that it names. It is not set in a
+	// composition, where the schema around it names the members.
 	closed bool
-	// open: an array keeps the unknown properties of its items.
+	// open: the array around keeps the unknown properties of its items.
 	open bool
 }
 
-// published is one schema and all below it.
+// published converts one schema and all schemas in it.
 func published(s map[string]any, in within) map[string]any {
 	open := in.open || s["x-kubernetes-preserve-unknown-fields"] == true
 	out := map[string]any{}
@@ -91,8 +91,8 @@ func published(s map[string]any, in within) map[string]any {
 	return orNull(out, s["nullable"] == true)
 }
 
-// orNull is a published schema that lets null pass if it is nullable. Compositions
-// are not about null, to Kubernetes; an enum is.
+// orNull makes a converted schema accept null if it is nullable. In Kubernetes,
+// compositions do not apply to null, but an enum does.
 func orNull(s map[string]any, nullable bool) map[string]any {
 	typ, typed := s["type"]
 	if typed && !nullable {
@@ -115,8 +115,8 @@ func orNull(s map[string]any, nullable bool) map[string]any {
 	return s
 }
 
-// exclusive turns a bound and the boolean that excludes it, as OpenAPI 3.0 has
-// them, into one exclusive bound.
+// exclusive turns a bound and its exclusive flag, as in OpenAPI 3.0, into one
+// exclusive bound.
 func exclusive(s map[string]any, bound, excluded string) {
 	is, ok := s[excluded].(bool)
 	if !ok {

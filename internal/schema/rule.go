@@ -12,10 +12,12 @@ import (
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"k8s.io/apiserver/pkg/cel/environment"
 	"k8s.io/kube-openapi/pkg/validation/spec"
+
+	"procman.dev/procman/internal/strictjson"
 )
 
 // runtimeBudget bounds the cost of all rules together for one value, in the
-// units of Kubernetes: about one second.
+// units of Kubernetes. It is about one second.
 const runtimeBudget = celconfig.RuntimeCELCostBudget
 
 // rule is one compiled entry of x-kubernetes-validations.
@@ -23,22 +25,22 @@ type rule struct {
 	cel.CompilationResult
 	rule    string
 	message string
-	path    []string // the keys of its fieldPath
+	path    []step // its fieldPath
 }
 
-// fieldPathKey is one key of a fieldPath that Kubernetes has found to be sound:
-// .key, or ['key'] with escapes.
+// fieldPathKey matches one key of a fieldPath that Kubernetes accepted: .key, or
+// ['key'] with escapes.
 var fieldPathKey = regexp.MustCompile(`\.([^.\[\]]+)|\['((?:[^'\\]|\\.)*)'\]`)
 
 var unescape = strings.NewReplacer(`\'`, `'`, `\\`, `\`, `\a`, "\a", `\b`, "\b", `\f`, "\f", `\n`, "\n", `\r`, "\r", `\t`, "\t", `\v`, "\v")
 
-// keysOf are the keys of a sound fieldPath. Kubernetes' own normal form of it does
-// not tell a dot in a key from one between keys.
-func keysOf(fieldPath string) (keys []string) {
+// stepsOf returns the steps of a fieldPath that Kubernetes accepted. In Kubernetes'
+// own normal form of it, a dot in a key looks like one between keys.
+func stepsOf(fieldPath string) (steps []step) {
 	for _, match := range fieldPathKey.FindAllStringSubmatch(fieldPath, -1) {
-		keys = append(keys, match[1]+unescape.Replace(match[2]))
+		steps = append(steps, member(match[1]+unescape.Replace(match[2])))
 	}
-	return keys
+	return steps
 }
 
 // rules compiles the node's CEL rules.
@@ -61,51 +63,47 @@ func (b *builder) rules(n *node, at place) {
 		case result.Program == nil:
 			b.fail(here.keyword("rule"), "is empty")
 		case result.UsesOldSelf:
-			b.fail(here.keyword("rule"), "uses oldSelf, but an input has no older value")
+			b.fail(here.keyword("rule"), "uses oldSelf, but inputs and outputs have no older value")
 		case result.MessageExpressionError != nil:
 			b.fail(here.keyword("messageExpression"), "%w", result.MessageExpressionError)
 		case declared.FieldPath != "" && result.NormalizedRuleFieldPath == "":
 			b.fail(here.keyword("fieldPath"), "is not a path in the schema")
 		}
 		n.rules = append(n.rules, rule{
-			CompilationResult: result, rule: declared.Rule, message: strings.TrimSpace(declared.Message), path: keysOf(declared.FieldPath),
+			CompilationResult: result, rule: declared.Rule, message: strings.TrimSpace(declared.Message), path: stepsOf(declared.FieldPath),
 		})
 	}
 }
 
-// rules evaluates the node's rules on v, which is right in everything else.
-func (c *check) rules(n *node, v value, at *spot) *Violation {
-	vars := map[string]any{cel.ScopedVarName: cel.UnstructuredToVal(v.unstructured(n.spine), n.spine)}
+// rules evaluates the rules of n on v, which is valid in everything else.
+func (w *walk) rules(n *node, v strictjson.Value) *Violation {
+	vars := map[string]any{cel.ScopedVarName: cel.UnstructuredToVal(unstructured(v, n.spine), n.spine)}
 	for _, r := range n.rules {
-		if c.holds(r, vars) {
-			continue
+		if !w.satisfies(r, vars) {
+			return invalid(w.at(r.path...), expectation{Rule: r.rule, Message: w.message(r, vars)})
 		}
-		for _, key := range r.path {
-			at = at.member(key)
-		}
-		return invalid(at, expectation{Rule: r.rule, Message: c.explain(r, vars)})
 	}
 	return nil
 }
 
-// holds evaluates one rule. A rule that cannot be evaluated, for a missing key,
-// an overflow or its cost, does not hold, as in Kubernetes.
-func (c *check) holds(r rule, vars map[string]any) bool {
-	if c.budget <= 0 {
+// satisfies evaluates one rule. A rule that cannot be evaluated, because of a
+// missing key, an overflow or its cost, is violated, as in Kubernetes.
+func (w *walk) satisfies(r rule, vars map[string]any) bool {
+	if w.budget <= 0 {
 		return false
 	}
 	result, details, err := r.Program.ContextEval(context.Background(), vars)
 	if details == nil || details.ActualCost() == nil {
 		return false
 	}
-	c.budget -= int64(min(*details.ActualCost(), runtimeBudget))
-	return err == nil && c.budget > 0 && result == types.True
+	w.budget -= int64(min(*details.ActualCost(), runtimeBudget))
+	return err == nil && w.budget > 0 && result == types.True
 }
 
-// explain is the rule's message for this value; its own text when the message
-// expression gives none, and "" when it has neither.
-func (c *check) explain(r rule, vars map[string]any) string {
-	if r.MessageExpression == nil || c.budget <= 0 {
+// message returns the message of a rule for this value: that of its message
+// expression, or else its fixed one. "" if it has neither.
+func (w *walk) message(r rule, vars map[string]any) string {
+	if r.MessageExpression == nil || w.budget <= 0 {
 		return r.message
 	}
 	result, details, err := r.MessageExpression.ContextEval(context.Background(), vars)
@@ -120,8 +118,8 @@ func (c *check) explain(r rule, vars map[string]any) string {
 	return message
 }
 
-// knownFormat says whether Kubernetes checks a string format in the schema of a
-// CustomResourceDefinition. Other formats say something to people only.
+// knownFormat reports whether Kubernetes checks a string format in the schema of a
+// CustomResourceDefinition. Other formats are only documentation.
 func knownFormat(format string) bool {
 	if format == "" {
 		return false

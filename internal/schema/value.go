@@ -1,13 +1,16 @@
 package schema
 
 import (
-	"bytes"
+	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+
+	"procman.dev/procman/internal/strictjson"
 )
 
 // The kinds of JSON values, as jsontext names them.
@@ -19,139 +22,88 @@ const (
 	null   = jsontext.KindNull
 )
 
-// value is a JSON value that keeps the order of its members and the digits of
-// its numbers.
-type value struct {
-	kind     jsontext.Kind
-	text     string // of a string, or of a number
-	members  []member
-	elements []value
-}
-
-type member struct {
-	key   string
-	value value
-}
-
-// decode reads one JSON value that strictjson has found to be sound.
-func decode(raw []byte) (value, error) {
-	return decodeNext(jsontext.NewDecoder(bytes.NewBuffer(raw)))
-}
-
-func decodeNext(dec *jsontext.Decoder) (value, error) {
-	token, err := dec.ReadToken()
+// parseAny parses a JSON value of any kind.
+func parseAny(raw []byte) (strictjson.Value, error) {
+	root, err := strictjson.Parse(fmt.Appendf(nil, `{"value":%s}`, raw))
 	if err != nil {
-		return value{}, err
+		return strictjson.Value{}, err
 	}
-	v := value{kind: token.Kind()}
-	switch v.kind {
-	case text, number:
-		v.text = token.String()
-	case object:
-		for dec.PeekKind() != jsontext.KindEndObject {
-			name, err := dec.ReadToken()
-			if err != nil {
-				return value{}, err
-			}
-			key := name.String()
-			inner, err := decodeNext(dec)
-			if err != nil {
-				return value{}, err
-			}
-			v.members = append(v.members, member{key, inner})
-		}
-		_, err = dec.ReadToken()
-	case array:
-		for dec.PeekKind() != jsontext.KindEndArray {
-			inner, err := decodeNext(dec)
-			if err != nil {
-				return value{}, err
-			}
-			v.elements = append(v.elements, inner)
-		}
-		_, err = dec.ReadToken()
-	default: // the kind says it all
-	}
-	return v, err
+	value, _ := root.Member("value")
+	return value, nil
 }
 
-// has says whether an object has a member called key.
-func (v value) has(key string) bool {
-	return slices.ContainsFunc(v.members, func(m member) bool { return m.key == key })
-}
-
-// canonical is a text that two values share exactly when they are equal as JSON:
-// regardless of the order of members and of how numbers are written.
-func (v value) canonical() string {
+// canonical returns a text that two values share exactly if they are equal as
+// JSON. The order of members and the notation of numbers do not matter.
+func canonical(v strictjson.Value) string {
 	var b strings.Builder
-	v.writeCanonical(&b)
+	writeCanonical(&b, v)
 	return b.String()
 }
 
-func (v value) writeCanonical(b *strings.Builder) {
-	switch v.kind {
+func writeCanonical(b *strings.Builder, v strictjson.Value) {
+	switch v.Kind() {
 	case object:
-		members := slices.SortedFunc(slices.Values(v.members), func(x, y member) int { return strings.Compare(x.key, y.key) })
+		members := maps.Collect(v.Members())
 		b.WriteByte('{')
-		for _, m := range members {
-			b.WriteString(strconv.Quote(m.key))
-			m.value.writeCanonical(b)
+		for _, key := range slices.Sorted(maps.Keys(members)) {
+			b.WriteString(strconv.Quote(key))
+			writeCanonical(b, members[key])
 		}
 		b.WriteByte('}')
 	case array:
 		b.WriteByte('[')
-		for _, e := range v.elements {
-			e.writeCanonical(b)
+		for element := range v.Elements() {
+			writeCanonical(b, element)
 			b.WriteByte(',')
 		}
 		b.WriteByte(']')
 	case text:
-		b.WriteString(strconv.Quote(v.text))
+		b.WriteString(strconv.Quote(v.Text()))
 	case number:
-		b.WriteString(parseDecimal(v.text).String())
+		b.WriteString(parseDecimal(v.Text()).String())
 	default:
-		b.WriteString(v.kind.String())
+		b.WriteString(v.Kind().String())
 	}
 }
 
-// unstructured is the value as the Kubernetes libraries know it. The schema
-// decides whether a number is an integer or a float.
-func (v value) unstructured(s *structural.Structural) any {
+// unstructured returns the value as the Kubernetes libraries represent it. The
+// schema decides whether a number is an integer or a float.
+func unstructured(v strictjson.Value, s *structural.Structural) any {
 	if s == nil {
 		s = &structural.Structural{}
 	}
-	switch v.kind {
+	switch v.Kind() {
 	case object:
-		m := make(map[string]any, len(v.members))
-		for _, mem := range v.members {
-			m[mem.key] = mem.value.unstructured(property(s, mem.key))
+		members := map[string]any{}
+		for key, value := range v.Members() {
+			members[key] = unstructured(value, propertyOf(s, key))
 		}
-		return m
+		return members
 	case array:
-		list := make([]any, len(v.elements))
-		for i, e := range v.elements {
-			list[i] = e.unstructured(s.Items)
+		elements := []any{}
+		for element := range v.Elements() {
+			elements = append(elements, unstructured(element, s.Items))
 		}
-		return list
+		return elements
 	case text:
-		return v.text
+		return v.Text()
 	case number:
-		if i, ok := parseDecimal(v.text).int64(); ok && s.Type != "number" {
+		if i, ok := parseDecimal(v.Text()).int64(); ok && s.Type != "number" {
 			return i
 		}
-		f, err := strconv.ParseFloat(v.text, 64)
+		f, err := strconv.ParseFloat(v.Text(), 64)
 		if err != nil {
-			return nil // not reached: strictjson refuses such numbers
+			panic("schema: read a number that was not checked: " + err.Error())
 		}
 		return f
 	case null:
 		return nil
 	default:
-		return v.kind == jsontext.KindTrue
+		return v.Kind() == jsontext.KindTrue
 	}
 }
 
-func property(s *structural.Structural, key string) *structural.Structural {
+func propertyOf(s *structural.Structural, key string) *structural.Structural {
 	if p, ok := s.Properties[key]; ok {
 		return &p
 	}

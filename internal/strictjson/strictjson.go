@@ -1,7 +1,7 @@
-// Package strictjson checks that bytes are exactly one JSON object that every
-// later reader understands in the same way, and slices it without copying or
-// reformatting. It imports no more than the standard library and jsontext, so
-// that the agent can use it too.
+// Package strictjson reads text that must be exactly one JSON object which every
+// later reader understands in the same way. It checks the text and slices it in
+// one pass, without copying or reformatting it. It imports only the standard
+// library and jsontext, so that the agent stays small.
 package strictjson
 
 import (
@@ -10,23 +10,28 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// MaxDepth is how deep objects and arrays may nest, the outermost object
-// counted (CONTRACT.md, section 1, POST).
+// MaxDepth is how deep objects and arrays may nest. The outermost object counts
+// as 1 (docs/contract.md, section 1, POST).
 const MaxDepth = 64
 
-// Error says why data is not one strict JSON object.
+// NotAnObject is the Reason of an Error about a text that is some other value
+// than an object.
+const NotAnObject = "must be a JSON object"
+
+// Error describes why a text is not one strict JSON object.
 type Error struct {
-	// At is the place as a dotted path from the outermost object, such as
-	// input.pages[1].dpi; "" means the whole. Key and Index say how it is built.
+	// At is the place of the error as a path from the outermost object, such as
+	// input.pages[1].dpi; "" means the object itself. See Key and Index.
 	At string
-	// Offset is the byte at which the trouble shows, from 0.
+	// Offset is the byte at which the error was found, from 0.
 	Offset int64
-	// Reason says in words what is wrong. It quotes nothing of the data.
+	// Reason completes a sentence about the place. It quotes nothing of the text.
 	Reason string
 }
 
@@ -37,190 +42,211 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s, at byte %d: %s", e.At, e.Offset, e.Reason)
 }
 
-// CheckObject returns nil when data is one JSON object (RFC 8259) in valid
-// UTF-8, surrounded by nothing but white space, without duplicate keys, nested
-// at most MaxDepth deep, whose numbers are finite as float64 and whose strings
-// and keys hold no NUL. Otherwise it returns an *Error about the first place
-// that is not so.
+// CheckObject returns nil if data is one JSON object (RFC 8259) in valid UTF-8
+// with these properties:
+//   - no object has the same key twice
+//   - objects and arrays nest at most MaxDepth deep
+//   - each number is finite as a float64
+//   - no string and no key contains U+0000
+//   - only white space precedes and follows the object
+//
+// Otherwise it returns an *Error about the first violation.
 func CheckObject(data []byte) error {
-	c := checker{dec: jsontext.NewDecoder(bytes.NewBuffer(data)), data: data}
-	if err := c.document(); err != nil {
-		return err
+	_, err := parse(data, keepNothing)
+	return err
+}
+
+// Parse checks data as CheckObject does and returns the object with everything
+// in it. The value shares memory with data. It takes 12 bytes for each comma,
+// colon and opening bracket in data.
+func Parse(data []byte) (Value, error) { return parse(data, MaxDepth) }
+
+// ParseMembers is Parse for callers that need only the members of the outermost
+// object. The values of the members are known by Kind and Raw alone.
+func ParseMembers(data []byte) (Value, error) { return parse(data, 1) }
+
+// keepNothing is a level that no value has.
+const keepNothing = -1
+
+// parser reads a text token by token. The decoder knows where it is: paths are
+// built only for errors, because one for each value would be many times as long
+// as the text.
+type parser struct {
+	dec  *jsontext.Decoder
+	data []byte
+
+	// The values on the levels up to keep are kept. The outermost object is on
+	// level 0, its members are on level 1.
+	keep  int
+	nodes []node
+	open  [MaxDepth]uint32 // the objects and arrays that have not ended, by level
+}
+
+func parse(data []byte, keep int) (Value, error) {
+	if len(data) > math.MaxUint32 {
+		return Value{}, &Error{Reason: "is larger than 4 GiB"}
 	}
-	return nil
+	p := parser{dec: jsontext.NewDecoder(bytes.NewBuffer(data)), data: data, keep: keep}
+	if keep == MaxDepth {
+		p.nodes = make([]node, 0, maxNodes(data))
+	}
+	if err := p.document(); err != nil {
+		return Value{}, err
+	}
+	if keep == keepNothing {
+		return Value{}, nil
+	}
+	return Value{document: &document{data, p.nodes}}, nil
 }
 
-// checker walks a document token by token and remembers where it is.
-type checker struct {
-	dec   *jsontext.Decoder
-	data  []byte
-	stack []frame
+// maxNodes returns a bound on the number of values and keys in data.
+func maxNodes(data []byte) int {
+	n := 1
+	for _, separator := range []string{",", ":", "{", "["} {
+		n += bytes.Count(data, []byte(separator))
+	}
+	return n
 }
 
-// frame is one open object or array, at the member or element that was read last.
-// A path is made of frames when there is an error to tell: one for each value would
-// be many times as long as the document.
-type frame struct {
-	array bool
-	index int
-	key   []byte // a part of data, with its quotes
-	inKey bool   // the next token of an object is a key
-}
-
-func (c *checker) document() *Error {
-	switch c.dec.PeekKind() {
-	case '{':
-	case 0:
-		return c.syntax()
+func (p *parser) document() *Error {
+	switch p.dec.PeekKind() {
+	case jsontext.KindBeginObject:
+	case jsontext.KindInvalid:
+		return p.syntaxError()
 	default:
-		return c.fail("must be a JSON object")
+		return p.errorf(NotAnObject)
 	}
 	for {
-		if err := c.token(); err != nil {
+		if err := p.token(); err != nil {
 			return err
 		}
-		if len(c.stack) == 0 {
+		if p.dec.StackDepth() == 0 {
 			break
 		}
 	}
-	end := c.dec.InputOffset()
-	if _, err := c.dec.ReadToken(); !errors.Is(err, io.EOF) {
+	end := p.dec.InputOffset()
+	if _, err := p.dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return &Error{Offset: end, Reason: "has something after its end"}
 	}
 	return nil
 }
 
-// token reads the next token; a scalar is looked at as a whole.
-func (c *checker) token() *Error {
-	switch kind := c.dec.PeekKind(); kind {
-	case '{', '[':
-		if _, err := c.dec.ReadToken(); err != nil {
-			return c.read(err)
+// token reads one bracket, key or scalar.
+func (p *parser) token() *Error {
+	switch kind := p.dec.PeekKind(); kind {
+	case jsontext.KindBeginObject, jsontext.KindBeginArray:
+		if _, err := p.dec.ReadToken(); err != nil {
+			return p.wrap(err)
 		}
-		c.begin()
-		if len(c.stack) == MaxDepth {
-			return &Error{At: path(c.stack), Offset: c.dec.InputOffset() - 1, Reason: fmt.Sprintf("is nested deeper than %d", MaxDepth)}
+		start, level := p.dec.InputOffset()-1, p.dec.StackDepth()-1
+		if level == MaxDepth {
+			return &Error{At: p.path(false), Offset: start, Reason: fmt.Sprintf("is nested deeper than %d", MaxDepth)}
 		}
-		c.stack = append(c.stack, frame{array: kind == '[', index: -1, inKey: kind == '{'})
-	case '}', ']':
-		if _, err := c.dec.ReadToken(); err != nil {
-			return c.read(err)
+		if level <= p.keep {
+			p.open[level] = uint32(len(p.nodes))
+			p.nodes = append(p.nodes, node{start: uint32(start)})
 		}
-		c.stack = c.stack[:len(c.stack)-1]
-	case 0:
-		return c.syntax()
+	case jsontext.KindEndObject, jsontext.KindEndArray:
+		if _, err := p.dec.ReadToken(); err != nil {
+			return p.wrap(err)
+		}
+		if level := p.dec.StackDepth(); level <= p.keep {
+			n := &p.nodes[p.open[level]]
+			n.end, n.next = uint32(p.dec.InputOffset()), uint32(len(p.nodes))
+		}
+	case jsontext.KindInvalid:
+		return p.syntaxError()
 	default:
-		return c.scalar(kind)
+		return p.scalar(kind)
 	}
 	return nil
 }
 
-// begin moves to the value that comes next.
-func (c *checker) begin() {
-	if len(c.stack) == 0 {
-		return
-	}
-	f := &c.stack[len(c.stack)-1]
-	if f.array {
-		f.index++
-	} else {
-		f.inKey = true
-	}
-}
-
-func (c *checker) scalar(kind jsontext.Kind) *Error {
-	raw, err := c.dec.ReadValue()
+func (p *parser) scalar(kind jsontext.Kind) *Error {
+	raw, err := p.dec.ReadValue()
 	if err != nil {
-		return c.read(err)
+		return p.wrap(err)
 	}
-	end := c.dec.InputOffset()
+	end := p.dec.InputOffset()
 	start := end - int64(len(raw))
-	if f := &c.stack[len(c.stack)-1]; f.inKey {
-		f.key, f.inKey = c.data[start:end], false
-	} else {
-		c.begin()
-	}
 	switch {
-	case kind == '"' && holdsNUL(raw):
-		return &Error{At: path(c.stack), Offset: start, Reason: "holds the character U+0000"}
-	case kind == '0' && !finite(raw):
-		return &Error{At: path(c.stack), Offset: start, Reason: "is a number out of range"}
+	case kind == jsontext.KindString && containsNUL(raw):
+		return &Error{At: p.path(false), Offset: start, Reason: "holds the character U+0000"}
+	case kind == jsontext.KindNumber && !finite(raw):
+		return &Error{At: p.path(false), Offset: start, Reason: "is a number out of range"}
+	}
+	if p.dec.StackDepth() <= p.keep {
+		p.nodes = append(p.nodes, node{start: uint32(start), end: uint32(end), next: uint32(len(p.nodes)) + 1})
 	}
 	return nil
 }
 
-// path is the path of the key or value that was read last in the innermost frame.
-func path(frames []frame) string {
-	at := ""
-	for _, f := range frames {
-		if f.array {
-			at = Index(at, f.index)
-		} else {
-			at = Key(at, text(f.key))
+// path returns the path of the key or value that was read last; with next, of the
+// one that must come next. The path of a key that must come next is its object's.
+func (p *parser) path(next bool) string {
+	at, depth := "", p.dec.StackDepth()
+	tokens := slices.Collect(p.dec.StackPointer().Tokens())
+	for level := 1; level <= depth; level++ {
+		kind, length := p.dec.StackIndex(level) // the length of an object counts its keys, too
+		innermost := level == depth
+		switch {
+		case innermost && !next && length == 0:
+			return at
+		case kind == jsontext.KindBeginArray && innermost && next:
+			at = Index(at, int(length))
+		case kind == jsontext.KindBeginArray:
+			at = Index(at, int(length)-1)
+		case innermost && next && length%2 == 0:
+			return at
+		default:
+			at = Key(at, tokens[level-1])
 		}
 	}
 	return at
 }
 
-// here is the path of the member or element that was being read.
-func (c *checker) here() string {
-	if len(c.stack) == 0 {
-		return ""
-	}
-	outer, f := c.stack[:len(c.stack)-1], c.stack[len(c.stack)-1]
-	switch {
-	case f.array:
-		return Index(path(outer), f.index+1)
-	case f.inKey:
-		return path(outer)
-	default:
-		return path(c.stack)
-	}
+// errorf returns an error about what must come next.
+func (p *parser) errorf(reason string) *Error {
+	return &Error{At: p.path(true), Offset: p.dec.InputOffset(), Reason: reason}
 }
 
-func (c *checker) fail(reason string) *Error {
-	return &Error{At: c.here(), Offset: c.dec.InputOffset(), Reason: reason}
+// syntaxError returns the error that made the decoder see an invalid token.
+func (p *parser) syntaxError() *Error {
+	_, err := p.dec.ReadToken()
+	return p.wrap(err)
 }
 
-// syntax turns the error behind a token of no kind into an *Error.
-func (c *checker) syntax() *Error {
-	_, err := c.dec.ReadToken()
-	return c.read(err)
-}
-
-func (c *checker) read(err error) *Error {
-	e := c.fail("is not well-formed JSON")
+// wrap turns an error of the decoder into an Error.
+func (p *parser) wrap(err error) *Error {
+	e := p.errorf("is not well-formed JSON")
 	if s, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		e.Offset = s.ByteOffset
 		if errors.Is(err, jsontext.ErrDuplicateName) {
-			e.At = Key(path(c.stack[:len(c.stack)-1]), s.JSONPointer.LastToken())
+			e.At = Key(e.At, s.JSONPointer.LastToken())
 			e.Reason = "is there twice"
 		}
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		e.Reason = "ends too early"
-		if e.Offset == 0 && len(c.stack) == 0 {
+		if e.Offset == 0 && p.dec.StackDepth() == 0 {
 			e.Reason = "is empty"
 		}
 	}
 	return e
 }
 
-// holdsNUL says whether a raw JSON string holds U+0000, which JSON can only
-// spell as an escape.
-func holdsNUL(raw jsontext.Value) bool {
-	return bytes.Contains(raw, []byte(`\u0000`)) && bytes.IndexByte([]byte(text(raw)), 0) >= 0
+// containsNUL reports whether a raw JSON string contains U+0000. JSON can only
+// write it as an escape.
+func containsNUL(raw []byte) bool {
+	return bytes.Contains(raw, []byte(`\u0000`)) && bytes.IndexByte([]byte(unquote(raw)), 0) >= 0
 }
 
-func finite(raw jsontext.Value) bool {
+// finite reports whether a raw JSON number is within the range of a float64.
+func finite(raw []byte) bool {
+	const maxDigits = 300 // of a float64's 309
+	if len(raw) <= maxDigits && bytes.IndexByte(raw, 'e') < 0 && bytes.IndexByte(raw, 'E') < 0 {
+		return true
+	}
 	f, err := strconv.ParseFloat(string(raw), 64)
 	return err == nil && !math.IsInf(f, 0)
-}
-
-func text(raw jsontext.Value) string {
-	s, err := jsontext.AppendUnquote(nil, raw)
-	if err != nil {
-		return "" // not reached: the decoder has checked it
-	}
-	return string(s)
 }

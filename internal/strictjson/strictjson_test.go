@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
 	"procman.dev/procman/internal/strictjson"
@@ -74,8 +75,8 @@ func TestCheckObject(t *testing.T) {
 	}
 }
 
-// What a check allocates is a few times the document, however deep it is and
-// however long its keys are: no path is made of what is sound.
+// A check allocates a few times the size of the text, however deep it is and
+// however long its keys are: no path is built for what is valid.
 func TestCheckObjectAllocatesLittle(t *testing.T) {
 	key := `{"` + strings.Repeat(`\u0001`, 128) + `":`
 	begin, end := strings.Repeat(key, 60)+"["+strings.Repeat("{},[],1,", 20_000), "{}]"+strings.Repeat("}", 60)
@@ -97,22 +98,68 @@ func TestCheckObjectAllocatesLittle(t *testing.T) {
 	}
 }
 
-func TestMembers(t *testing.T) {
-	got, err := strictjson.Members([]byte(" { \"b\" : {\"z\":1.0, \"a\":[ ]} ,\n\"\\u0061\":12345678901234567890,\"c\":\"\\u00e9\" } "))
+// tree returns what a value is made of: maps would lose the order of members.
+func tree(v strictjson.Value) any {
+	switch v.Kind() {
+	case jsontext.KindBeginObject:
+		members := []any{}
+		for key, value := range v.Members() {
+			members = append(members, key, tree(value))
+		}
+		return members
+	case jsontext.KindBeginArray:
+		elements := [][]any{}
+		for element := range v.Elements() {
+			elements = append(elements, []any{tree(element)})
+		}
+		return elements
+	default:
+		return v.Kind().String() + " " + v.Text()
+	}
+}
+
+func TestParse(t *testing.T) {
+	const data = " { \"b\" : {\"z\":1.0, \"a\":[ [],{} , true] } ,\n\"\\u0061\":-12345678901234567890,\"c\":\"\\u00e9\", \"d\":null } "
+	root, err := strictjson.Parse([]byte(data))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []strictjson.Member{
-		{Name: "b", Raw: []byte(`{"z":1.0, "a":[ ]}`)},
-		{Name: "a", Raw: []byte(`12345678901234567890`)},
-		{Name: "c", Raw: []byte(`"\u00e9"`)},
+	want := []any{
+		"b", []any{"z", "number 1.0", "a", [][]any{{[][]any{}}, {[]any{}}, {"true true"}}},
+		"a", "number -12345678901234567890",
+		"c", "string é",
+		"d", "null null",
 	}
+	if diff := cmp.Diff(want, tree(root)); diff != "" {
+		t.Errorf("Parse (-want +got):\n%s", diff)
+	}
+	a, ok := root.Member("a")
+	if _, other := root.Member("z"); !ok || string(a.Raw()) != "-12345678901234567890" || other {
+		t.Errorf("Member(a) = %s, %t; Member(z) exists: %t", a.Raw(), ok, other)
+	}
+	b, _ := root.Member("b")
+	array, _ := b.Member("a")
+	if got := [3]int{root.Len(), array.Len(), a.Len()}; got != [3]int{4, 3, 0} {
+		t.Errorf("lengths are %v, want 4, 3 and 0", got)
+	}
+}
+
+func TestParseMembers(t *testing.T) {
+	root, err := strictjson.ParseMembers([]byte(" { \"b\" : {\"z\":1.0, \"a\":[ ]} ,\n\"\\u0061\":[1],\"c\":\"\\u00e9\" } "))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for name, value := range root.Members() {
+		got = append(got, name, string(value.Raw()))
+	}
+	want := []string{"b", `{"z":1.0, "a":[ ]}`, "a", "[1]", "c", `"\u00e9"`}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("Members (-want +got):\n%s", diff)
+		t.Errorf("ParseMembers (-want +got):\n%s", diff)
 	}
-	for _, data := range []string{``, `[]`, `{"a"`, `{"a":`, `{"a":1`, `{"a":1,}`} {
-		if _, err := strictjson.Members([]byte(data)); err == nil {
-			t.Errorf("Members(%s) is no error", data)
+	for _, data := range []string{``, `[]`, `{"a"`, `{"a":`, `{"a":1`, `{"a":1,}`, `{"a":{"b":1e999}}`} {
+		if _, err := strictjson.ParseMembers([]byte(data)); err == nil {
+			t.Errorf("ParseMembers(%s) returns no error", data)
 		}
 	}
 }
@@ -140,7 +187,8 @@ func TestPath(t *testing.T) {
 	}
 }
 
-// What CheckObject accepts, every lenient reader accepts; and Members slices it.
+// What CheckObject accepts, every lenient reader accepts and reads in the same way
+// as Parse.
 func FuzzCheckObject(f *testing.F) {
 	for _, seed := range []string{`{}`, `{"input":{"a":[1,2.5e3,"x"]}}`, `{"a":1,"a":2}`, `{"a":"\u0000"}`, `[`, `{"a":1e999}`} {
 		f.Add([]byte(seed))
@@ -156,9 +204,42 @@ func FuzzCheckObject(f *testing.F) {
 		if err := json.Unmarshal(data, &object); err != nil {
 			t.Fatalf("encoding/json refuses it: %v", err)
 		}
-		members, err := strictjson.Members(data)
-		if err != nil || len(members) != len(object) {
-			t.Fatalf("%d members, %v; encoding/json has %d", len(members), err, len(object))
+		root, err := strictjson.Parse(data)
+		if err != nil {
+			t.Fatalf("Parse refuses it: %v", err)
+		}
+		if diff := cmp.Diff(any(object), plain(t, root)); diff != "" {
+			t.Errorf("encoding/json and Parse (-want +got):\n%s", diff)
+		}
+		members, err := strictjson.ParseMembers(data)
+		if err != nil || members.Len() != len(object) {
+			t.Fatalf("%d members, %v; encoding/json has %d", members.Len(), err, len(object))
 		}
 	})
+}
+
+// plain is a value as encoding/json decodes it.
+func plain(t *testing.T, v strictjson.Value) any {
+	switch v.Kind() {
+	case jsontext.KindBeginObject:
+		members := map[string]any{}
+		for key, value := range v.Members() {
+			members[key] = plain(t, value)
+		}
+		return members
+	case jsontext.KindBeginArray:
+		elements := []any{}
+		for element := range v.Elements() {
+			elements = append(elements, plain(t, element))
+		}
+		return elements
+	case jsontext.KindString:
+		return v.Text()
+	default:
+		var scalar any
+		if err := json.Unmarshal(v.Raw(), &scalar); err != nil {
+			t.Fatal(err)
+		}
+		return scalar
+	}
 }

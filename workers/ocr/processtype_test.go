@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"image"
 	"os"
 	"testing"
@@ -9,11 +10,11 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/internal/schema"
+	"procman.dev/procman/internal/rules"
 )
 
 // registration is the process type that processtype.yaml registers.
-func registration(t *testing.T) v1alpha1.ProcessTypeSpec {
+func registration(t *testing.T) *v1alpha1.ProcessType {
 	t.Helper()
 	text, err := os.ReadFile("processtype.yaml")
 	if err != nil {
@@ -23,12 +24,12 @@ func registration(t *testing.T) v1alpha1.ProcessTypeSpec {
 	if err := yaml.UnmarshalStrict(text, &processType); err != nil {
 		t.Fatal(err)
 	}
-	return processType.Spec
+	return &processType
 }
 
 func TestInputSchema(t *testing.T) {
-	input, err := schema.Compile(registration(t).InputSchema)
-	if err != nil {
+	allowed := rules.New(registration(t))
+	if err := allowed.InputSchemaError(); err != nil {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct {
@@ -51,7 +52,7 @@ func TestInputSchema(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			at := ""
-			if violation := input.Validate("input", []byte(test.input)); violation != nil {
+			if violation, ok := errors.AsType[*rules.Violation](allowed.CheckInput([]byte(test.input))); ok {
 				at = violation.Details.At
 			}
 			if at != test.at {
@@ -64,10 +65,7 @@ func TestInputSchema(t *testing.T) {
 // The schema names every member, so a member that the worker adds without it
 // is a violation here.
 func TestOutputIsWhatTheSchemaSays(t *testing.T) {
-	schema, err := schema.Compile(registration(t).OutputSchema)
-	if err != nil {
-		t.Fatal(err)
-	}
+	allowed := rules.New(registration(t))
 	bounds := image.Rect(0, 0, 650, 310)
 	lines := golden(t, image.Point{}, bounds)
 	whole := area{page: 1, box: boxOf(bounds), whole: true}
@@ -85,8 +83,8 @@ func TestOutputIsWhatTheSchemaSays(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if violation := schema.Validate("output", text); violation != nil {
-				t.Errorf("%s at %s, expected %s", violation.Code, violation.Details.At, violation.Details.Expected)
+			if err := allowed.CheckOutput(text); err != nil {
+				t.Error(err)
 			}
 		})
 	}

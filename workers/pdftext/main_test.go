@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"procman.dev/procman/internal/rules"
 )
 
 // ending is what a run of the worker leaves behind.
@@ -75,8 +77,8 @@ func read(t *testing.T, input string) (output struct {
 	if e.refused != nil || e.err != nil {
 		t.Fatal(e.refused, e.err)
 	}
-	if violation := outputSchema(t).Validate("output", e.output); violation != nil {
-		t.Errorf("%s at %s, expected %s", violation.Code, violation.Details.At, violation.Details.Expected)
+	if err := rules.New(registration(t)).CheckOutput(e.output); err != nil {
+		t.Error(err)
 	}
 	if err := json.Unmarshal(e.output, &output); err != nil {
 		t.Fatal(err)

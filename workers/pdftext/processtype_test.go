@@ -1,17 +1,18 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"testing"
 
 	"sigs.k8s.io/yaml"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/internal/schema"
+	"procman.dev/procman/internal/rules"
 )
 
 // registration is the process type that processtype.yaml registers.
-func registration(t *testing.T) v1alpha1.ProcessTypeSpec {
+func registration(t *testing.T) *v1alpha1.ProcessType {
 	t.Helper()
 	text, err := os.ReadFile("processtype.yaml")
 	if err != nil {
@@ -21,21 +22,12 @@ func registration(t *testing.T) v1alpha1.ProcessTypeSpec {
 	if err := yaml.UnmarshalStrict(text, &processType); err != nil {
 		t.Fatal(err)
 	}
-	return processType.Spec
-}
-
-func outputSchema(t *testing.T) *schema.Schema {
-	t.Helper()
-	output, err := schema.Compile(registration(t).OutputSchema)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return output
+	return &processType
 }
 
 func TestInputSchema(t *testing.T) {
-	input, err := schema.Compile(registration(t).InputSchema)
-	if err != nil {
+	allowed := rules.New(registration(t))
+	if err := allowed.InputSchemaError(); err != nil {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct {
@@ -59,7 +51,7 @@ func TestInputSchema(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			at := ""
-			if violation := input.Validate("input", []byte(test.input)); violation != nil {
+			if violation, ok := errors.AsType[*rules.Violation](allowed.CheckInput([]byte(test.input))); ok {
 				at = violation.Details.At
 			}
 			if at != test.at {

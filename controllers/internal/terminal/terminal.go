@@ -6,6 +6,7 @@ package terminal
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"procman.dev/procman/controllers/internal/prose"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/errorcode"
+	"procman.dev/procman/internal/rules"
 )
 
 // maxObjectBytes is the size of the largest Process that is written: below
@@ -109,21 +111,20 @@ type Writer struct {
 	// Live reads past the cache.
 	Live  client.Reader
 	Clock clock.PassiveClock
-
-	outputs outputSchemas
+	// Rules are those of the process types that outputs are checked against.
+	Rules *rules.Cache
 }
 
 // Commit gives the Process its terminal status, in one write, unless it has one
-// already. Both ways of a result lead through here, so here its output is held
-// against the type's limit and outputSchema. p is a Process as some cache had it. Returns a
+// already. Both ways of a result lead through here, so here its output is checked
+// against its type. p is a Process as some cache had it. Returns a
 // NotFound error when the Process, by its UID, is gone.
 func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Result, jobName string) error {
 	if r.Complete() {
-		rules, err := w.outputs.of(ctx, w.Client, p)
-		if err != nil {
+		var err error
+		if r, err = w.checkOutput(ctx, p, r); err != nil {
 			return err
 		}
-		r = rules.Check(r)
 	}
 	if len(r.Output) > sureBytes {
 		var err error
@@ -163,6 +164,33 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 			return err
 		}
 	}
+}
+
+// checkOutput returns r, or the failure that r becomes because the type, as it is
+// now, does not allow its output. The agent has checked the size, too, but anyone
+// with a worker's token can send a result.
+//
+// An output counts as it is when its type was deleted, or was changed to an
+// outputSchema that is not valid: the worker's work is not thrown away for that.
+func (w *Writer) checkOutput(ctx context.Context, p *v1alpha1.Process, r agentapi.Result) (agentapi.Result, error) {
+	key := client.ObjectKey{Namespace: p.Namespace, Name: p.Spec.Type}
+	t := &v1alpha1.ProcessType{}
+	err := w.Client.Get(ctx, key, t)
+	if apierrors.IsNotFound(err) {
+		w.Rules.Forget(key)
+		return r, nil
+	}
+	if err != nil {
+		return r, fmt.Errorf("get process type: %w", err)
+	}
+	err = w.Rules.Of(t).CheckOutput([]byte(r.Output))
+	if v, ok := errors.AsType[*rules.Violation](err); ok {
+		return agentapi.Result{Attempt: r.Attempt, StartTime: r.StartTime, ErrorCode: v.Code, ErrorDetails: v.ErrorDetails()}, nil
+	}
+	if err != nil {
+		logf.FromContext(ctx).Info("output not checked", "process", p.Name, "type", t.Name, "cause", err.Error())
+	}
+	return r, nil
 }
 
 // inLineNoMore is a status that, as a patch, takes the position away; what a

@@ -1,5 +1,5 @@
-// Command pause holds a pod's namespaces: it waits for the signal to end, and
-// reaps what its pod leaves behind.
+// Command pause keeps the namespaces of a pod: it waits for SIGTERM, and reaps
+// orphaned processes if the pod shares its PID namespace.
 package main
 
 import (
@@ -11,6 +11,11 @@ import (
 func main() {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGCHLD)
+	wait(signals)
+}
+
+// wait reaps all ended children at each SIGCHLD, and returns at any other signal.
+func wait(signals <-chan os.Signal) {
 	for s := range signals {
 		if s != syscall.SIGCHLD {
 			return

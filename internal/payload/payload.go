@@ -1,0 +1,116 @@
+// Package payload says where the payloads of a Process are: its input, its
+// output and its errorDetails.
+//
+// A payload is inline, in the Process object itself, or omitted: a cache left it
+// out because it is large or not needed there, and Read gets it. When payloads
+// over MaxInlineBytes move to an object store, a third state joins these, stored
+// elsewhere, and it belongs here.
+package payload
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"procman.dev/procman/api/v1alpha1"
+)
+
+// MaxInlineBytes is the size of the largest payload that caches keep. With it, the
+// memory that a Process takes in a cache does not depend on what it works on.
+const MaxInlineBytes = 16 << 10
+
+// Omitted is the value, in a cache, of a payload that was left out. The API
+// server never has it: its payloads are JSON objects of two bytes or more.
+const Omitted = "~"
+
+// Limits are the sizes, in bytes, of the largest payloads that a cache keeps of
+// one Process. 0 keeps none.
+type Limits struct {
+	Input, Output, ErrorDetails int
+}
+
+// Policy chooses the limits for a Process.
+type Policy func(*v1alpha1.Process) Limits
+
+// KeepSmall keeps every payload of up to MaxInlineBytes. It is the policy of the
+// facade, which shows them all.
+func KeepSmall(*v1alpha1.Process) Limits {
+	return Limits{Input: MaxInlineBytes, Output: MaxInlineBytes, ErrorDetails: MaxInlineBytes}
+}
+
+// KeepSmallInputs keeps the inputs of up to MaxInlineBytes of Processes that are
+// not terminal. It is the policy of the operator, which needs no input after that
+// and no other payload at all.
+func KeepSmallInputs(p *v1alpha1.Process) Limits {
+	if p.Finished() {
+		return Limits{}
+	}
+	return Limits{Input: MaxInlineBytes}
+}
+
+// Trim replaces the payloads of p that are over their limits by Omitted. An
+// absent payload stays absent.
+func (policy Policy) Trim(p *v1alpha1.Process) {
+	limits := policy(p)
+	for _, payload := range []struct {
+		text *string
+		max  int
+	}{
+		{&p.Spec.Input, limits.Input},
+		{&p.Status.Output, limits.Output},
+		{&p.Status.ErrorDetails, limits.ErrorDetails},
+	} {
+		if len(*payload.text) > payload.max {
+			*payload.text = Omitted
+		}
+	}
+}
+
+// Transform returns the transform of an informer of Processes. It trims them, and
+// removes their managed fields and the copy of the object that kubectl apply
+// leaves, which nobody reads.
+func (policy Policy) Transform() toolscache.TransformFunc {
+	return func(obj any) (any, error) {
+		if p, ok := obj.(*v1alpha1.Process); ok {
+			p.ManagedFields = nil
+			delete(p.Annotations, corev1.LastAppliedConfigAnnotation)
+			policy.Trim(p)
+		}
+		return obj, nil
+	}
+}
+
+// Read returns p with all its payloads, in a form at least as new as p. live is
+// the API server itself, not a cache. It can answer from its own memory, without
+// a read of etcd, because p's resource version bounds how old the answer may be.
+//
+// The error is a NotFound of apierrors when p is gone, even if another Process
+// has its name now.
+func Read(ctx context.Context, live client.Reader, p *v1alpha1.Process) (*v1alpha1.Process, error) {
+	found := &v1alpha1.Process{}
+	notOlder := &client.GetOptions{Raw: &metav1.GetOptions{ResourceVersion: p.ResourceVersion}}
+	if err := live.Get(ctx, client.ObjectKeyFromObject(p), found, notOlder); err != nil {
+		return nil, fmt.Errorf("read process: %w", err)
+	}
+	if found.UID != p.UID {
+		return nil, fmt.Errorf("read process: %w", apierrors.NewNotFound(v1alpha1.GroupVersion.WithResource("processes").GroupResource(), p.Name))
+	}
+	return found, nil
+}
+
+// Input returns the input of p: its own if it is inline, and otherwise from Read.
+func Input(ctx context.Context, live client.Reader, p *v1alpha1.Process) (string, error) {
+	if p.Spec.Input != Omitted {
+		return p.Spec.Input, nil
+	}
+	found, err := Read(ctx, live, p)
+	if err != nil {
+		return "", err
+	}
+	return found.Spec.Input, nil
+}
