@@ -13,7 +13,7 @@ import (
 
 // Limit bounds how many requests one client makes.
 type Limit struct {
-	// PerSecond is the average number of requests in a second. 0 is no bound.
+	// PerSecond is the average number of requests in a second. 0 means no bound.
 	PerSecond float64
 	// Burst is the number of requests at once, 1 or more.
 	Burst int

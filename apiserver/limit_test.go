@@ -30,8 +30,8 @@ func limited(t *testing.T, l Limit) (c *testingclock.FakeClock, ask func(address
 	}
 }
 
-// A client gets its burst at once, then requests at the rate of the limit, and is told
-// when to come again. Other clients are not affected.
+// A client gets its burst at once, then requests at the rate of the limit, and gets
+// the time of the next one. Other clients are not affected.
 func TestClientLimit(t *testing.T) {
 	c, ask := limited(t, Limit{PerSecond: 0.5, Burst: 3})
 	want := func(address string, status int, retryAfter string) {

@@ -148,7 +148,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 // note records a problem in the log.
 func (s *Server) note(r *http.Request, p *problem) {
 	x := exchangeOf(r)
-	x.errorCode = p.errorCode
+	if !x.clientGone { // nobody gets the errorCode
+		x.errorCode = p.errorCode
+	}
 	log := s.log.WithValues("requestID", x.id, "route", x.route)
 	switch {
 	case p.log == nil:

@@ -29,7 +29,7 @@ type Config struct {
 	// Drain is how long requests are accepted after ctx has ended, while /readyz fails.
 	Drain time.Duration
 	// MaxConnections bounds how many connections are open at a time; more wait to be
-	// accepted. 0 is no bound.
+	// accepted. 0 means no bound.
 	MaxConnections int
 	// MaxWaiters is as in Options.
 	MaxWaiters int

@@ -41,7 +41,7 @@ type Options struct {
 	Catalog *catalog.Catalog
 	// Clock is the real clock by default.
 	Clock clock.Clock
-	// Limit bounds how many requests one client makes. The zero Limit is no bound.
+	// Limit bounds how many requests one client makes. The zero Limit sets no bound.
 	Limit Limit
 	// MaxWaiters bounds how many requests wait for a change of a process at a time,
 	// event streams included. The default is DefaultMaxWaiters.

@@ -105,8 +105,11 @@ func (c *Catalog) index(namespace string) *index {
 	c.mu.RLock()
 	found := c.indexes[namespace]
 	c.mu.RUnlock()
-	if found == nil {
-		return c.newIndex(nil)
+	if found == nil { // there has been no type in the namespace yet
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.reindex(namespace)
+		return c.indexes[namespace]
 	}
 	return found
 }

@@ -184,7 +184,7 @@ func (s *suite) testWait(t *testing.T) {
 			t.Errorf("Preference-Applied %q: %s", a.header.Get("Preference-Applied"), a.body)
 		}
 	})
-	t.Run("what is no preference is ignored", func(t *testing.T) {
+	t.Run("what is not a preference is ignored", func(t *testing.T) {
 		id := s.create(t, `{"echo":{"seconds":30}}`).ProcessID
 		for _, prefer := range []string{"wait=-1", "wait=soon", "wait", "return=minimal", "=", ","} {
 			start := time.Now()

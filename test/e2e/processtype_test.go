@@ -29,7 +29,7 @@ func TestOtherNamespacesAreRefused(t *testing.T) {
 		object.SetNamespace(metav1.NamespaceDefault)
 		object.SetName("elsewhere")
 		err := kube.Create(t.Context(), object)
-		if err == nil || !strings.Contains(err.Error(), "nothing is done in the namespace default") {
+		if err == nil || !strings.Contains(err.Error(), "the operator does not work in the namespace default") {
 			t.Errorf("%T: the error is %v", object, err)
 		}
 	}

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -64,6 +64,16 @@ func callCollector(t *testing.T, method, path, token string, body any) (*http.Re
 	return response, string(answer)
 }
 
+// getInput gets the input of an attempt as its agent does.
+func getInput(t *testing.T, token string) (agentapi.Input, error) {
+	t.Helper()
+	response, body := callCollector(t, http.MethodGet, agentapi.InputPath, token, nil)
+	if err := agentapi.ReadError(response, []byte(body)); err != nil {
+		return agentapi.Input{}, err
+	}
+	return agentapi.ReadInput(response.Header, []byte(body))
+}
+
 // startProcess creates a process of a new type, waits for its Job, and adds the first
 // pod.
 func startProcess(t *testing.T, name, input string) (*v1alpha1.Process, *corev1.Pod) {
@@ -82,9 +92,10 @@ func TestResultIsCommitted(t *testing.T) {
 			t.Parallel()
 			p, pod := startProcess(t, "collect-"+name, input)
 			bearer := token(t, "procman-worker", agentapi.Audience, pod)
-			response, got := callCollector(t, http.MethodGet, agentapi.InputPath, bearer, nil)
-			if response.StatusCode != http.StatusOK || got != input || response.Header.Get(agentapi.HeaderAttempt) != "1" {
-				t.Fatalf("GET input: %s, attempt %s: %.100q", response.Status, response.Header.Get(agentapi.HeaderAttempt), got)
+			got, err := getInput(t, bearer)
+			want := agentapi.Input{ProcessID: p.Name, ProcessType: p.Spec.Type, Attempt: 1, Timeout: 300 * time.Second, Text: input}
+			if err != nil || got != want {
+				t.Fatalf("GET input: %v: %.300v, want %.300v", err, got, want)
 			}
 			if response, got := callCollector(t, http.MethodPut, agentapi.ProgressPath, bearer, agentapi.Progress{PercentComplete: 40}); response.StatusCode != http.StatusOK {
 				t.Fatalf("PUT progress: %s: %s", response.Status, got)
@@ -218,8 +229,8 @@ func TestSupersededAttemptDoesNotCount(t *testing.T) {
 		t.Errorf("PUT result of the first pod: %s, want 410", response.Status)
 	}
 	bearer := token(t, "procman-worker", agentapi.Audience, second)
-	if response, _ := callCollector(t, http.MethodGet, agentapi.InputPath, bearer, nil); response.Header.Get(agentapi.HeaderAttempt) != "2" {
-		t.Errorf("the second pod is attempt %q, want 2", response.Header.Get(agentapi.HeaderAttempt))
+	if in, err := getInput(t, bearer); err != nil || in.Attempt != 2 {
+		t.Errorf("the second is attempt %d: %v", in.Attempt, err)
 	}
 	if response, _ := callCollector(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{Output: `{"from":2}`}); response.StatusCode != http.StatusOK {
 		t.Errorf("PUT result of the second: %s", response.Status)
@@ -270,18 +281,16 @@ func TestAttemptStartsAfterItsPause(t *testing.T) {
 
 	bearer := token(t, "procman-worker", agentapi.Audience, addPod(t, job, "pausing-2"))
 	eventually(t, "the second attempt has to wait", func(context.Context) bool {
-		response, got := callCollector(t, http.MethodGet, agentapi.InputPath, bearer, nil)
-		if response.StatusCode != http.StatusTooEarly { // the crash is not in the cache yet
-			return false
+		_, err := getInput(t, bearer)
+		early, ok := errors.AsType[*agentapi.TooEarly](err)
+		if ok && (early.Wait < time.Second || early.Wait > pause) {
+			t.Errorf("it has to wait %s, want at most %s", early.Wait, pause)
 		}
-		if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err != nil || seconds < 1 || seconds > 8 || strings.Contains(got, p.Spec.Input) {
-			t.Errorf("Retry-After is %q, want 1 to 8 seconds and no input: %s", response.Header.Get("Retry-After"), got)
-		}
-		return true
+		return ok // not before the crash is in the cache
 	})
 	eventually(t, "the second attempt gets the input", func(context.Context) bool {
-		response, _ := callCollector(t, http.MethodGet, agentapi.InputPath, bearer, nil)
-		return response.StatusCode == http.StatusOK && response.Header.Get(agentapi.HeaderAttempt) == "2"
+		in, err := getInput(t, bearer)
+		return err == nil && in.Attempt == 2
 	})
 	if waited := time.Since(crash.Time); waited < pause {
 		t.Errorf("the second attempt got the input %s after the crash, want at least %s", waited, pause)

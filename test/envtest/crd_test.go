@@ -90,13 +90,51 @@ func TestTerminalIsFinal(t *testing.T) {
 	wantRefusal(t, status(`{"state":"done"}`), "Unsupported value")
 	wantRefusal(t, status(`{"errorCode":"two words"}`), "should match")
 	wantRefusal(t, status(`{"percentComplete":101}`), "less than or equal to 100")
-	for _, fine := range []string{`{"percentComplete":50}`, `{"state":"complete","output":"{}"}`} {
-		if err := status(fine); err != nil {
-			t.Fatal(err)
+	const (
+		finished  = `{"type":"Finished","status":"True","reason":"Complete","message":"","lastTransitionTime":"2026-01-01T12:00:00Z"}`
+		delivered = `{"type":"Delivered","status":"True","reason":"Sent","message":"","lastTransitionTime":"2026-01-01T12:00:01Z"}`
+		failed    = `{"type":"Delivered","status":"False","reason":"NoAnswer","message":"","lastTransitionTime":"2026-01-01T12:00:02Z"}`
+	)
+	allowed := func(patches ...string) {
+		t.Helper()
+		for _, patch := range patches {
+			if err := status(patch); err != nil {
+				t.Fatalf("%s: %v", patch, err)
+			}
 		}
 	}
-	for _, change := range []string{`{"state":"processing"}`, `{"output":"{\"a\":1}"}`, `{"state":"error","errorCode":"No"}`, `{"percentComplete":60}`} {
-		wantRefusal(t, status(change), "a finished process does not change")
+	allowed(`{"percentComplete":50,"queuePosition":3}`, `{"queuePosition":null}`,
+		`{"state":"complete","output":"{}","attempts":1,"startTime":"2026-01-01T12:00:00Z","completionTime":"2026-01-01T12:00:00Z",`+
+			`"expirationTime":"2026-01-01T12:00:00Z","jobName":"job","conditions":[`+finished+`]}`)
+	for _, change := range []string{
+		`{"state":"processing"}`, `{"state":null}`, `{"output":"{\"a\":1}"}`, `{"output":null,"state":"error","errorCode":"No"}`, `{"errorCode":"No"}`, `{"errorDetails":"{}"}`,
+		`{"percentComplete":60}`, `{"percentComplete":null}`, `{"queuePosition":1}`, `{"attempts":2}`, `{"attempts":null}`, `{"startTime":"2026-01-01T12:00:01Z"}`, `{"startTime":null}`,
+		`{"completionTime":"2026-01-01T12:00:01Z"}`, `{"expirationTime":"2026-01-01T12:00:01Z"}`, `{"jobName":"other"}`, `{"jobName":null}`,
+	} {
+		wantRefusal(t, status(change), "the result of a finished process cannot change")
+	}
+	// Other conditions can be added and changed; Finished stays as it is.
+	const frozen = "the condition Finished cannot change once it is True"
+	wantRefusal(t, status(`{"conditions":null}`), frozen)
+	wantRefusal(t, status(`{"conditions":[`+delivered+`]}`), frozen)
+	wantRefusal(t, status(`{"conditions":[`+strings.Replace(finished, `"status":"True"`, `"status":"False"`, 1)+`]}`), frozen)
+	wantRefusal(t, status(`{"conditions":[`+strings.Replace(finished, `"reason":"Complete"`, `"reason":"Other"`, 1)+`]}`), frozen)
+	allowed(`{"conditions":[`+finished+`,`+delivered+`]}`, `{"conditions":[`+failed+`,`+finished+`]}`, `{"conditions":[`+finished+`]}`)
+}
+
+// A process that is not finished can get, change and lose conditions.
+func TestConditionsBeforeTheEnd(t *testing.T) {
+	t.Parallel()
+	p := newProcess("conditions-before-the-end")
+	p.Spec.Type = "terminal-test"
+	create(t, p)
+	for _, conditions := range []string{
+		`[{"type":"Launched","status":"False","reason":"Refused","message":"","lastTransitionTime":"2026-01-01T12:00:00Z"}]`,
+		`[{"type":"Launched","status":"False","reason":"Refused","message":"quota","lastTransitionTime":"2026-01-01T12:00:00Z"}]`, `null`,
+	} {
+		if err := kube.Status().Patch(t.Context(), p.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"status":{"conditions":`+conditions+`}}`))); err != nil {
+			t.Fatalf("%s: %v", conditions, err)
+		}
 	}
 }
 
@@ -151,35 +189,35 @@ func TestTemplateRules(t *testing.T) {
 	env := func(v ...v1alpha1.EnvVar) func(*v1alpha1.WorkerTemplate) {
 		return func(w *v1alpha1.WorkerTemplate) { w.Env = v }
 	}
-	const taken = "mountPath must not be, or lie in, /process, /procman, /tmp, /var/run/procman, /dev, /proc or /sys, nor hold them"
+	const taken = "mountPath must not be, be inside, or contain /process, /procman, /tmp, /var/run/procman, /dev, /proc or /sys"
 	for name, test := range map[string]struct {
 		change  func(*v1alpha1.WorkerTemplate)
 		message string // "" if it is accepted
 	}{
 		"a label":                      {labels("team"), ""},
 		"a label with a domain":        {labels("notkubernetes.io/a"), ""},
-		"a label of Kueue's":           {labels("kueue.x-k8s.io/queue-name"), "labels under k8s.io are refused; those for Kueue belong on the type itself"},
+		"a label of Kueue's":           {labels("kueue.x-k8s.io/queue-name"), "labels under k8s.io are refused; put those for Kueue on the type itself"},
 		"a label of kubernetes.io":     {labels("kubernetes.io/a"), "labels under kubernetes.io are refused"},
 		"a label below kubernetes.io":  {labels("batch.kubernetes.io/job-name"), "labels under kubernetes.io are refused"},
 		"a label below k8s.io":         {labels("node.k8s.io/a"), "labels under k8s.io are refused"},
-		"a label of the product":       {labels("procman.dev/process"), "labels under procman.dev are the product's"},
+		"a label of the product":       {labels("procman.dev/process"), "labels under procman.dev are reserved"},
 		"seventeen labels":             {func(w *v1alpha1.WorkerTemplate) { w.Labels = entries[v1alpha1.LabelValue](17) }, "at most 16"},
 		"an annotation":                {annotations("registry.example/a"), ""},
 		"an annotation of AppArmor's":  {annotations("container.apparmor.security.beta.kubernetes.io/worker"), "annotations under kubernetes.io are refused"},
 		"an annotation of k8s.io":      {annotations("k8s.io/a"), "annotations under k8s.io are refused"},
-		"an annotation of the product": {annotations("procman.dev/start-timeout-seconds"), "annotations under procman.dev are the product's"},
+		"an annotation of the product": {annotations("procman.dev/start-timeout-seconds"), "annotations under procman.dev are reserved"},
 		"a volume":                     {volumes(v1alpha1.Volume{Name: "keys", Secret: keys}), ""},
 		"a volume without a kind":      {volumes(v1alpha1.Volume{Name: "none"}), "exactly one of the fields in [emptyDir configMap secret persistentVolumeClaim image] must be set"},
 		"a volume of two kinds":        {volumes(v1alpha1.Volume{Name: "two", Secret: keys, ConfigMap: v1alpha1.ConfigMapVolume{Name: "a"}}), "exactly one of the fields in"},
-		"a volume with our name":       {volumes(v1alpha1.Volume{Name: "token", Secret: keys}), "the volumes process, tmp, token and agent are the product's own"},
+		"a volume with our name":       {volumes(v1alpha1.Volume{Name: "token", Secret: keys}), "the volume names process, tmp, token and agent are reserved"},
 		"two volumes of a name":        {volumes(v1alpha1.Volume{Name: "a", Secret: keys}, v1alpha1.Volume{Name: "a", Secret: keys}), "Duplicate value"},
 		"a mount":                      {at("/keys/a"), ""},
 		"a mount beside ours":          {at("/processes"), ""},
-		"a mount without a volume":     {mounted(v1alpha1.VolumeMount{Name: "other", MountPath: "/a"}), "every volumeMount names one of volumes"},
+		"a mount without a volume":     {mounted(v1alpha1.VolumeMount{Name: "other", MountPath: "/a"}), "every volumeMount must name one of volumes"},
 		"two mounts of a path":         {mounted(v1alpha1.VolumeMount{Name: "keys", MountPath: "/a"}, v1alpha1.VolumeMount{Name: "keys", MountPath: "/a", SubPath: "b"}), "Duplicate value"},
 		"a mount that is relative":     {at("keys"), "should match"},
 		"a mount of the root":          {at("/"), "spec.template.volumeMounts[0].mountPath"},
-		"a mount with dots":            {at("/a/../process"), "mountPath has no . and .."},
+		"a mount with dots":            {at("/a/../process"), "mountPath must not contain . or .."},
 		"a mount at /process":          {at("/process"), taken},
 		"a mount in /process":          {at("/process/a"), taken},
 		"a mount at the agent":         {at("/procman/agent"), taken},
@@ -188,14 +226,14 @@ func TestTemplateRules(t *testing.T) {
 		"a mount over the token":       {at("/run/procman/token"), taken},
 		"a mount above the token":      {at("/var"), taken},
 		"a mount in /proc":             {at("/proc/sys"), taken},
-		"a path out of a volume":       {mounted(v1alpha1.VolumeMount{Name: "keys", MountPath: "/a", SubPath: "b/../../c"}), "subPath has no .."},
+		"a path out of a volume":       {mounted(v1alpha1.VolumeMount{Name: "keys", MountPath: "/a", SubPath: "b/../../c"}), "subPath must not contain .."},
 		"an unknown access":            {mounted(v1alpha1.VolumeMount{Name: "keys", MountPath: "/a", Access: "Append"}), "Unsupported value"},
 		"a variable":                   {env(v1alpha1.EnvVar{Name: "PROCESS", Value: new("")}), ""},
-		"a variable of ours":           {env(v1alpha1.EnvVar{Name: "PROCMAN_TIMEOUT_SECONDS", Value: new("1")}), "variables that begin with PROCESS_ or PROCMAN_ are the product's own"},
-		"a variable of the contract":   {env(v1alpha1.EnvVar{Name: "PROCESS_ID", Value: new("1")}), "variables that begin with PROCESS_ or PROCMAN_ are the product's own"},
+		"a variable of ours":           {env(v1alpha1.EnvVar{Name: "PROCMAN_TIMEOUT_SECONDS", Value: new("1")}), "names that begin with PROCESS_ or PROCMAN_ are reserved"},
+		"a variable of the contract":   {env(v1alpha1.EnvVar{Name: "PROCESS_ID", Value: new("1")}), "names that begin with PROCESS_ or PROCMAN_ are reserved"},
 		"a variable twice":             {env(v1alpha1.EnvVar{Name: "A"}, v1alpha1.EnvVar{Name: "A"}), "Duplicate value"},
 		"an invalid variable name":     {env(v1alpha1.EnvVar{Name: "A=B"}), "should match"},
-		"a variable of two values":     {env(v1alpha1.EnvVar{Name: "A", Value: new("1"), ValueFrom: v1alpha1.EnvSource{SecretKeyRef: v1alpha1.KeyRef{Name: "a", Key: "b"}}}), "a variable has a value or a valueFrom, not both"},
+		"a variable of two values":     {env(v1alpha1.EnvVar{Name: "A", Value: new("1"), ValueFrom: v1alpha1.EnvSource{SecretKeyRef: v1alpha1.KeyRef{Name: "a", Key: "b"}}}), "a variable must not have both value and valueFrom"},
 		"a variable from two sources":  {env(v1alpha1.EnvVar{Name: "A", ValueFrom: v1alpha1.EnvSource{SecretKeyRef: v1alpha1.KeyRef{Name: "a", Key: "b"}, ConfigMapKeyRef: v1alpha1.KeyRef{Name: "a", Key: "b"}}}), "exactly one of the fields in [secretKeyRef configMapKeyRef] must be set"},
 		"a user below zero":            {func(w *v1alpha1.WorkerTemplate) { w.SecurityContext.RunAsUser = new(int64(-1)) }, "greater than or equal to 0"},
 		"a capability with CAP_":       {func(w *v1alpha1.WorkerTemplate) { w.SecurityContext.AddCapabilities = []v1alpha1.Capability{"chown"} }, "should match"},
@@ -221,8 +259,8 @@ func TestManifestRules(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ spec, message string }{
 		"an emptyDir without a bound": {`{"template":{"volumes":[{"name":"a","emptyDir":{}}]}}`, "spec.template.volumes[0].emptyDir.sizeLimit: Required value"},
-		"an emptyDir of no size":      {`{"template":{"volumes":[{"name":"a","emptyDir":{"sizeLimit":0}}]}}`, "sizeLimit is more than 0"},
-		"an emptyDir of 0Gi":          {`{"template":{"volumes":[{"name":"a","emptyDir":{"sizeLimit":"0Gi"}}]}}`, "sizeLimit is more than 0"},
+		"an emptyDir of no size":      {`{"template":{"volumes":[{"name":"a","emptyDir":{"sizeLimit":0}}]}}`, "sizeLimit must be more than 0"},
+		"an emptyDir of 0Gi":          {`{"template":{"volumes":[{"name":"a","emptyDir":{"sizeLimit":"0Gi"}}]}}`, "sizeLimit must be more than 0"},
 		"a directory of the node":     {`{"template":{"volumes":[{"name":"a","hostPath":{"path":"/"}}]}}`, "exactly one of the fields in"},
 		"an empty template":           {`{"template":{}}`, "spec.template in body should have at least 1 properties"},
 		"a schema that is a string":   {`{"inputSchema":"string"}`, "spec.inputSchema"},

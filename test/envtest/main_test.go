@@ -4,6 +4,7 @@ package envtest
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -19,7 +20,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -103,19 +103,17 @@ func run(m *testing.M) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	policy, err := controllers.NewPodSecurity("restricted")
+	flags := flag.NewFlagSet("operator", flag.ContinueOnError)
+	var options controllers.Options
+	options.AddFlags(flags)
+	err = flags.Parse([]string{
+		"--namespace=" + namespace, "--concurrency=4", "--agent-image=agent:1", "--agent-delivery=" + string(v1alpha1.AgentEmbedded),
+		"--collector-url=" + collectorURL,
+	})
 	if err != nil {
 		return 0, err
 	}
-	err = controllers.Setup(ctx, mgr, controllers.Options{
-		Namespace: namespace, Policy: policy, Concurrency: 4, CollectorListener: listener, Clock: clock.RealClock{},
-		Metrics: registry,
-		Job: controllers.JobConfig{
-			AgentImage: "agent:1", AgentDelivery: v1alpha1.AgentEmbedded, CollectorURL: collectorURL,
-			ServiceAccount: "procman-worker", GraceSeconds: 25, DeliverySeconds: 600,
-		},
-	})
-	if err != nil {
+	if err := controllers.Setup(ctx, mgr, options, listener, registry); err != nil {
 		return 0, err
 	}
 	ended := make(chan error, 1)

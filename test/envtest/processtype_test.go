@@ -70,6 +70,9 @@ func TestAccepted(t *testing.T) {
 			if accepted.Reason != test.reason || !strings.HasPrefix(accepted.Message, test.prefix) {
 				t.Errorf("the condition is %+v, want %s: %s", accepted, test.reason, test.prefix)
 			}
+			if ready := awaitCondition(t, pt.Name, v1alpha1.ConditionReady); (ready.Status == metav1.ConditionTrue) != (test.reason == "Accepted") || !strings.HasPrefix(ready.Message, test.prefix) {
+				t.Errorf("the condition is %+v", ready)
+			}
 			p := newProcess(pt.Name)
 			p.Spec.Type = pt.Name
 			create(t, p)
@@ -148,10 +151,16 @@ func TestCommandComesFromTheImage(t *testing.T) {
 	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(p), &batchv1.Job{}); !apierrors.IsNotFound(err) {
 		t.Errorf("its process was launched without a command: %v", err)
 	}
+	if ready := awaitCondition(t, pt.Name, v1alpha1.ConditionReady); ready.Status != metav1.ConditionFalse || ready.Reason != v1alpha1.ReasonImageNotResolved {
+		t.Errorf("the type is %+v", ready)
+	}
 	pinned := pushImage(t, image, "/entrypoint") // the process waits for this
 	worker := awaitJob(t, p).Spec.Template.Spec.Containers[0]
 	if diff := cmp.Diff([]string{"/procman/agent", "--", "/entrypoint", "--fast"}, worker.Command); diff != "" || worker.Image != pinned {
 		t.Errorf("command %s\nimage %s, want %s", diff, worker.Image, pinned)
+	}
+	if ready := awaitCondition(t, pt.Name, v1alpha1.ConditionReady); ready.Status != metav1.ConditionTrue {
+		t.Errorf("the type is %+v", ready)
 	}
 }
 
@@ -329,6 +338,7 @@ func TestEveryFieldIsDocumented(t *testing.T) {
 		walk("", &s)
 	}
 	for _, reason := range []string{
+		v1alpha1.ReasonReady, v1alpha1.ReasonNotAccepted, v1alpha1.ReasonImageNotResolved, v1alpha1.ReasonImagePending,
 		v1alpha1.ReasonAccepted, v1alpha1.ReasonAliasTaken, v1alpha1.ReasonInvalidSchema, v1alpha1.ReasonPolicyViolation, v1alpha1.ReasonInvalidTemplate,
 		v1alpha1.ReasonResolved, v1alpha1.ReasonImageNotFound, v1alpha1.ReasonUnauthorized, v1alpha1.ReasonRegistryUnreachable, v1alpha1.ReasonNoEntrypoint, v1alpha1.ReasonNoPullSecret,
 	} {

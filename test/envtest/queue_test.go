@@ -59,7 +59,11 @@ func series(t *testing.T, name, typeName string) (value float64, ok bool) {
 	}
 	for _, family := range families {
 		for _, metric := range family.GetMetric() {
-			if family.GetName() == name && metric.GetLabel()[0].GetValue() == typeName {
+			labels := map[string]string{}
+			for _, label := range metric.GetLabel() {
+				labels[label.GetName()] = label.GetValue()
+			}
+			if family.GetName() == name && labels["namespace"] == namespace && labels["type"] == typeName {
 				return metric.GetGauge().GetValue(), true
 			}
 		}

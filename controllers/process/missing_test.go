@@ -12,11 +12,13 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 )
 
-// A type that is replaced does not take with it those who have waited for long.
-func TestTypeIsAwayForAMoment(t *testing.T) {
+// kubectl replace deletes a type and creates it again: processes that have waited for
+// long do not fail because of that.
+func TestTypeIsMissingForAMoment(t *testing.T) {
 	r, now := world(t, interceptor.Funcs{}, aProcess())
 	now.SetTime(start.Add(10 * time.Minute))
-	r.types.went("t", now.Now())
+	typeT := client.ObjectKey{Namespace: "work", Name: "t"}
+	r.Ledger.Unregister(typeT)
 	if p, again, err := reconcileIt(t, r); err != nil || p.Finished() || again != typeGrace {
 		t.Errorf("at once: %+v, again in %s, %v", p.Status, again, err)
 	}
@@ -27,17 +29,15 @@ func TestTypeIsAwayForAMoment(t *testing.T) {
 
 	r, now = world(t, interceptor.Funcs{}, aProcess(), aType())
 	now.SetTime(start.Add(10 * time.Minute))
-	r.types.went("t", now.Now())
-	r.types.came("t")
-	if len(r.types.since) != 0 {
-		t.Errorf("it remembers %v", r.types.since)
-	}
+	r.Ledger.Unregister(typeT)
+	r.Ledger.Register(typeT, 0)
 	if _, _, err := reconcileIt(t, r); err != nil || r.Client.Get(t.Context(), client.ObjectKey{Namespace: "work", Name: "p"}, &batchv1.Job{}) != nil {
-		t.Errorf("no Job is made for a type that is back: %v", err)
+		t.Errorf("no Job is created for a type that exists again: %v", err)
 	}
 }
 
-// The Job of an earlier Process of the name is about to go; a stranger's is not.
+// The Job of an earlier Process with this name is about to be deleted; any other Job
+// is not.
 func TestJobOfThatName(t *testing.T) {
 	job := func(owner *metav1.OwnerReference) *batchv1.Job {
 		j := launchedJob()
