@@ -24,6 +24,7 @@ import (
 	"procman.dev/procman/controllers/internal/outcome"
 	"procman.dev/procman/controllers/internal/queue"
 	"procman.dev/procman/controllers/internal/terminal"
+	"procman.dev/procman/internal/rules"
 )
 
 var start = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
