@@ -1,6 +1,6 @@
-// Package agent runs a worker's command inside its pod: it gets the process's
-// input, runs the command on the files of the contract, and delivers what
-// became of it (CONTRACT.md, section 2). It is the container's PID 1.
+// Package agent runs a worker's command in its pod: it gets the process's input from
+// the operator's collector, runs the command on the files of docs/contract.md,
+// section 2, and delivers the result. It is the container's PID 1.
 package agent
 
 import (
@@ -22,81 +22,88 @@ import (
 	"procman.dev/procman/internal/errorcode"
 )
 
-// Run does one attempt from fetching the input to leaving the receipt, and
-// returns the exit code for the container: 0 when the process is complete,
-// agentapi.ExitFinal when another attempt is pointless, and otherwise the
-// worker's own code.
+// Run runs one attempt, from getting the input to writing the receipt. It returns the
+// exit code for the container: 0 when the process is complete, agentapi.ExitFinal
+// when another attempt is pointless, agentapi.ExitInterrupted when this one does not
+// count, and otherwise the worker's own code.
 func Run(ctx context.Context, c Config) int {
 	collector := newCollector(&c)
-	// A log that nobody reads any more must not end the agent.
+	// Without a handler, a broken pipe on standard error would end the agent.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
-	// Never given back: the result has to be delivered even while the pod is
-	// being stopped, until the kubelet's SIGKILL.
+	// Never stopped: while the pod is being stopped the agent delivers the result,
+	// until the kubelet sends SIGKILL.
 	ctx, _ = signal.NotifyContext(ctx, stopSignals()...)
 
-	input, err := collector.fetchInput(ctx)
+	in, err := collector.fetchInput(ctx)
 	switch {
-	case errors.Is(err, errSuperseded):
-		slog.Info("nothing to do: another attempt has the process", "cause", err)
+	case errors.Is(err, agentapi.ErrSuperseded):
+		slog.Info("the worker is not started: a newer attempt of the process exists", "cause", err)
 		return agentapi.ExitInterrupted
-	case errors.Is(err, errNotWanted):
-		slog.Info("nothing to do: the process is over", "cause", err)
+	case errors.Is(err, agentapi.ErrOver):
+		slog.Info("the worker is not started: the process is over or deleted", "cause", err)
 		return agentapi.ExitFinal
 	case ctx.Err() != nil:
-		slog.Info("told to stop before the worker was started")
+		slog.Info("the worker is not started: the pod is being stopped")
 		return agentapi.ExitInterrupted
 	case err != nil:
-		slog.Error("get the input", "error", err) // it names hosts: not for clients
-		return fail(&c, "its pod could not get the input from the operator; the pod's log says why")
+		slog.Error("get the input", "error", err) // the error names hosts, so clients do not get it
+		return fail(&c, "its pod could not get the input from the operator; the pod's log has the reason")
 	}
-	deadline := time.Now().Add(c.Timeout)
-	if err := prepare(&c, input.text); err != nil {
+	deadline := time.Now().Add(in.Timeout)
+	if err := prepare(&c, in.Text); err != nil {
 		slog.Error("prepare the worker's files", "error", err)
-		return fail(&c, "its files could not be made: "+err.Error())
+		return fail(&c, "its files could not be created: "+err.Error())
 	}
 
 	stopProgress := collector.reportProgress(ctx, c.progressFile())
 	started := time.Now()
-	e := supervise(ctx, &c, workerEnviron(&c, input.attempt, deadline), deadline)
+	e := supervise(ctx, &c, workerEnviron(&c, &in, deadline), deadline)
 	stopProgress()
 
-	// A file that is set already is the one that the worker was stopped for.
+	// supervise sets the files that the worker was stopped for.
 	if e.output == nil {
 		e.output = readFile(c.outputFile(), c.OutputLimit)
 	}
 	if e.errorFile == nil {
 		e.errorFile = readFile(c.errorFile(), agentapi.MaxErrorDetailsBytes)
 	}
-	result := judge(e, bounds{timeout: c.Timeout, outputLimit: c.OutputLimit})
-	result.Attempt, result.StartTime = input.attempt, started.UTC()
+	result := judge(e, bounds{timeout: in.Timeout, outputLimit: c.OutputLimit})
+	result.Attempt, result.StartTime = in.Attempt, started.UTC()
 
-	// The receipt comes first: from here on the result outlives this process.
+	// Before the delivery: the receipt outlives this program.
 	receipt := agentapi.Receipt{Result: result}
-	leave(&c, receipt)
+	writeReceipt(&c, receipt)
 	switch err := collector.deliver(result); {
-	case errors.Is(err, errSuperseded):
-		slog.Info("the result counts for nothing: another attempt has the process", "cause", err)
+	case errors.Is(err, agentapi.ErrSuperseded):
+		slog.Info("the result does not count: a newer attempt of the process exists", "cause", err)
 		return agentapi.ExitInterrupted
+	case errors.Is(err, agentapi.ErrOver):
+		// Perhaps by this very result: the response to an earlier try can be lost.
+		slog.Info("the result is not needed: the process is over or deleted", "cause", err)
+		receipt.Delivered = true
 	case err != nil:
-		slog.Error("deliver the result; it remains in the receipt as far as that can hold it", "error", err)
+		slog.Error("deliver the result; the termination message has as much of it as fits", "error", err)
 	default:
 		receipt.Delivered = true
-		leave(&c, receipt)
+	}
+	if receipt.Delivered {
+		writeReceipt(&c, receipt)
 	}
 	return exitCode(e, result)
 }
 
-// fail ends an attempt whose worker was never started, through no fault of its
-// own: why is left for the operator to tell, should no attempt do better.
+// fail ends an attempt whose worker was not started for a reason outside of it. The
+// receipt says why; the operator uses it when no other attempt succeeds.
 func fail(c *Config, why string) int {
 	result := agentapi.Failure(errorcode.WorkerFailed, map[string]any{"message": "the worker was not started: " + why})
 	result.Retry = true
-	leave(c, agentapi.Receipt{Result: result})
+	writeReceipt(c, agentapi.Receipt{Result: result})
 	return 1
 }
 
-// exitCode is what the Job sees of a result.
+// exitCode returns the container's exit code for a result. The Job's pod failure
+// policy and its backoff limit depend on it.
 func exitCode(e ending, r agentapi.Result) int {
 	switch {
 	case r.Complete():
@@ -113,32 +120,34 @@ func exitCode(e ending, r agentapi.Result) int {
 	return e.exitCode
 }
 
-// prepare makes the directory as an attempt has to find it: the input and
-// nothing else of the contract's files.
-func prepare(c *Config, input []byte) error {
+// prepare writes the input, and removes what the last run of this container left of
+// the contract's other files.
+func prepare(c *Config, input string) error {
 	for _, name := range []string{c.outputFile(), c.errorFile(), c.progressFile()} {
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove what an earlier run of this container left: %w", err)
+			return fmt.Errorf("remove the file of an earlier run: %w", err)
 		}
 	}
-	if err := os.WriteFile(c.inputFile(), input, 0o600); err != nil {
+	if err := os.WriteFile(c.inputFile(), []byte(input), 0o600); err != nil {
 		return fmt.Errorf("write the input: %w", err)
 	}
 	return nil
 }
 
-// workerEnviron is the worker's environment: the container's own, and the
-// names of the contract. PROCESS_ID and PROCESS_TYPE are the container's.
-func workerEnviron(c *Config, attempt int32, deadline time.Time) []string {
+// workerEnviron returns the worker's environment: the container's own, and the
+// variables of the contract.
+func workerEnviron(c *Config, in *agentapi.Input, deadline time.Time) []string {
 	ours := map[string]string{
+		agentapi.EnvProcessID:    in.ProcessID,
+		agentapi.EnvProcessType:  in.ProcessType,
+		agentapi.EnvAttempt:      strconv.Itoa(int(in.Attempt)),
+		agentapi.EnvDeadline:     deadline.UTC().Format(time.RFC3339),
 		agentapi.EnvInputFile:    c.inputFile(),
 		agentapi.EnvOutputFile:   c.outputFile(),
 		agentapi.EnvErrorFile:    c.errorFile(),
 		agentapi.EnvProgressFile: c.progressFile(),
-		agentapi.EnvAttempt:      strconv.Itoa(int(attempt)),
-		agentapi.EnvDeadline:     deadline.UTC().Format(time.RFC3339),
 	}
-	// Of a name that is there twice most programs see the first.
+	// When a name is there twice, most programs see the first one.
 	environ := slices.DeleteFunc(slices.Clone(c.Environ), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
 		_, taken := ours[name]
@@ -150,9 +159,10 @@ func workerEnviron(c *Config, attempt int32, deadline time.Time) []string {
 	return environ
 }
 
-// leave writes the receipt. Where that fails the delivery still stands.
-func leave(c *Config, r agentapi.Receipt) {
+// writeReceipt writes the receipt. An error is only logged: the delivery can still
+// succeed.
+func writeReceipt(c *Config, r agentapi.Receipt) {
 	if err := os.WriteFile(c.TerminationLog, r.Encode(), 0o600); err != nil {
-		slog.Error("leave the receipt", "error", err)
+		slog.Error("write the receipt to the termination message", "error", err)
 	}
 }

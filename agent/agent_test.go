@@ -2,8 +2,11 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -19,9 +22,8 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// The agent waits for every child of its process, so each of these tests runs it
-// in a process of its own: this test's binary, told so by an environment
-// variable.
+// The agent waits for every child of its process, so each of these tests runs it in a
+// process of its own: this test binary with an environment variable.
 func TestMain(m *testing.M) {
 	if os.Getenv("WORKER_UNDER_TEST") != "" {
 		loner()
@@ -37,15 +39,17 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// fake is a collector that records what it is given.
+// fake is a collector that records what it gets.
 type fake struct {
 	mu          sync.Mutex
-	refuse      int // how many requests are answered 503 first
-	early       int // how many requests for the input are told to come again in a second
-	notWanted   int // the status for who is not wanted, from the request for notWantedAt on
-	notWantedAt string
-	onRequest   func(path string) // called first
-	loseReply   bool              // the first result is kept, and answered 503
+	unavailable int           // how many requests are answered with 503 first
+	early       int           // how many requests for the input are answered with 425 first
+	foreign     []int         // the statuses with which something on the way answers the first requests
+	refusal     error         // the answer to every request for refusalAt, if set
+	refusalAt   string        // the prefix of a path
+	timeout     time.Duration // of the attempt; 20 s when 0
+	onRequest   func(path string)
+	loseReply   bool // the first result is kept, and answered with 503
 	result      *agentapi.Result
 	progress    []int32
 }
@@ -57,34 +61,48 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f.onRequest != nil {
 		f.onRequest(r.URL.Path)
 	}
+	if len(f.foreign) > 0 {
+		status := f.foreign[0]
+		f.foreign = f.foreign[1:]
+		w.WriteHeader(status)
+		return
+	}
+	if err := f.answer(w, r.URL.Path, r.Header.Get("Authorization"), body); err != nil {
+		agentapi.WriteError(w, err)
+	}
+}
+
+func (f *fake) answer(w http.ResponseWriter, path, authorization string, body []byte) error {
+	w.Header().Set(agentapi.HeaderCollector, "1")
 	switch {
-	case r.Header.Get("Authorization") != "Bearer secret":
-		w.WriteHeader(http.StatusUnauthorized)
-	case f.refuse > 0:
-		f.refuse--
-		w.WriteHeader(http.StatusServiceUnavailable)
-	case f.notWanted != 0 && strings.HasPrefix(r.URL.Path, f.notWantedAt):
-		w.WriteHeader(f.notWanted)
-	case r.URL.Path == agentapi.InputPath && f.early > 0:
+	case authorization != "Bearer secret":
+		return agentapi.ErrUnauthenticated
+	case f.unavailable > 0:
+		f.unavailable--
+		return errors.New("unavailable")
+	case f.refusal != nil && strings.HasPrefix(path, f.refusalAt):
+		return f.refusal
+	case path == agentapi.InputPath && f.early > 0:
 		f.early--
-		w.Header().Set("Retry-After", "1")
-		w.WriteHeader(http.StatusTooEarly)
-	case r.URL.Path == agentapi.InputPath:
-		w.Header().Set(agentapi.HeaderAttempt, "2")
+		return &agentapi.TooEarly{Wait: time.Second}
+	case path == agentapi.InputPath:
+		in := agentapi.Input{ProcessID: "the-process", ProcessType: "the-type", Attempt: 2, Timeout: cmp.Or(f.timeout, 20*time.Second)}
+		in.SetHeader(w.Header())
 		_, _ = io.WriteString(w, `{"n": 1.0}`)
-	case r.URL.Path == agentapi.ResultPath && f.result != nil:
-		w.WriteHeader(http.StatusConflict)
-	case r.URL.Path == agentapi.ResultPath:
-		if f.loseReply {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
+	case path == agentapi.ResultPath && f.result != nil:
+		return agentapi.ErrOver
+	case path == agentapi.ResultPath:
 		f.result = &agentapi.Result{}
 		_ = json.Unmarshal(body, f.result)
-	case r.URL.Path == agentapi.ProgressPath:
+		if f.loseReply {
+			return errors.New("the reply is lost")
+		}
+	case path == agentapi.ProgressPath:
 		var p agentapi.Progress
 		_ = json.Unmarshal(body, &p)
 		f.progress = append(f.progress, p.PercentComplete)
 	}
+	return nil
 }
 
 // run is an agent under test.
@@ -111,7 +129,7 @@ func startAgentWith(t *testing.T, f *fake, script string, change func(*Config), 
 	r := &run{fake: f, config: Config{
 		Delivery:     time.Minute,
 		CollectorURL: server.URL, TokenFile: filepath.Join(dir, "token"), TerminationLog: filepath.Join(dir, "log"), Dir: dir,
-		Timeout: 20 * time.Second, Grace: time.Second, OutputLimit: 1000, Command: []string{"/bin/sh", "-c", script},
+		Grace: time.Second, OutputLimit: 1000, Command: []string{"/bin/sh", "-c", script},
 	}}
 	if change != nil {
 		change(&r.config)
@@ -161,32 +179,32 @@ func TestRun(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		script string
-		refuse int
+		fake   *fake
 		change func(*Config)
 		exit   int
 		want   agentapi.Result
-		in     string // what the details hold
+		in     string // part of the details
 	}{
 		"output": {script: `cat "$PROCESS_INPUT_FILE" >"$PROCESS_OUTPUT_FILE"`, want: agentapi.Result{Output: `{"n": 1.0}`}},
 		"the environment": {
-			script: `echo "{\"attempt\":$PROCESS_ATTEMPT,\"settings\":\"$PROCMAN_COLLECTOR_URL\"}" >"$PROCESS_OUTPUT_FILE"; test -n "$PROCESS_DEADLINE"`,
-			want:   agentapi.Result{Output: "{\"attempt\":2,\"settings\":\"\"}\n"},
+			script: `echo "{\"id\":\"$PROCESS_ID\",\"type\":\"$PROCESS_TYPE\",\"attempt\":$PROCESS_ATTEMPT,\"settings\":\"$PROCMAN_COLLECTOR_URL\"}" >"$PROCESS_OUTPUT_FILE"; test -n "$PROCESS_DEADLINE"`,
+			want:   agentapi.Result{Output: "{\"id\":\"the-process\",\"type\":\"the-type\",\"attempt\":2,\"settings\":\"\"}\n"},
 		},
-		"collector away for a while": {script: `echo {} >"$PROCESS_OUTPUT_FILE"`, refuse: 4, want: agentapi.Result{Output: "{}\n"}},
-		"refusal":                    {script: `echo '{"errorCode":"No"}' >"$PROCESS_ERROR_FILE"; exit 5`, exit: agentapi.ExitFinal, want: agentapi.Result{ErrorCode: "No"}},
-		"crash":                      {script: `echo first >&2; echo last >&2; exit 5`, exit: 5, want: agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}, in: `first\nlast`},
-		"exit code of the agent's":   {script: `exit 113`, exit: 1, want: agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}, in: `"exitCode":113`},
-		"signal":                     {script: `kill -9 $$`, exit: 137, want: agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}, in: "SIGKILL"},
+		"collector unavailable for a while": {script: `echo {} >"$PROCESS_OUTPUT_FILE"`, fake: &fake{unavailable: 4}, want: agentapi.Result{Output: "{}\n"}},
+		"refusal":                           {script: `echo '{"errorCode":"No"}' >"$PROCESS_ERROR_FILE"; exit 5`, exit: agentapi.ExitFinal, want: agentapi.Result{ErrorCode: "No"}},
+		"crash":                             {script: `echo first >&2; echo last >&2; exit 5`, exit: 5, want: agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}, in: `first\nlast`},
+		"exit code of the agent's":          {script: `exit 113`, exit: 1, want: agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}, in: `"exitCode":113`},
+		"signal":                            {script: `kill -9 $$`, exit: 137, want: agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}, in: "SIGKILL"},
 		"signal, with last words": {
 			script: `echo my last words >&2; kill -SEGV $$`, exit: 139,
 			want: agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}, in: `"signal":"SIGSEGV","stderr":"my last words"`,
 		},
 		"deadline": {
-			script: `sleep 60`, change: func(c *Config) { c.Timeout = 300 * time.Millisecond },
+			script: `sleep 60`, fake: &fake{timeout: time.Second},
 			exit: agentapi.ExitFinal, want: agentapi.Result{ErrorCode: "DeadlineExceeded"},
 		},
 		"deadline, deaf to SIGTERM": {
-			script: `trap "" TERM; while :; do sleep 0.1; done`, change: func(c *Config) { c.Timeout, c.Grace = 300*time.Millisecond, 300*time.Millisecond },
+			script: `trap "" TERM; while :; do sleep 0.1; done`, fake: &fake{timeout: time.Second}, change: func(c *Config) { c.Grace = 300 * time.Millisecond },
 			exit: agentapi.ExitFinal, want: agentapi.Result{ErrorCode: "DeadlineExceeded"},
 		},
 		"no such program": {
@@ -197,14 +215,14 @@ func TestRun(t *testing.T) {
 			script: `(sleep 60; echo late >&2) & echo {} >"$PROCESS_OUTPUT_FILE"`, want: agentapi.Result{Output: "{}\n"},
 		},
 		"deadline, deaf and out of its group": {
-			script: `WORKER_UNDER_TEST=1 exec "$TEST_BINARY"`, change: func(c *Config) { c.Timeout, c.Grace = 300*time.Millisecond, 300*time.Millisecond },
+			script: `WORKER_UNDER_TEST=1 exec "$TEST_BINARY"`, fake: &fake{timeout: time.Second}, change: func(c *Config) { c.Grace = 300 * time.Millisecond },
 			exit: agentapi.ExitFinal, want: agentapi.Result{ErrorCode: "DeadlineExceeded"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			started := time.Now()
-			r := startAgent(t, &fake{refuse: test.refuse}, test.script, test.change)
+			r := startAgent(t, cmp.Or(test.fake, &fake{}), test.script, test.change)
 			if exit := r.end(t); exit != test.exit {
 				t.Errorf("the agent exited with %d, want %d", exit, test.exit)
 			}
@@ -246,33 +264,60 @@ func testStop(t *testing.T, stop syscall.Signal) {
 	}
 }
 
-func TestWhatIsNotWantedIsNotRun(t *testing.T) {
+func TestAWorkerThatIsNotNeededIsNotStarted(t *testing.T) {
 	t.Parallel()
-	for status, want := range map[int]int{http.StatusConflict: agentapi.ExitFinal, http.StatusGone: agentapi.ExitInterrupted} {
+	for refusal, want := range map[error]int{agentapi.ErrOver: agentapi.ExitFinal, agentapi.ErrSuperseded: agentapi.ExitInterrupted} {
 		mark := filepath.Join(t.TempDir(), "ran")
-		r := startAgent(t, &fake{notWanted: status}, "touch "+mark, nil)
+		r := startAgent(t, &fake{refusal: refusal}, "touch "+mark, nil)
 		if exit := r.end(t); exit != want {
-			t.Errorf("%d: exit %d, want %d", status, exit, want)
+			t.Errorf("%v: exit %d, want %d", refusal, exit, want)
 		}
 		if _, err := os.Stat(mark); err == nil {
-			t.Errorf("%d: the worker was run", status)
+			t.Errorf("%v: the worker was run", refusal)
 		}
 	}
 }
 
-// The exit code of an attempt that counts for nothing must not end the Job of the
-// one that does.
+// A proxy, a service mesh or a Service without endpoints can answer with any status.
+// None of them may end a process, or be taken for the confirmation of a result.
+func TestResponsesOfSomethingElseAreIgnored(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{agentapi.InputPath, agentapi.ResultPath} {
+		for _, status := range []int{200, 301, 400, 401, 404, 409, 410, 425, 503} {
+			t.Run(fmt.Sprint(path, " ", status), func(t *testing.T) {
+				t.Parallel()
+				f, asked := &fake{}, 0
+				f.onRequest = func(p string) {
+					if p == path {
+						if asked++; asked == 1 {
+							f.foreign = []int{status}
+						}
+					}
+				}
+				r := startAgent(t, f, `echo {} >"$PROCESS_OUTPUT_FILE"`, nil)
+				if exit := r.end(t); exit != 0 || f.result == nil || f.result.Output != "{}\n" {
+					t.Errorf("exit %d, result %+v", exit, f.result)
+				}
+			})
+		}
+	}
+}
+
+// The exit code of an attempt that does not count must not end the Job of the one that
+// does.
 func TestASupersededResultEndsNothing(t *testing.T) {
 	t.Parallel()
 	script := `echo '{"errorCode":"No"}' >"$PROCESS_ERROR_FILE"`
 	forever := func(c *Config) { c.Delivery = time.Hour } // none of these is worth another try
-	for status, want := range map[int]int{http.StatusBadRequest: agentapi.ExitFinal, http.StatusConflict: agentapi.ExitFinal, http.StatusGone: agentapi.ExitInterrupted} {
-		r := startAgent(t, &fake{notWanted: status, notWantedAt: agentapi.ResultPath}, script, forever)
+	for refusal, want := range map[error]int{
+		agentapi.ErrBadRequest: agentapi.ExitFinal, agentapi.ErrOver: agentapi.ExitFinal, agentapi.ErrSuperseded: agentapi.ExitInterrupted,
+	} {
+		r := startAgent(t, &fake{refusal: refusal, refusalAt: agentapi.ResultPath}, script, forever)
 		if exit := r.end(t); exit != want {
-			t.Errorf("%d: exit %d, want %d", status, exit, want)
+			t.Errorf("%v: exit %d, want %d", refusal, exit, want)
 		}
-		if receipt := r.receipt(t); receipt.ErrorCode != "No" || receipt.Delivered != (status == http.StatusConflict) {
-			t.Errorf("%d: the receipt is %+v", status, receipt)
+		if receipt := r.receipt(t); receipt.ErrorCode != "No" || receipt.Delivered != errors.Is(refusal, agentapi.ErrOver) {
+			t.Errorf("%v: the receipt is %+v", refusal, receipt)
 		}
 	}
 }
@@ -281,7 +326,7 @@ func TestAWorkerThatCannotBeStartedLeavesWhy(t *testing.T) {
 	t.Parallel()
 	r := startAgent(t, &fake{}, "true", func(c *Config) { c.Dir = filepath.Join(c.Dir, "none") })
 	exit, receipt := r.end(t), r.receipt(t)
-	if exit != 1 || receipt.ErrorCode != "WorkerFailed" || !receipt.Retry || !strings.Contains(receipt.ErrorDetails, "not started: its files") {
+	if exit != 1 || receipt.ErrorCode != "WorkerFailed" || !receipt.Retry || !strings.Contains(receipt.ErrorDetails, "was not started: its files") {
 		t.Errorf("exit %d, receipt %+v", exit, receipt)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,14 +22,13 @@ import (
 func TestTheWorkerWaitsForThePause(t *testing.T) {
 	t.Parallel()
 	asked := 0
-	f := &fake{early: 2, onRequest: func(path string) {
+	f := &fake{early: 2, timeout: 2 * time.Second, onRequest: func(path string) {
 		if path == agentapi.InputPath {
 			asked++
 		}
 	}}
 	began := time.Now()
-	// Two seconds of pause would be too much for a timeout that counted them.
-	r := startAgent(t, f, `echo {} >"$PROCESS_OUTPUT_FILE"`, func(c *Config) { c.Timeout = 1800 * time.Millisecond })
+	r := startAgent(t, f, `echo {} >"$PROCESS_OUTPUT_FILE"`, nil)
 	if exit := r.end(t); exit != 0 || f.result == nil {
 		t.Fatalf("exit %d, result %+v", exit, f.result)
 	}
@@ -47,9 +47,9 @@ func TestSIGTERMEndsThePause(t *testing.T) {
 	r := startAgentWith(t, &fake{early: 1000}, "touch "+mark, nil, func(c *exec.Cmd) { c.Stderr = w })
 	for lines := bufio.NewScanner(stderr); ; {
 		if !lines.Scan() {
-			t.Fatal("the agent ended by itself")
+			t.Fatal("the agent ended")
 		}
-		if strings.Contains(lines.Text(), "waiting for the attempt to be due") {
+		if strings.Contains(lines.Text(), "waiting for the pause") {
 			break
 		}
 	}
@@ -65,17 +65,17 @@ func TestSIGTERMEndsThePause(t *testing.T) {
 	}
 }
 
-// answers is a transport that answers one request after the other; the last
-// answer stands for all that follow.
-type answers []*http.Response
+// responses is a transport that answers each request with the next response; the last
+// one is for all that follow.
+type responses []*http.Response
 
-func (a *answers) RoundTrip(*http.Request) (*http.Response, error) {
-	answer := *(*a)[0]
-	if len(*a) > 1 {
-		*a = (*a)[1:]
+func (r *responses) RoundTrip(*http.Request) (*http.Response, error) {
+	response := *(*r)[0]
+	if len(*r) > 1 {
+		*r = (*r)[1:]
 	}
-	answer.Body = http.NoBody
-	return &answer, nil
+	response.Body = http.NoBody
+	return &response, nil
 }
 
 func TestFetchInputInTime(t *testing.T) {
@@ -83,29 +83,35 @@ func TestFetchInputInTime(t *testing.T) {
 	if err := os.WriteFile(token, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	early := func(after string) *http.Response {
-		return &http.Response{StatusCode: http.StatusTooEarly, Header: http.Header{"Retry-After": {after}}}
+	response := func(err error) *http.Response {
+		w := httptest.NewRecorder()
+		agentapi.WriteError(w, err)
+		return w.Result()
 	}
-	given := &http.Response{StatusCode: http.StatusOK, Header: http.Header{agentapi.HeaderAttempt: {"2"}}}
-	away := &http.Response{StatusCode: http.StatusServiceUnavailable}
-	over := &http.Response{StatusCode: http.StatusConflict}
+	early := func(wait time.Duration) *http.Response { return response(&agentapi.TooEarly{Wait: wait}) }
+	accepted := &http.Response{StatusCode: http.StatusOK, Header: http.Header{agentapi.HeaderCollector: {"1"}}}
+	(&agentapi.Input{ProcessID: "p", ProcessType: "t", Attempt: 2, Timeout: time.Minute}).SetHeader(accepted.Header)
+	incomplete := &http.Response{StatusCode: http.StatusOK, Header: http.Header{agentapi.HeaderCollector: {"1"}}}
+	unavailable, over := response(errors.New("unavailable")), response(agentapi.ErrOver)
+	notFound := &http.Response{StatusCode: http.StatusNotFound, Header: http.Header{agentapi.HeaderCollector: {"1"}}}
 	for name, test := range map[string]struct {
-		answers         answers
+		responses       responses
 		atLeast, atMost time.Duration
 		end             string
 	}{
-		"at once":                          {answers{given}, 0, 0, "input"},
-		"the longest pause":                {answers{early("3600"), given}, time.Hour, time.Hour, "input"},
-		"a pause that was not quite over":  {answers{early("3600"), early("1"), given}, time.Hour + time.Second, time.Hour + time.Second, "input"},
-		"over when the pause is":           {answers{early("30"), over}, 30 * time.Second, 30 * time.Second, "not wanted"},
-		"a pause without an end":           {answers{early("60")}, time.Hour, time.Hour + inputTimeout, "error"},
-		"a pause longer than there is one": {answers{early("7200")}, 0, 0, "error"},
-		"no word of how long":              {answers{early(""), given}, firstPause, firstPause, "input"},
-		"away after the pause":             {answers{early("3600"), away}, time.Hour + inputTimeout, time.Hour + inputTimeout + longestPause, "error"},
+		"at once":                          {responses{accepted}, 0, 0, "input"},
+		"a response without its headers":   {responses{incomplete, accepted}, firstPause, firstPause, "input"},
+		"404":                              {responses{notFound, accepted}, firstPause, firstPause, "input"},
+		"the longest pause":                {responses{early(time.Hour), accepted}, time.Hour, time.Hour, "input"},
+		"a pause that was not quite over":  {responses{early(time.Hour), early(time.Second), accepted}, time.Hour + time.Second, time.Hour + time.Second, "input"},
+		"over when the pause is":           {responses{early(30 * time.Second), over}, 30 * time.Second, 30 * time.Second, "over"},
+		"a pause without an end":           {responses{early(time.Minute)}, time.Hour, time.Hour + inputTimeout, "error"},
+		"a pause longer than there is one": {responses{early(2 * time.Hour)}, 0, 0, "error"},
+		"unavailable after the pause":      {responses{early(time.Hour), unavailable}, time.Hour + inputTimeout, time.Hour + inputTimeout + longestPause, "error"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := &collector{baseURL: "http://collector", tokenFile: token, http: &http.Client{Transport: &test.answers}}
+				c := &collector{baseURL: "http://collector", tokenFile: token, http: &http.Client{Transport: &test.responses}}
 				began := time.Now()
 				in, err := c.fetchInput(context.Background())
 				if took := time.Since(began); took < test.atLeast || took > test.atMost {
@@ -113,13 +119,13 @@ func TestFetchInputInTime(t *testing.T) {
 				}
 				end := "input"
 				switch {
-				case errors.Is(err, errNotWanted):
-					end = "not wanted"
-				case err != nil || in.attempt != 2:
+				case errors.Is(err, agentapi.ErrOver):
+					end = "over"
+				case err != nil || in.Attempt != 2:
 					end = "error"
 				}
 				if end != test.end {
-					t.Errorf("it ends with %s, want %s: attempt %d, %v", end, test.end, in.attempt, err)
+					t.Errorf("it ends with %s, want %s: attempt %d, %v", end, test.end, in.Attempt, err)
 				}
 			})
 		})

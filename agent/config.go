@@ -11,28 +11,26 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// Config is what the agent is told by its pod.
+// Config is the agent's settings, as its pod gives them.
 type Config struct {
 	// CollectorURL is the base URL of the operator's collector.
 	CollectorURL string
-	// TokenFile holds the token that proves which pod this is. It is read anew
-	// for each request, since the kubelet renews it.
+	// TokenFile holds the token that proves which pod this is. It is read for each
+	// request, because the kubelet renews it.
 	TokenFile string
-	// TerminationLog is the file the receipt is left in.
+	// TerminationLog is the file of the receipt.
 	TerminationLog string
 	// Dir holds the worker's four files.
 	Dir string
-	// Timeout bounds the worker's run.
-	Timeout time.Duration
 	// Grace is the time between SIGTERM and SIGKILL.
 	Grace time.Duration
 	// Delivery is how long the agent tries to deliver the result.
 	Delivery time.Duration
-	// OutputLimit bounds the output, in bytes.
+	// OutputLimit is the size of the largest output, in bytes.
 	OutputLimit int64
 	// Command is the worker's program and arguments.
 	Command []string
-	// Environ is the worker's environment, without the agent's own settings.
+	// Environ is the container's environment without the agent's own settings.
 	Environ []string
 }
 
@@ -41,9 +39,9 @@ func (c *Config) outputFile() string   { return filepath.Join(c.Dir, "output.jso
 func (c *Config) errorFile() string    { return filepath.Join(c.Dir, "error.json") }
 func (c *Config) progressFile() string { return filepath.Join(c.Dir, "progress") }
 
-// ParseConfig reads the settings from the environment and the worker's command
-// from args, after an optional "--". Every setting that is absent or not what
-// it should be is named in the error.
+// ParseConfig reads the settings from the environment, and the worker's command from
+// args, after an optional "--". The error names every setting that is absent or
+// invalid.
 func ParseConfig(args, environ []string) (Config, error) {
 	settings := map[string]string{}
 	c := Config{
@@ -75,7 +73,6 @@ func ParseConfig(args, environ []string) (Config, error) {
 	if c.CollectorURL == "" {
 		problems = append(problems, fmt.Errorf("%s is not set", agentapi.EnvCollectorURL))
 	}
-	c.Timeout = time.Duration(number(agentapi.EnvTimeoutSeconds)) * time.Second
 	c.Grace = time.Duration(number(agentapi.EnvGraceSeconds)) * time.Second
 	c.Delivery = agentapi.DeliveryTimeout
 	if settings[agentapi.EnvDeliverySeconds] != "" {

@@ -71,7 +71,7 @@ func TestWhatAWorkerLeaves(t *testing.T) {
 
 func TestOutputIsStoppedWhileItIsWritten(t *testing.T) {
 	t.Parallel()
-	r := startAgent(t, &fake{}, `while :; do head -c 100000 /dev/zero; sleep 0.01; done >"$PROCESS_OUTPUT_FILE"`, func(c *Config) { c.Timeout = time.Hour })
+	r := startAgent(t, &fake{timeout: time.Hour}, `while :; do head -c 100000 /dev/zero; sleep 0.01; done >"$PROCESS_OUTPUT_FILE"`, nil)
 	r.end(t)
 	var details struct{ Bytes int64 }
 	if err := json.Unmarshal([]byte(r.fake.result.ErrorDetails), &details); err != nil {
@@ -87,16 +87,16 @@ func TestTheWorkersFilesAndEnvironment(t *testing.T) {
 	t.Parallel()
 	for name, environ := range map[string][]string{
 		"as it is":                 nil,
-		"with names that are ours": {"PROCESS_OUTPUT_FILE=/elsewhere", "PROCESS_ATTEMPT=77", "PROCESS_DEADLINE=never"},
+		"with names that are ours": {"PROCESS_OUTPUT_FILE=/elsewhere", "PROCESS_ATTEMPT=77", "PROCESS_DEADLINE=never", "PROCESS_ID=other"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := Config{Dir: "/process", Environ: append([]string{"PATH=/bin", "PROCESS_ID=p", "PROCESS_TYPE=t"}, environ...)}
-			got := workerEnviron(&c, 2, time.Date(2026, 1, 1, 13, 0, 0, 5, time.FixedZone("", 3600)))
+			c := Config{Dir: "/process", Environ: append([]string{"PATH=/bin"}, environ...)}
+			got := workerEnviron(&c, &agentapi.Input{ProcessID: "p", ProcessType: "t", Attempt: 2}, time.Date(2026, 1, 1, 13, 0, 0, 5, time.FixedZone("", 3600)))
 			want := []string{
-				"PATH=/bin", "PROCESS_ID=p", "PROCESS_TYPE=t", "PROCESS_ATTEMPT=2", "PROCESS_DEADLINE=2026-01-01T12:00:00Z",
-				"PROCESS_ERROR_FILE=/process/error.json", "PROCESS_INPUT_FILE=/process/input.json",
-				"PROCESS_OUTPUT_FILE=/process/output.json", "PROCESS_PROGRESS_FILE=/process/progress",
+				"PATH=/bin", "PROCESS_ATTEMPT=2", "PROCESS_DEADLINE=2026-01-01T12:00:00Z",
+				"PROCESS_ERROR_FILE=/process/error.json", "PROCESS_ID=p", "PROCESS_INPUT_FILE=/process/input.json",
+				"PROCESS_OUTPUT_FILE=/process/output.json", "PROCESS_PROGRESS_FILE=/process/progress", "PROCESS_TYPE=t",
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)

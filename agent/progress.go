@@ -11,13 +11,13 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// progressInterval is how often the worker's progress file is looked at, and
-// so the most often that progress is reported.
+// progressInterval is how often the agent reads the worker's progress file, and so
+// the shortest time between two reports.
 const progressInterval = time.Second
 
-// reportProgress passes the worker's progress on whenever it has changed,
-// until the function it returns is called. A report that fails is not
-// repeated: the next one says more.
+// reportProgress reports the worker's progress whenever it has changed, until the
+// function that it returns is called. A report that fails is sent again with the next
+// tick.
 func (c *collector) reportProgress(ctx context.Context, name string) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -36,7 +36,7 @@ func (c *collector) reportProgress(ctx context.Context, name string) (stop func(
 			if !ok || percent == last {
 				continue
 			}
-			// A struct of one number always encodes.
+			// A struct with one number always encodes.
 			body, _ := json.Marshal(agentapi.Progress{PercentComplete: percent})
 			if _, _, err := c.do(ctx, http.MethodPut, agentapi.ProgressPath, body); err == nil {
 				last = percent
@@ -46,16 +46,16 @@ func (c *collector) reportProgress(ctx context.Context, name string) (stop func(
 	return func() { cancel(); <-done }
 }
 
-// readProgress reads a number from 0 to 100, rounded down. What is not one is
-// no report: the worker may be in the middle of writing it.
-func readProgress(name string) (int32, bool) {
+// readProgress reads a number from 0 to 100, rounded down. ok is false for anything
+// else: the worker may just be writing the file.
+func readProgress(name string) (percent int32, ok bool) {
 	f := readFile(name, 64)
 	if f == nil || f.err != nil || f.content == nil {
 		return 0, false
 	}
-	percent, err := strconv.ParseFloat(strings.TrimSpace(string(f.content)), 64)
-	if err != nil || !(percent >= 0 && percent <= 100) {
+	number, err := strconv.ParseFloat(strings.TrimSpace(string(f.content)), 64)
+	if err != nil || !(number >= 0 && number <= 100) { // NaN is neither
 		return 0, false
 	}
-	return int32(percent), true
+	return int32(number), true
 }

@@ -110,7 +110,7 @@ func TestExitCode(t *testing.T) {
 
 func TestParseConfig(t *testing.T) {
 	environ := []string{
-		"PATH=/bin", "PROCESS_ID=p", "PROCMAN_COLLECTOR_URL=http://c:1/", "PROCMAN_TIMEOUT_SECONDS=3",
+		"PATH=/bin", "MODE=fast", "PROCMAN_COLLECTOR_URL=http://c:1/",
 		"PROCMAN_GRACE_SECONDS=2", "PROCMAN_OUTPUT_LIMIT_BYTES=10",
 	}
 	got, err := ParseConfig([]string{"--", "/worker", "--", "-x"}, environ)
@@ -120,14 +120,14 @@ func TestParseConfig(t *testing.T) {
 	want := Config{
 		Delivery:     agentapi.DeliveryTimeout,
 		CollectorURL: "http://c:1", TokenFile: agentapi.TokenFile, TerminationLog: agentapi.TerminationLog, Dir: "/process",
-		Timeout: 3 * time.Second, Grace: 2 * time.Second, OutputLimit: 10,
-		Command: []string{"/worker", "--", "-x"}, Environ: []string{"PATH=/bin", "PROCESS_ID=p"},
+		Grace: 2 * time.Second, OutputLimit: 10,
+		Command: []string{"/worker", "--", "-x"}, Environ: []string{"PATH=/bin", "MODE=fast"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	_, err = ParseConfig(nil, []string{"PROCMAN_TIMEOUT_SECONDS=x"})
-	for _, name := range []string{"PROCMAN_COLLECTOR_URL", "PROCMAN_TIMEOUT_SECONDS", "PROCMAN_GRACE_SECONDS", "PROCMAN_OUTPUT_LIMIT_BYTES", "worker command"} {
+	_, err = ParseConfig(nil, []string{"PROCMAN_GRACE_SECONDS=x"})
+	for _, name := range []string{"PROCMAN_COLLECTOR_URL", "PROCMAN_GRACE_SECONDS", "PROCMAN_OUTPUT_LIMIT_BYTES", "worker command"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("the error does not name %s: %v", name, err)
 		}

@@ -151,8 +151,8 @@ func TestStopSignalsOfImages(t *testing.T) {
 func TestSIGTERMIsFollowedBySIGKILL(t *testing.T) {
 	t.Parallel()
 	ready := filepath.Join(t.TempDir(), "ready")
-	r := startAgentWith(t, &fake{}, `trap "" TERM; touch `+ready+`; while :; do sleep 0.1; done`,
-		func(c *Config) { c.Timeout, c.Grace = time.Hour, 300*time.Millisecond }, func(cmd *exec.Cmd) { cmd.SysProcAttr = asInit(t) })
+	r := startAgentWith(t, &fake{timeout: time.Hour}, `trap "" TERM; touch `+ready+`; while :; do sleep 0.1; done`,
+		func(c *Config) { c.Grace = 300 * time.Millisecond }, func(cmd *exec.Cmd) { cmd.SysProcAttr = asInit(t) })
 	appears(t, ready)
 	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -167,7 +167,7 @@ func TestSIGTERMBeforeThereIsAnInputEndsTheAgent(t *testing.T) {
 	t.Parallel()
 	mark := filepath.Join(t.TempDir(), "ran")
 	var asked atomic.Int32
-	r := startAgentWith(t, &fake{refuse: 1 << 30, onRequest: func(string) { asked.Add(1) }}, "touch "+mark, nil, func(cmd *exec.Cmd) { cmd.SysProcAttr = asInit(t) })
+	r := startAgentWith(t, &fake{unavailable: 1 << 30, onRequest: func(string) { asked.Add(1) }}, "touch "+mark, nil, func(cmd *exec.Cmd) { cmd.SysProcAttr = asInit(t) })
 	for deadline := time.Now().Add(10 * time.Second); asked.Load() == 0; <-time.After(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the agent does not ask for its input")
@@ -192,7 +192,7 @@ func TestABrokenLogEndsNothing(t *testing.T) {
 	}
 	_ = reader.Close()
 	defer func() { _ = writer.Close() }()
-	r := startAgentWith(t, &fake{refuse: 2}, `echo one >&2; sleep 0.1; echo two >&2; exit 3`, nil, func(cmd *exec.Cmd) { cmd.Stderr = writer })
+	r := startAgentWith(t, &fake{unavailable: 2}, `echo one >&2; sleep 0.1; echo two >&2; exit 3`, nil, func(cmd *exec.Cmd) { cmd.Stderr = writer })
 	if exit := r.end(t); exit != 3 || r.fake.result == nil || !strings.Contains(r.fake.result.ErrorDetails, `one\ntwo`) {
 		t.Errorf("exit %d, result %+v", exit, r.fake.result)
 	}

@@ -14,35 +14,35 @@ import (
 	"procman.dev/procman/internal/payload"
 )
 
-// CacheOptions are the operator's caches: one namespace, only the Jobs and pods
-// of Processes and the Leases of idempotency keys, and of each object only what
-// a controller looks at.
+// CacheOptions returns the options of the operator's caches. They contain one
+// namespace, of its Jobs and pods only those of Processes, of its Leases only those
+// of idempotency keys, and of each object only what a controller reads.
 func CacheOptions(namespace string) cache.Options {
-	ofProcesses, ofKeys := labelled(v1alpha1.LabelProcess), labelled(v1alpha1.LabelIdempotencyKey)
+	ofProcesses, ofKeys := hasLabel(v1alpha1.LabelProcess), hasLabel(v1alpha1.LabelIdempotencyKey)
 	return cache.Options{
 		DefaultNamespaces: map[string]cache.Config{namespace: {}},
 		ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.Process{}:     {Transform: payload.Policy(payload.KeepSmallInputs).Transform()},
-			&v1alpha1.ProcessType{}: {Transform: withoutManagedFields},
-			&batchv1.Job{}:          {Label: ofProcesses, Transform: leanJob},
-			&corev1.Pod{}:           {Label: ofProcesses, Transform: leanPod},
-			&coordinationv1.Lease{}: {Label: ofKeys, Transform: withoutManagedFields},
+			&v1alpha1.ProcessType{}: {Transform: trimManagedFields},
+			&batchv1.Job{}:          {Label: ofProcesses, Transform: trimJob},
+			&corev1.Pod{}:           {Label: ofProcesses, Transform: trimPod},
+			&coordinationv1.Lease{}: {Label: ofKeys, Transform: trimManagedFields},
 		},
 		ReaderFailOnMissingInformer: true,
 	}
 }
 
-// labelled selects what has a label.
-func labelled(label string) labels.Selector {
-	has, err := labels.NewRequirement(label, selection.Exists, nil)
+// hasLabel selects the objects that have a label.
+func hasLabel(label string) labels.Selector {
+	exists, err := labels.NewRequirement(label, selection.Exists, nil)
 	if err != nil {
-		panic(err) // a constant label and a constant operator
+		panic(err) // impossible: both arguments are constants
 	}
-	return labels.NewSelector().Add(*has)
+	return labels.NewSelector().Add(*exists)
 }
 
-// leanJob keeps what outcome looks at: metadata, bounds, status.
-func leanJob(o any) (any, error) {
+// trimJob keeps what package outcome reads: metadata, time limits and status.
+func trimJob(o any) (any, error) {
 	if job, ok := o.(*batchv1.Job); ok {
 		job.ManagedFields = nil
 		pod := job.Spec.Template.Spec
@@ -53,8 +53,8 @@ func leanJob(o any) (any, error) {
 	return o, nil
 }
 
-// leanPod keeps metadata, status, and where it runs.
-func leanPod(o any) (any, error) {
+// trimPod keeps metadata, status and the node.
+func trimPod(o any) (any, error) {
 	if pod, ok := o.(*corev1.Pod); ok {
 		pod.ManagedFields = nil
 		pod.Spec = corev1.PodSpec{NodeName: pod.Spec.NodeName}
@@ -62,7 +62,7 @@ func leanPod(o any) (any, error) {
 	return o, nil
 }
 
-func withoutManagedFields(o any) (any, error) {
+func trimManagedFields(o any) (any, error) {
 	if m, ok := o.(metav1.Object); ok {
 		m.SetManagedFields(nil)
 	}

@@ -1,5 +1,5 @@
-// Package v1alpha1 holds the Kubernetes API of Process Manager: Process, one
-// piece of work, and ProcessType, the registration of a worker image.
+// Package v1alpha1 is the Kubernetes API of Process Manager: Process, one piece of work,
+// and ProcessType, the registration of a worker image.
 //
 // +kubebuilder:object:generate=true
 // +groupName=procman.dev

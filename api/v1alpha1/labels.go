@@ -9,25 +9,27 @@ const (
 	LabelType = "procman.dev/type"
 )
 
-// AnnotationStartTimeoutSeconds on a Job keeps the type's startTimeoutSeconds
-// as it was when the Job was made: a later change of the type is for later
-// processes.
-const AnnotationStartTimeoutSeconds = "procman.dev/start-timeout-seconds"
+// Annotations on a Job with settings of its type. They keep the values of the time when
+// the Job was created: a later change of the type applies to later processes.
+const (
+	// AnnotationTimeoutSeconds holds the type's timeoutSeconds.
+	AnnotationTimeoutSeconds = "procman.dev/timeout-seconds"
+	// AnnotationStartTimeoutSeconds holds the type's startTimeoutSeconds.
+	AnnotationStartTimeoutSeconds = "procman.dev/start-timeout-seconds"
+	// AnnotationBackoffSeconds holds the type's backoffSeconds; absent when the type
+	// has none.
+	AnnotationBackoffSeconds = "procman.dev/backoff-seconds"
+)
 
-// AnnotationBackoffSeconds on a Job keeps the type's backoffSeconds likewise;
-// absent when the type had none.
-const AnnotationBackoffSeconds = "procman.dev/backoff-seconds"
-
-// LabelIdempotencyKey is on every Lease that stands for an Idempotency-Key of
-// the HTTP API. The holder of the Lease is the Process that the key stands for.
+// LabelIdempotencyKey is on every Lease of an Idempotency-Key of the HTTP API. The
+// holder of the Lease is the Process that was created with this key.
 const LabelIdempotencyKey = "procman.dev/idempotency-key"
 
-// AnnotationIdempotencyKey on a Process names the Lease of the key that it was
-// made with.
+// AnnotationIdempotencyKey on a Process is the name of the Lease of its key.
 const AnnotationIdempotencyKey = "procman.dev/idempotency-key"
 
-// The labels by which Kueue (https://kueue.sigs.k8s.io) manages a Job. On a
-// ProcessType they are handed on to its Jobs.
+// The labels with which Kueue (https://kueue.sigs.k8s.io) manages a Job. The operator
+// copies them from a ProcessType to its Jobs.
 const (
 	// LabelKueueQueue names the LocalQueue that decides when a Job runs.
 	LabelKueueQueue = "kueue.x-k8s.io/queue-name"

@@ -6,67 +6,68 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// State is where a Process stands, in the words of the HTTP contract.
+// State is the state of a Process, as in the HTTP API.
 // +kubebuilder:validation:Enum=processing;complete;error
 type State string
 
-// The states of a Process. It starts in StateProcessing, moves once, and then
-// never changes again.
+// The states of a Process. It begins in StateProcessing and changes only once, to one
+// of the other two.
 const (
-	// StateProcessing: accepted; the worker has yet to run or to finish.
+	// StateProcessing: the worker has not run or not finished yet.
 	StateProcessing State = "processing"
 	// StateComplete: the worker delivered an output.
 	StateComplete State = "complete"
-	// StateError: the worker refused or failed, or could not be run.
+	// StateError: the worker refused the input or failed, or could not be run.
 	StateError State = "error"
 )
 
-// ConditionFinished says whether a Process has reached its terminal state.
+// ConditionFinished reports that the state of a Process is terminal. Once it is True,
+// it cannot change.
 //
-// True with reason Complete: status.output holds the worker's output.
-// True with the process's errorCode as reason: the process ended in error, and
-// the message says in words what happened.
-// Absent: the process is still processing.
+// True with reason Complete: status.output is the output of the worker.
+// True with the errorCode as reason: the process ended in error. The message
+// describes what happened.
+// Absent: the state is processing.
 const ConditionFinished = "Finished"
 
-// ConditionLaunched says whether a Process has got its Job.
+// ConditionLaunched reports a problem with the creation of the Job.
 //
-// False with reason Refused: the cluster refuses to create the Job, and the
-// message says why; it is tried again until the type's startTimeoutSeconds are
-// over, counted from the condition's last transition.
-// Absent: there is nothing to say, which is the rule.
+// False with reason Refused: the cluster refuses to create the Job. The message is
+// its answer. The operator tries again until startTimeoutSeconds of the type have
+// passed since the last transition of the condition.
+// Absent: there is no such problem.
 const ConditionLaunched = "Launched"
 
 // ReasonRefused is the reason of ConditionLaunched.
 const ReasonRefused = "Refused"
 
-// DefaultLifetimeSeconds is how long a Process lives when neither it nor its
-// type says so: 20 minutes.
+// DefaultLifetimeSeconds is the lifetime of a Process if neither the Process nor its
+// type has one: 20 minutes.
 const DefaultLifetimeSeconds int32 = 1200
 
-// ProcessSpec is the work asked for. It is immutable: another input is another
-// Process.
+// ProcessSpec is the requested work. It is immutable: for another input, create
+// another Process.
 type ProcessSpec struct {
-	// type names the ProcessType, in the same namespace, whose worker handles
-	// this process. Its object name, not an alias.
+	// type is the object name, not an alias, of the ProcessType in the same
+	// namespace whose worker handles this process. Required. Immutable.
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +required
 	Type string `json:"type,omitempty"`
 
-	// lifetimeSeconds is how long after its creation the process expires and is
-	// deleted, finished or not. Between 1 and 2592000 (30 days), 1200 when
-	// absent.
+	// lifetimeSeconds is the time, in seconds after its creation, after which the
+	// process expires and is deleted, terminal or not. From 1 to 2592000 (30 days);
+	// 1200 (20 minutes) if absent. Immutable.
 	// +default=1200
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2592000
 	// +optional
 	LifetimeSeconds int32 `json:"lifetimeSeconds,omitempty"`
 
-	// input is the worker's input: the text of one JSON object. It reaches the
-	// worker byte for byte, so it is kept as text, not as an object. At most
-	// 1 MiB; "{}" when absent.
+	// input is the input of the worker: the text of one JSON object. It is text and
+	// not an object because the worker gets it byte for byte. At most 1048576
+	// characters; "{}" if absent. Immutable.
 	// +default="{}"
 	// +kubebuilder:validation:MinLength=2
 	// +kubebuilder:validation:MaxLength=1048576
@@ -74,83 +75,88 @@ type ProcessSpec struct {
 	Input string `json:"input,omitempty"`
 }
 
-// ProcessStatus is what became of the work. The operator alone writes it, and
-// nothing in it changes once state is terminal.
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.state) || oldSelf.state == 'processing' || self == oldSelf",message="a finished process does not change"
+// ProcessStatus is the progress and the result of the work. Only the operator writes
+// it. Once state is terminal, only conditions can change, and of these not Finished.
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.state) || oldSelf.state == 'processing' || (self.?state == oldSelf.?state && self.?output == oldSelf.?output && self.?errorCode == oldSelf.?errorCode && self.?errorDetails == oldSelf.?errorDetails && self.?queuePosition == oldSelf.?queuePosition && self.?percentComplete == oldSelf.?percentComplete && self.?attempts == oldSelf.?attempts && self.?startTime == oldSelf.?startTime && self.?completionTime == oldSelf.?completionTime && self.?expirationTime == oldSelf.?expirationTime && self.?jobName == oldSelf.?jobName)",message="the result of a finished process cannot change"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.conditions) || oldSelf.conditions.all(c, c.type != 'Finished' || c.status != 'True' || (has(self.conditions) && c in self.conditions))",message="the condition Finished cannot change once it is True"
 // +kubebuilder:validation:XValidation:rule="!has(self.state) || self.state != 'complete' || has(self.output)",message="a complete process has an output"
 // +kubebuilder:validation:XValidation:rule="!has(self.state) || self.state != 'error' || has(self.errorCode)",message="a process in error has an errorCode"
 // +kubebuilder:validation:MinProperties=1
 type ProcessStatus struct {
-	// state is processing, complete or error. processing when absent.
+	// state is processing, complete or error; processing if absent. It changes once,
+	// from processing to one of the others.
 	// +default="processing"
 	// +optional
 	State State `json:"state,omitempty"`
 
-	// output is what the worker returned: the text of one JSON object, byte for
-	// byte as the worker wrote it. Present exactly when state is complete.
+	// output is the output of the worker: the text of one JSON object, byte for byte
+	// as the worker wrote it. Present if state is complete, absent otherwise.
 	// +kubebuilder:validation:MinLength=2
 	// +kubebuilder:validation:MaxLength=1048576
 	// +optional
 	Output string `json:"output,omitempty"`
 
-	// errorCode is one word that says what went wrong: the worker's own, or one
-	// of the platform's. Present exactly when state is error.
+	// errorCode is one word for the error: a code of the worker's own, or one of the
+	// platform. Present if state is error, absent otherwise.
 	// +kubebuilder:validation:Pattern=`^[A-Za-z][A-Za-z0-9]{0,62}$`
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +optional
 	ErrorCode string `json:"errorCode,omitempty"`
 
-	// errorDetails is the text of one JSON object with what a person needs to
-	// act on the error. Absent when there is nothing to add.
+	// errorDetails is the text of one JSON object with what a person needs to act on
+	// the error. Absent if the code alone is enough.
 	// +kubebuilder:validation:MinLength=2
 	// +kubebuilder:validation:MaxLength=65536
 	// +optional
 	ErrorDetails string `json:"errorDetails,omitempty"`
 
-	// queuePosition is the process's place in line, from 1, while it waits because
-	// maxConcurrent of its type are under way. Brought up to date every few
-	// seconds: exact for the first 20 in line, within a tenth for those behind.
-	// Absent when it does not wait, or has only just begun to.
+	// queuePosition is the position of the process in the queue of its type, from 1,
+	// while it waits for a slot of maxConcurrent. It is updated every few seconds:
+	// exactly for the first 20, to within a tenth for those behind. Absent if the
+	// process does not wait, or has waited for less than a second.
 	// +kubebuilder:validation:Minimum=1
 	// +optional
 	QueuePosition int32 `json:"queuePosition,omitempty"`
 
-	// percentComplete is the worker's own last report of its progress, 0 to
-	// 100. Absent when the worker reports none.
+	// percentComplete is the progress that the worker reported last, from 0 to 100.
+	// Absent if it has reported none.
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	// +optional
 	PercentComplete *int32 `json:"percentComplete,omitempty"`
 
-	// attempts is how many times the worker was started. Absent while
-	// processing, and when no worker ever started.
+	// attempts is how many times the worker was started. Absent while state is
+	// processing, and if no worker was started.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	Attempts *int32 `json:"attempts,omitempty"`
 
-	// startTime is when the attempt that gave the result started.
+	// startTime is when the attempt that produced the result started. Absent while
+	// state is processing, and if no worker was started.
 	// +optional
 	StartTime metav1.Time `json:"startTime,omitempty,omitzero"`
 
-	// completionTime is when state became terminal.
+	// completionTime is when state became terminal. Absent while it is processing.
 	// +optional
 	CompletionTime metav1.Time `json:"completionTime,omitempty,omitzero"`
 
-	// expirationTime is when the process expires and is deleted: its creation
-	// plus spec.lifetimeSeconds. Written together with the terminal state, for
-	// people who read it; the operator always computes it anew.
+	// expirationTime is when the process expires and is deleted: its creation time
+	// plus spec.lifetimeSeconds. It is for people; the operator does not read it.
+	// Absent while state is processing.
 	// +optional
 	ExpirationTime metav1.Time `json:"expirationTime,omitempty,omitzero"`
 
-	// jobName is the Job that ran the worker, in the same namespace. Absent
-	// when none was started.
+	// jobName is the name of the Job that ran the worker, in the same namespace.
+	// Absent while state is processing, and if there was no Job.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +optional
 	JobName string `json:"jobName,omitempty"`
 
-	// conditions of the process; see ConditionFinished and ConditionLaunched.
+	// conditions are Finished and, if the cluster refuses to create the Job, Launched.
+	// Others can be added, also to a terminal process. At most 8. Absent if there are
+	// none.
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MinItems=1
@@ -159,7 +165,7 @@ type ProcessStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// Process is one piece of work for a worker image.
+// Process is one piece of work for the worker of a process type.
 //
 //	             ┌── output delivered ──> complete ──┐
 //	processing ──┤                                   ├── lifetime over ──> deleted
@@ -186,12 +192,12 @@ type Process struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is the work asked for. Immutable.
+	// spec is the requested work. Immutable.
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec is immutable: create another Process instead"
 	// +required
 	Spec ProcessSpec `json:"spec,omitzero"`
 
-	// status is what became of it.
+	// status is the progress and the result of the work. The operator writes it.
 	// +default={"state":"processing"}
 	// +optional
 	Status ProcessStatus `json:"status,omitzero"`
@@ -205,8 +211,8 @@ type ProcessList struct {
 	Items           []Process `json:"items"`
 }
 
-// ExpirationTime is the instant at which the process expires: its creation by
-// the API server's clock, which has whole seconds, plus its lifetime.
+// ExpirationTime returns when the process expires: its creation time by the clock of
+// the API server, in whole seconds, plus its lifetime.
 func (p *Process) ExpirationTime() time.Time {
 	lifetime := p.Spec.LifetimeSeconds
 	if lifetime == 0 {
@@ -215,13 +221,13 @@ func (p *Process) ExpirationTime() time.Time {
 	return p.CreationTimestamp.Add(time.Duration(lifetime) * time.Second).UTC()
 }
 
-// Expired says whether the process's lifetime is over at now. It is over from
-// the very second of ExpirationTime on (CONTRACT.md, section 1, GET, 410).
+// Expired reports whether the process has expired at the time now. It has from the
+// second of ExpirationTime on (docs/contract.md, section 1, GET, 410).
 func (p *Process) Expired(now time.Time) bool {
 	return !now.Before(p.ExpirationTime())
 }
 
-// Finished says whether the process is in a terminal state.
+// Finished reports whether the state of the process is terminal.
 func (p *Process) Finished() bool {
 	return p.Status.State == StateComplete || p.Status.State == StateError
 }

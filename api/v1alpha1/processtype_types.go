@@ -25,19 +25,42 @@ const (
 	AgentInitContainer AgentDelivery = "InitContainer"
 )
 
-// ConditionAccepted says whether processes of a type can be started.
+// ConditionReady reports whether processes of a type can be started now. It follows
+// from the other two conditions. Tools such as kubectl wait and Flux look for it.
 //
-// True with reason Accepted: the type can be used.
-// True with reason AliasTaken: likewise, but not by every alias: the message says
-// which is another type's. A name goes before aliases, and of two types with one
-// alias the older has it.
-// False with reason InvalidSchema: the message says which schema and why.
-// False with reason PolicyViolation: the type asks for more than the operator's
-// --pod-security allows; the message says which field and what is allowed.
-// False with reason InvalidTemplate: the API server would refuse the Job of its
-// processes; the message is the server's.
-// Absent, or of an earlier generation: the operator has not looked at the type as
-// it is; processes wait for it.
+// True with reason Ready: the type is accepted, and it has a command or its image is
+// resolved.
+// False with reason NotAccepted: ConditionAccepted is False; the message is that of
+// ConditionAccepted.
+// False with reason ImageNotResolved: ConditionImageResolved is False; the message is
+// that of ConditionImageResolved.
+// Unknown with reason ImagePending: the operator is asking the registry of the image.
+// Absent, or of an earlier generation: the operator has not checked the type as it is
+// now.
+const ConditionReady = "Ready"
+
+// The reasons of ConditionReady.
+const (
+	ReasonReady            = "Ready"
+	ReasonNotAccepted      = "NotAccepted"
+	ReasonImageNotResolved = "ImageNotResolved"
+	ReasonImagePending     = "ImagePending"
+)
+
+// ConditionAccepted reports whether a type is valid. Processes of a type that is not
+// accepted end in error.
+//
+// True with reason Accepted: the type is valid.
+// True with reason AliasTaken: the type is valid, but one of its aliases means another
+// type; the message names it. The name of a type overrides aliases, and an older type
+// overrides a younger one.
+// False with reason InvalidSchema: the message has the schema and the problem.
+// False with reason PolicyViolation: the operator's --pod-security forbids something in
+// the template; the message has the field and what is allowed.
+// False with reason InvalidTemplate: the API server would refuse the Job of a process;
+// the message is its answer.
+// Absent, or of an earlier generation: the operator has not checked the type as it is
+// now; processes wait.
 const ConditionAccepted = "Accepted"
 
 // The reasons of ConditionAccepted.
@@ -49,19 +72,20 @@ const (
 	ReasonInvalidTemplate = "InvalidTemplate"
 )
 
-// ConditionImageResolved says whether the command of a type that has none of its
-// own is known from its image.
+// ConditionImageResolved reports whether the operator knows what the image of a type
+// without a command runs.
 //
-// True with reason Resolved: status.image is the image by its digest, and
-// status.command is what its processes run.
-// False: not yet; the operator tries again, ever more slowly, up to once a minute. Processes
-// wait up to the type's startTimeoutSeconds. Reason ImageNotFound: the registry
-// does not have it, or its name cannot be one. Unauthorized: the registry wants
-// other credentials than the pull secrets hold. RegistryUnreachable: no answer,
-// too many requests, or an answer that makes no sense. NoEntrypoint: the image
-// names no program. NoPullSecret: a pull secret is not there or is of no use.
-// Absent: the type has a command, and its image is used as it is written; or, of
-// an earlier generation too, the operator has yet to ask the registry.
+// True with reason Resolved: status.image is the image with its digest, and
+// status.command is what processes run.
+// False: the operator could not find out. It tries again, first after a second, later
+// once a minute. Processes wait up to startTimeoutSeconds. The reasons:
+// ImageNotFound: the registry does not have the image, or the name is invalid.
+// Unauthorized: the registry refuses the credentials in the pull secrets.
+// RegistryUnreachable: no answer, too many requests, or an invalid answer.
+// NoEntrypoint: the image has neither an entrypoint nor a command.
+// NoPullSecret: a pull secret does not exist or is invalid.
+// Absent, or of an earlier generation: the operator has not asked the registry yet.
+// Absent also if the type has a command: the image is then used as it is in the spec.
 const ConditionImageResolved = "ImageResolved"
 
 // The reasons of ConditionImageResolved.
@@ -74,43 +98,46 @@ const (
 	ReasonNoPullSecret        = "NoPullSecret"
 )
 
-// Limits bound the size of what goes in and what comes out.
+// Limits are the maximum sizes of input, output and scratch space.
 // +kubebuilder:validation:MinProperties=1
 type Limits struct {
-	// inputBytes is the largest input accepted, in bytes of JSON text. Between
-	// 2 and 1048576 (1 MiB); 524288 (512 KiB) when absent.
+	// inputBytes is the maximum size of an input, in bytes of JSON text. From 2 to
+	// 1048576 (1 MiB); 524288 (512 KiB) if absent. A change applies to later inputs.
 	// +kubebuilder:validation:Minimum=2
 	// +kubebuilder:validation:Maximum=1048576
 	// +optional
 	InputBytes int32 `json:"inputBytes,omitempty"`
 
-	// outputBytes is the largest output accepted, in bytes of JSON text.
-	// Between 2 and 1048576 (1 MiB); 524288 (512 KiB) when absent. Input and
-	// output share one object, whose sum etcd bounds at about 1.5 MiB.
+	// outputBytes is the maximum size of an output, in bytes of JSON text. From 2 to
+	// 1048576 (1 MiB); 524288 (512 KiB) if absent. Input and output are in one object,
+	// which etcd limits to about 1.5 MiB. A change applies to later outputs.
 	// +kubebuilder:validation:Minimum=2
 	// +kubebuilder:validation:Maximum=1048576
 	// +optional
 	OutputBytes int32 `json:"outputBytes,omitempty"`
 
-	// scratchBytes bounds what the worker may keep in /tmp, from 1048576 (1 MiB)
-	// to 1099511627776 (1 TiB); 1073741824 (1 GiB) when absent. The pod of a
-	// worker that exceeds it is evicted.
+	// scratchBytes is the maximum size, in bytes, of the files in /tmp of a worker. From
+	// 1048576 (1 MiB) to 1099511627776 (1 TiB); 1073741824 (1 GiB) if absent. A pod
+	// that exceeds it is evicted. A change applies to processes launched later.
 	// +kubebuilder:validation:Minimum=1048576
 	// +kubebuilder:validation:Maximum=1099511627776
 	// +optional
 	ScratchBytes int64 `json:"scratchBytes,omitempty"`
 }
 
-// ProcessTypeSpec says how processes of a type are run.
+// ProcessTypeSpec is how processes of a type are run. All fields can be changed. If a
+// field does not say otherwise, a change applies to processes launched later.
 type ProcessTypeSpec struct {
-	// description says in a sentence what the worker does, for people.
+	// description is one sentence for people about what the worker does. At most 1024
+	// characters; none if absent.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Description string `json:"description,omitempty"`
 
-	// aliases are other names that HTTP clients may call the type by,
-	// case-sensitive. Unique in the namespace, among names and aliases.
+	// aliases are other names for the type in the HTTP API, case-sensitive. At most 16,
+	// each of at most 63 characters; none if absent. The name of a type overrides
+	// aliases, and an older type overrides a younger one with the same alias.
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
@@ -120,15 +147,16 @@ type ProcessTypeSpec struct {
 	// +optional
 	Aliases []string `json:"aliases,omitempty"`
 
-	// image is the worker's container image.
+	// image is the container image of the worker. Required. At most 1024 characters.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	// +required
 	Image string `json:"image,omitempty"`
 
-	// command is the worker's program and its first arguments, run by the agent
-	// without a shell. When absent, the image's own entrypoint, which the
-	// operator reads from the image's registry; see ConditionImageResolved.
+	// command is the program of the worker and its first arguments. The agent runs it
+	// without a shell. At most 64 words of at most 4096 characters. If absent, the
+	// entrypoint of the image, which the operator reads from its registry: see the
+	// condition ImageResolved.
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
@@ -137,8 +165,9 @@ type ProcessTypeSpec struct {
 	// +optional
 	Command []string `json:"command,omitempty"`
 
-	// args follow the command. Beside the image's own entrypoint they replace
-	// the image's own arguments, as in a pod.
+	// args are appended to the command. At most 64 words of at most 4096 characters.
+	// Without a command they replace the arguments of the image, as in a pod. If
+	// absent, nothing is appended or replaced.
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
@@ -147,98 +176,102 @@ type ProcessTypeSpec struct {
 	// +optional
 	Args []string `json:"args,omitempty"`
 
-	// agent is how the agent gets into the worker's container. When absent, the
-	// operator's --agent-delivery.
+	// agent is how the agent gets into the worker's container. The operator's
+	// --agent-delivery if absent.
 	// +optional
 	Agent AgentDelivery `json:"agent,omitempty"`
 
-	// inputSchema is the OpenAPI v3 schema of the input, structural and with
-	// CEL rules as in a CustomResourceDefinition. A property it does not name
-	// is refused. When absent, any JSON object is accepted.
+	// inputSchema is the schema of the input: a structural OpenAPI v3 schema with CEL
+	// rules, as in a CustomResourceDefinition. A property that it does not define is
+	// refused. Any JSON object is valid if absent.
 	// +kubebuilder:validation:Type=object
 	// +optional
 	InputSchema *apiextensionsv1.JSON `json:"inputSchema,omitempty"`
 
-	// outputSchema is the schema of the output, likewise. An output that is not
-	// as it says, or has a property it does not name, ends the process in error
-	// OutputInvalid. When absent, the output may be any JSON object.
+	// outputSchema is the schema of the output, of the same form. An output that does
+	// not match it, or has a property that it does not define, ends the process in
+	// error OutputInvalid. Any JSON object is valid if absent. A change applies to
+	// later outputs.
 	// +kubebuilder:validation:Type=object
 	// +optional
 	OutputSchema *apiextensionsv1.JSON `json:"outputSchema,omitempty"`
 
-	// lifetimeSeconds is how long after creation a process made over HTTP
-	// expires. Between 1 and 2592000 (30 days); 1200 when absent.
+	// lifetimeSeconds is the lifetime, in seconds, of a process created over HTTP. From
+	// 1 to 2592000 (30 days); 1200 (20 minutes) if absent. A change applies to
+	// processes created later.
 	// +default=1200
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2592000
 	// +optional
 	LifetimeSeconds int32 `json:"lifetimeSeconds,omitempty"`
 
-	// timeoutSeconds is how long one attempt of the worker may run, from 1 to
-	// 86400 (a day); 300 when absent.
+	// timeoutSeconds is how long, in seconds, one attempt of the worker can run. From 1
+	// to 86400 (a day); 300 if absent.
 	// +default=300
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=86400
 	// +optional
 	TimeoutSeconds int32 `json:"timeoutSeconds,omitempty"`
 
-	// startTimeoutSeconds is how long an attempt may take to be scheduled, to
-	// pull its image and to start, from 1 to 3600; 180 when absent.
+	// startTimeoutSeconds is how long, in seconds, an attempt can take to be scheduled,
+	// to pull its image and to start. From 1 to 3600; 180 if absent.
 	// +default=180
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=3600
 	// +optional
 	StartTimeoutSeconds int32 `json:"startTimeoutSeconds,omitempty"`
 
-	// attempts is how often the worker is started at most when it crashes, from
-	// 1 to 10; 3 when absent. An error that the worker itself declares is final
-	// at once.
+	// attempts is how many times a worker that crashes is started. From 1 to 10; 3 if
+	// absent. An error that the worker itself reports is final: there is no further
+	// attempt.
 	// +default=3
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10
 	// +optional
 	Attempts int32 `json:"attempts,omitempty"`
 
-	// backoffSeconds is the pause before a second attempt of a worker that
-	// crashed, from 1 to 3600; doubled before each further one, to 3600 at most.
-	// Kubernetes itself makes one of 10 s, doubled likewise, and the longer of the
-	// two holds. The pod of the next attempt keeps its place on its node meanwhile.
-	// Kubernetes' own alone when absent. A change is for later processes.
+	// backoffSeconds is the pause, in seconds, before the second attempt. It is doubled
+	// before each further attempt, up to 3600. From 1 to 3600. Kubernetes has a pause
+	// of its own, 10 seconds and doubled too; the longer of the two counts. During the
+	// pause the pod of the next attempt already occupies its node. Only the pause of
+	// Kubernetes if absent.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=3600
 	// +optional
 	BackoffSeconds int32 `json:"backoffSeconds,omitempty"`
 
-	// maxConcurrent is how many processes of the type are under way at most, from
-	// 1 to 10000; those beyond it wait their turn, the oldest first. Any number
-	// when absent. A change holds at once, and ends nothing that runs.
+	// maxConcurrent is how many processes of the type can run at the same time. From 1
+	// to 10000; no limit if absent. Further processes wait in a queue, the oldest
+	// first. A change applies at once, but does not stop a running process.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10000
 	// +optional
 	MaxConcurrent int32 `json:"maxConcurrent,omitempty"`
 
-	// maxProcessing is how many processes of the type may be in state processing,
-	// those that wait among them, from 1 to 1000000: a POST beyond is told
-	// TooManyRequests. Any number when absent. It does not bind kubectl.
+	// maxProcessing is how many processes of the type can be in state processing,
+	// including those in the queue. From 1 to 1000000; no limit if absent. A POST above
+	// it gets TooManyRequests; kubectl is not limited. A change applies at once.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000
 	// +optional
 	MaxProcessing int32 `json:"maxProcessing,omitempty"`
 
-	// limits bound the sizes of input and output.
+	// limits are the maximum sizes of input, output and /tmp. The defaults of its fields
+	// if absent.
 	// +optional
 	Limits Limits `json:"limits,omitempty,omitzero"`
 
-	// template is the part of the worker's pod that is the type's to shape.
+	// template is the part of the worker's Job and pod that a type can set. The
+	// defaults of its fields if absent.
 	// +optional
 	Template WorkerTemplate `json:"template,omitempty,omitzero"`
 }
 
-// ProcessTypeStatus is what the operator found about the type.
+// ProcessTypeStatus is what the operator found out about the type.
 // +kubebuilder:validation:MinProperties=1
 type ProcessTypeStatus struct {
-	// conditions of the type; see ConditionAccepted and ConditionImageResolved.
-	// The observedGeneration of each is that of the spec it is about.
+	// conditions are Ready, Accepted and ImageResolved. Each one is about the spec of
+	// its observedGeneration. Absent until the operator has checked the type.
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MinItems=1
@@ -246,17 +279,17 @@ type ProcessTypeStatus struct {
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// image is the image by its digest, name@sha256:..., as the registry had it
-	// when the spec last changed; processes run this one. Absent when the type
-	// has a command: then its image is used as it is written.
+	// image is the image with its digest, name@sha256:..., as the registry had it when
+	// the spec changed last. Processes run this image. Absent if the type has a
+	// command, and until the image is resolved.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Image string `json:"image,omitempty"`
 
-	// command is what processes run when the type has no command of its own: the
-	// image's entrypoint, and the type's args or else the image's arguments.
-	// Absent when the type has a command.
+	// command is what processes of a type without a command run: the entrypoint of the
+	// image, followed by args of the type or, if it has none, the arguments of the
+	// image. Absent if the type has a command, and until the image is resolved.
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
@@ -265,39 +298,40 @@ type ProcessTypeStatus struct {
 	// +optional
 	Command []string `json:"command,omitempty"`
 
-	// queued is how many processes of the type, of those there are now, have yet
-	// to be started. Some seconds behind.
+	// queued is how many processes of the type have no Job yet. Up to 5 seconds old.
+	// Absent until it is first counted.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	Queued *int32 `json:"queued,omitempty"`
 
-	// running is how many of them have a Job and are not finished. Likewise.
+	// running is how many processes of the type have a Job and are not terminal. Up to 5
+	// seconds old. Absent until it is first counted.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	Running *int32 `json:"running,omitempty"`
 
-	// finished is how many of them are complete or in error, and have not
-	// expired. Likewise.
+	// finished is how many processes of the type are complete or in error and are not
+	// deleted. Up to 5 seconds old. Absent until it is first counted.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	Finished *int32 `json:"finished,omitempty"`
 }
 
-// ProcessType registers a worker image: one kubectl apply makes
-// POST /v1/processes/{its name} work.
+// ProcessType registers a worker image. After one kubectl apply of a ProcessType,
+// clients can POST to /v1/processes/NAME.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:path=processtypes,singular=processtype,shortName=ptype,categories=procman
-// +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Image",type=string,JSONPath=`.spec.image`
 // +kubebuilder:printcolumn:name="Queued",type=integer,JSONPath=`.status.queued`
 // +kubebuilder:printcolumn:name="Running",type=integer,JSONPath=`.status.running`
 // +kubebuilder:printcolumn:name="Finished",type=integer,JSONPath=`.status.finished`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Aliases",type=string,priority=1,JSONPath=`.spec.aliases`
-// +kubebuilder:printcolumn:name="Resolved",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="ImageResolved")].reason`
-// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Accepted")].message`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="the name of a ProcessType has at most 63 characters of a-z, 0-9 and -: it is part of URLs and labels"
 type ProcessType struct {
 	metav1.TypeMeta `json:",inline"`
@@ -306,12 +340,11 @@ type ProcessType struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec says how processes of this type are run. Changing it applies to
-	// processes that are started afterwards.
+	// spec is how processes of this type are run.
 	// +required
 	Spec ProcessTypeSpec `json:"spec,omitzero"`
 
-	// status is what the operator found.
+	// status is what the operator found out about the type. The operator writes it.
 	// +optional
 	Status ProcessTypeStatus `json:"status,omitempty,omitzero"`
 }
@@ -324,29 +357,29 @@ type ProcessTypeList struct {
 	Items           []ProcessType `json:"items"`
 }
 
-// DefaultLimitBytes bounds input and output where a type does not: 512 KiB.
+// DefaultLimitBytes is the limit of input and output if the type has none: 512 KiB.
 const DefaultLimitBytes int32 = 512 << 10
 
-// DefaultScratchBytes bounds /tmp where a type does not: 1 GiB.
+// DefaultScratchBytes is the limit of /tmp if the type has none: 1 GiB.
 const DefaultScratchBytes int64 = 1 << 30
 
-// MaxInputBytes is the size of the largest input of this type, in bytes.
+// MaxInputBytes returns the maximum size of an input of this type, in bytes.
 func (t *ProcessType) MaxInputBytes() int {
 	return int(cmp.Or(t.Spec.Limits.InputBytes, DefaultLimitBytes))
 }
 
-// MaxOutputBytes is the size of the largest output of this type, in bytes.
+// MaxOutputBytes returns the maximum size of an output of this type, in bytes.
 func (t *ProcessType) MaxOutputBytes() int {
 	return int(cmp.Or(t.Spec.Limits.OutputBytes, DefaultLimitBytes))
 }
 
-// ScratchBytes is the size that /tmp of a worker of this type may have.
+// ScratchBytes returns the maximum size of /tmp of a worker of this type, in bytes.
 func (t *ProcessType) ScratchBytes() int64 {
 	return cmp.Or(t.Spec.Limits.ScratchBytes, DefaultScratchBytes)
 }
 
-// Verdict is what the operator says about the type as it is now in a condition;
-// nil when it has yet to look.
+// Verdict returns a condition of the type if it is about the current generation; nil if
+// the operator has not written it for this generation.
 func (t *ProcessType) Verdict(condition string) *metav1.Condition {
 	c := meta.FindStatusCondition(t.Status.Conditions, condition)
 	if c == nil || c.ObservedGeneration != t.Generation {

@@ -5,76 +5,75 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// WorkerTemplate is the part of the worker's Job and pod that a type may shape.
-// What is here means what it means in a pod. What is not here is the product's.
+// WorkerTemplate is the part of the worker's Job and pod that a type can set. Its fields
+// have the same meaning as in a pod. The operator sets everything else. A change applies
+// to processes launched later.
 // +kubebuilder:validation:MinProperties=1
-// +kubebuilder:validation:XValidation:rule="!has(self.volumeMounts) || self.volumeMounts.all(m, has(self.volumes) && self.volumes.exists(v, v.name == m.name))",message="every volumeMount names one of volumes"
+// +kubebuilder:validation:XValidation:rule="!has(self.volumeMounts) || self.volumeMounts.all(m, has(self.volumes) && self.volumes.exists(v, v.name == m.name))",message="every volumeMount must name one of volumes"
 type WorkerTemplate struct {
-	// labels of the Job and of the pod, besides the product's own; 16 at most.
-	// Keys of Kubernetes and of the product are refused; those for Kueue belong
-	// on the type itself.
+	// labels are labels of the Job and of the pod, added to those of the operator. At most
+	// 16; none if absent. Keys under kubernetes.io, k8s.io and procman.dev are refused;
+	// put labels for Kueue on the type itself.
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=16
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !('.' + k).contains('.kubernetes.io/'))",message="labels under kubernetes.io are refused"
-	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.contains('k8s.io/'))",message="labels under k8s.io are refused; those for Kueue belong on the type itself"
-	// +kubebuilder:validation:XValidation:rule="self.all(k, !('.' + k).contains('.procman.dev/'))",message="labels under procman.dev are the product's"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.contains('k8s.io/'))",message="labels under k8s.io are refused; put those for Kueue on the type itself"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !('.' + k).contains('.procman.dev/'))",message="labels under procman.dev are reserved"
 	// +optional
 	Labels map[string]LabelValue `json:"labels,omitempty"`
 
-	// annotations of the Job and of the pod; 16 at most. Keys of Kubernetes and
-	// of the product are refused.
+	// annotations are annotations of the Job and of the pod. At most 16; none if absent.
+	// Keys under kubernetes.io, k8s.io and procman.dev are refused.
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=16
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !('.' + k).contains('.kubernetes.io/'))",message="annotations under kubernetes.io are refused"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.contains('k8s.io/'))",message="annotations under k8s.io are refused"
-	// +kubebuilder:validation:XValidation:rule="self.all(k, !('.' + k).contains('.procman.dev/'))",message="annotations under procman.dev are the product's"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !('.' + k).contains('.procman.dev/'))",message="annotations under procman.dev are reserved"
 	// +optional
 	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
 
-	// resources of the worker's container. When absent, the namespace's own
-	// defaults apply.
+	// resources are the requests and limits of the worker's container. The defaults of
+	// the namespace if absent.
 	// +optional
 	Resources corev1.ResourceRequirements `json:"resources,omitempty,omitzero"`
 
-	// nodeSelector are labels that a node has to have; 16 at most. Any node,
-	// when absent.
+	// nodeSelector is the labels that a node must have. At most 16; any node if absent.
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=16
 	// +optional
 	NodeSelector map[string]LabelValue `json:"nodeSelector,omitempty"`
 
-	// tolerations are the taints of nodes that the pod puts up with; 16 at most.
-	// None, when absent.
+	// tolerations are the taints of nodes that the pod tolerates. At most 16; none if
+	// absent, except those of the operator.
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +optional
 	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
 
-	// affinity says beside what the pod is, or is not, to run. Anywhere, when
-	// absent.
+	// affinity is the scheduling constraints of the pod. None if absent.
 	// +optional
 	Affinity corev1.Affinity `json:"affinity,omitempty,omitzero"`
 
-	// priorityClassName is the pod's PriorityClass. When absent, the cluster's
-	// default.
+	// priorityClassName is the name of the PriorityClass of the pod. The default of the
+	// cluster if absent.
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +optional
 	PriorityClassName string `json:"priorityClassName,omitempty"`
 
-	// runtimeClassName is the pod's RuntimeClass. When absent, the nodes' own
-	// runtime.
+	// runtimeClassName is the name of the RuntimeClass of the pod. The default runtime of
+	// the node if absent.
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +optional
 	RuntimeClassName string `json:"runtimeClassName,omitempty"`
 
-	// imagePullSecrets name Secrets of type kubernetes.io/dockerconfigjson, in
-	// the type's namespace, with which the pod's images are pulled; 8 at most.
-	// When absent, those of the workers' service account.
+	// imagePullSecrets are Secrets of type kubernetes.io/dockerconfigjson, in the namespace
+	// of the type, for pulling the images of the pod. At most 8; those of the workers'
+	// service account if absent.
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
@@ -82,7 +81,8 @@ type WorkerTemplate struct {
 	// +optional
 	ImagePullSecrets []PullSecret `json:"imagePullSecrets,omitempty"`
 
-	// volumes of the pod; 12 at most. The product's own come besides.
+	// volumes are volumes of the pod, added to those of the operator. At most 12; none if
+	// absent.
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
@@ -90,8 +90,8 @@ type WorkerTemplate struct {
 	// +optional
 	Volumes []Volume `json:"volumes,omitempty"`
 
-	// volumeMounts are where volumes appear in the worker's container; 16 at
-	// most, one for each path.
+	// volumeMounts are where the volumes are mounted in the worker's container. At most
+	// 16, one per path; none if absent.
 	// +listType=map
 	// +listMapKey=mountPath
 	// +kubebuilder:validation:MinItems=1
@@ -99,7 +99,7 @@ type WorkerTemplate struct {
 	// +optional
 	VolumeMounts []VolumeMount `json:"volumeMounts,omitempty"`
 
-	// env are environment variables of the worker; 64 at most.
+	// env is environment variables of the worker. At most 64; none if absent.
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
@@ -107,15 +107,15 @@ type WorkerTemplate struct {
 	// +optional
 	Env []EnvVar `json:"env,omitempty"`
 
-	// securityContext says as whom and with which rights the worker runs. What
-	// it may say is up to the operator's --pod-security. When absent, user and
-	// group 65532, a read-only root file system, and no capabilities.
+	// securityContext is the user and the rights of the worker. The operator's
+	// --pod-security limits it. If absent: user and group 65532, a read-only root file
+	// system, no capabilities.
 	// +optional
 	SecurityContext SecurityContext `json:"securityContext,omitempty,omitzero"`
 }
 
-// LabelValue is the value of a label. Whether it is one is for the API server
-// to say when the type is looked at.
+// LabelValue is the value of a label. The API server checks its form when the operator
+// checks the type: see the condition Accepted, reason InvalidTemplate.
 // +kubebuilder:validation:MaxLength=63
 type LabelValue string
 
@@ -123,66 +123,66 @@ type LabelValue string
 // +kubebuilder:validation:MaxLength=4096
 type AnnotationValue string
 
-// PullSecret names a Secret that holds a registry's credentials.
+// PullSecret is a Secret with the credentials of registries.
 type PullSecret struct {
-	// name of the Secret.
+	// name is the name of the Secret. Required.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +required
 	Name string `json:"name,omitempty"`
 }
 
-// Volume is a directory that the pod brings along: of a kind that gives it
-// nothing of its node.
+// Volume is a volume of the pod. There is no kind of volume that gives access to the
+// file system of the node.
 // +kubebuilder:validation:ExactlyOneOf=emptyDir;configMap;secret;persistentVolumeClaim;image
 type Volume struct {
-	// name by which volumeMounts call it. process, tmp, token and agent are the
-	// product's own.
+	// name is the name by which volumeMounts refer to the volume. Required. process, tmp,
+	// token and agent are reserved.
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:XValidation:rule="!(self in ['process', 'tmp', 'token', 'agent'])",message="the volumes process, tmp, token and agent are the product's own"
+	// +kubebuilder:validation:XValidation:rule="!(self in ['process', 'tmp', 'token', 'agent'])",message="the volume names process, tmp, token and agent are reserved"
 	// +required
 	Name string `json:"name,omitempty"`
 
-	// emptyDir is a directory that lives as long as the pod.
+	// emptyDir is an empty directory that is deleted with the pod. Not used if absent.
 	// +optional
 	EmptyDir *EmptyDirVolume `json:"emptyDir,omitempty"`
 
-	// configMap shows the keys of a ConfigMap as files.
+	// configMap has the keys of a ConfigMap as files. Not used if absent.
 	// +optional
 	ConfigMap ConfigMapVolume `json:"configMap,omitempty,omitzero"`
 
-	// secret shows the keys of a Secret as files.
+	// secret has the keys of a Secret as files. Not used if absent.
 	// +optional
 	Secret SecretVolume `json:"secret,omitempty,omitzero"`
 
-	// persistentVolumeClaim is storage that outlives the pod.
+	// persistentVolumeClaim is storage that remains after the pod. Not used if absent.
 	// +optional
 	PersistentVolumeClaim ClaimVolume `json:"persistentVolumeClaim,omitempty,omitzero"`
 
-	// image shows the files of a container image, read-only. Needs nodes that
-	// support image volumes.
+	// image has the files of a container image, read-only. The nodes must support image
+	// volumes. Not used if absent.
 	// +optional
 	Image ImageVolume `json:"image,omitempty,omitzero"`
 }
 
-// EmptyDirVolume is a directory that lives as long as its pod.
+// EmptyDirVolume is an empty directory that is deleted with the pod.
 type EmptyDirVolume struct {
-	// medium is what it is made of: Disk, when absent, or Memory, which counts
-	// against the container's memory limit.
+	// medium is where the files are: Disk or Memory, which counts against the memory
+	// limit of the container. Disk if absent.
 	// +optional
 	Medium VolumeMedium `json:"medium,omitempty"`
 
-	// sizeLimit bounds it, as a quantity such as 1Gi. Beyond it, a directory of
-	// Memory is full, and the pod of one of Disk is evicted. More than 0, which
-	// Kubernetes takes for no bound.
-	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isGreaterThan(quantity('0'))",message="sizeLimit is more than 0"
+	// sizeLimit is the maximum size, a quantity such as 1Gi, in bytes. Required. If it is
+	// exceeded, a write to Memory fails, and the pod with the Disk is evicted. More than
+	// 0, which would mean no limit in Kubernetes.
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isGreaterThan(quantity('0'))",message="sizeLimit must be more than 0"
 	// +required
 	SizeLimit resource.Quantity `json:"sizeLimit,omitempty,omitzero"`
 }
 
-// VolumeMedium is what a directory is made of.
+// VolumeMedium is where the files of an EmptyDirVolume are.
 // +kubebuilder:validation:Enum=Disk;Memory
 type VolumeMedium string
 
@@ -192,16 +192,16 @@ const (
 	MediumMemory VolumeMedium = "Memory"
 )
 
-// ConfigMapVolume shows a ConfigMap of the type's namespace.
+// ConfigMapVolume is a ConfigMap in the namespace of the type.
 type ConfigMapVolume struct {
-	// name of the ConfigMap.
+	// name is the name of the ConfigMap. Required.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +required
 	Name string `json:"name,omitempty"`
 
-	// items are the keys that are shown, and as which files. Each under its own
-	// name, when absent.
+	// items are the keys that become files, with the path of each. At most 32. If absent,
+	// each key becomes a file with the name of the key.
 	// +listType=map
 	// +listMapKey=key
 	// +kubebuilder:validation:MinItems=1
@@ -210,16 +210,16 @@ type ConfigMapVolume struct {
 	Items []KeyPath `json:"items,omitempty"`
 }
 
-// SecretVolume shows a Secret of the type's namespace.
+// SecretVolume is a Secret in the namespace of the type.
 type SecretVolume struct {
-	// secretName is the name of the Secret.
+	// secretName is the name of the Secret. Required.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +required
 	SecretName string `json:"secretName,omitempty"`
 
-	// items are the keys that are shown, and as which files. Each under its own
-	// name, when absent.
+	// items are the keys that become files, with the path of each. At most 32. If absent,
+	// each key becomes a file with the name of the key.
 	// +listType=map
 	// +listMapKey=key
 	// +kubebuilder:validation:MinItems=1
@@ -228,71 +228,72 @@ type SecretVolume struct {
 	Items []KeyPath `json:"items,omitempty"`
 }
 
-// KeyPath says as which file a key is shown.
+// KeyPath is a key and the file that it becomes.
 type KeyPath struct {
-	// key of the ConfigMap or Secret.
+	// key is the key in the ConfigMap or Secret. Required.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +required
 	Key string `json:"key,omitempty"`
 
-	// path of the file, below the mount's own.
+	// path is the path of the file, relative to the mount. Required.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
 	// +required
 	Path string `json:"path,omitempty"`
 }
 
-// ClaimVolume is a PersistentVolumeClaim of the type's namespace.
+// ClaimVolume is a PersistentVolumeClaim in the namespace of the type.
 type ClaimVolume struct {
-	// claimName is the name of the claim.
+	// claimName is the name of the claim. Required.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +required
 	ClaimName string `json:"claimName,omitempty"`
 }
 
-// ImageVolume is a container image whose files are shown.
+// ImageVolume is a container image whose files are mounted.
 type ImageVolume struct {
-	// reference of the image.
+	// reference is the name of the image, as in a pod. Required.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	// +required
 	Reference string `json:"reference,omitempty"`
 }
 
-// VolumeMount is where a volume appears.
+// VolumeMount is where a volume is mounted.
 type VolumeMount struct {
-	// name of the volume.
+	// name is the name of the volume. Required.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +required
 	Name string `json:"name,omitempty"`
 
-	// mountPath is the directory, absolute and without "." and "..". It neither
-	// is nor lies in one of the product's or the system's, nor holds one.
+	// mountPath is the absolute path of the directory, without "." and "..". Required. It
+	// cannot be one of the reserved directories, nor inside one, nor contain one:
+	// /process, /procman, /tmp, /var/run/procman, /dev, /proc and /sys.
 	// +kubebuilder:validation:Pattern=`^(/[^/:[:cntrl:]]+)+$`
 	// +kubebuilder:validation:MinLength=2
 	// +kubebuilder:validation:MaxLength=256
-	// +kubebuilder:validation:XValidation:rule="!self.matches('/[.][.]?(/|$)')",message="mountPath has no . and .."
-	// +kubebuilder:validation:XValidation:rule="!self.matches('^/((process|procman|tmp|dev|proc|sys|(var/)?run/procman)(/.*)?|var|(var/)?run)$')",message="mountPath must not be, or lie in, /process, /procman, /tmp, /var/run/procman, /dev, /proc or /sys, nor hold them"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('/[.][.]?(/|$)')",message="mountPath must not contain . or .."
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^/((process|procman|tmp|dev|proc|sys|(var/)?run/procman)(/.*)?|var|(var/)?run)$')",message="mountPath must not be, be inside, or contain /process, /procman, /tmp, /var/run/procman, /dev, /proc or /sys"
 	// +required
 	MountPath string `json:"mountPath,omitempty"`
 
-	// subPath is the part of the volume that is shown. All, when absent.
+	// subPath is the path in the volume that is mounted. The whole volume if absent.
 	// +kubebuilder:validation:Pattern=`^[^/]`
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
-	// +kubebuilder:validation:XValidation:rule="!('/' + self + '/').contains('/../')",message="subPath has no .."
+	// +kubebuilder:validation:XValidation:rule="!('/' + self + '/').contains('/../')",message="subPath must not contain .."
 	// +optional
 	SubPath string `json:"subPath,omitempty"`
 
-	// access is ReadWrite, when absent, or ReadOnly.
+	// access is ReadOnly or ReadWrite; ReadWrite if absent.
 	// +optional
 	Access VolumeAccess `json:"access,omitempty"`
 }
 
-// VolumeAccess is what a worker may do with a volume.
+// VolumeAccess is what a worker can do with a volume.
 // +kubebuilder:validation:Enum=ReadOnly;ReadWrite
 type VolumeAccess string
 
@@ -303,104 +304,105 @@ const (
 )
 
 // EnvVar is an environment variable.
-// +kubebuilder:validation:XValidation:rule="!has(self.value) || !has(self.valueFrom)",message="a variable has a value or a valueFrom, not both"
+// +kubebuilder:validation:XValidation:rule="!has(self.value) || !has(self.valueFrom)",message="a variable must not have both value and valueFrom"
 type EnvVar struct {
-	// name of the variable. Those that begin with PROCESS_ or PROCMAN_ are the
-	// product's own.
+	// name is the name of the variable. Required. Names that begin with PROCESS_ or
+	// PROCMAN_ are reserved.
 	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z][-._a-zA-Z0-9]*$`
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="!self.startsWith('PROCESS_') && !self.startsWith('PROCMAN_')",message="variables that begin with PROCESS_ or PROCMAN_ are the product's own"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('PROCESS_') && !self.startsWith('PROCMAN_')",message="names that begin with PROCESS_ or PROCMAN_ are reserved"
 	// +required
 	Name string `json:"name,omitempty"`
 
-	// value of the variable. $(NAME) stands for the value of one before it, and
-	// $$ for $. Empty, when absent and valueFrom is, too.
+	// value is the value of the variable. $(NAME) is replaced with the value of an earlier
+	// variable, and $$ with $. Empty if both value and valueFrom are absent.
 	// +kubebuilder:validation:MinLength=0
 	// +kubebuilder:validation:MaxLength=4096
 	// +optional
 	Value *string `json:"value,omitempty"`
 
-	// valueFrom says where the value is kept.
+	// valueFrom is where the value comes from. Not used if absent.
 	// +optional
 	ValueFrom EnvSource `json:"valueFrom,omitempty,omitzero"`
 }
 
-// EnvSource is where the value of a variable is kept.
+// EnvSource is where the value of a variable comes from.
 // +kubebuilder:validation:ExactlyOneOf=secretKeyRef;configMapKeyRef
 type EnvSource struct {
-	// secretKeyRef is a key of a Secret in the type's namespace.
+	// secretKeyRef is a key of a Secret in the namespace of the type. Not used if absent.
 	// +optional
 	SecretKeyRef KeyRef `json:"secretKeyRef,omitempty,omitzero"`
 
-	// configMapKeyRef is a key of a ConfigMap in the type's namespace.
+	// configMapKeyRef is a key of a ConfigMap in the namespace of the type. Not used if
+	// absent.
 	// +optional
 	ConfigMapKeyRef KeyRef `json:"configMapKeyRef,omitempty,omitzero"`
 }
 
 // KeyRef is a key of a Secret or ConfigMap.
 type KeyRef struct {
-	// name of the Secret or ConfigMap.
+	// name is the name of the Secret or ConfigMap. Required.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +required
 	Name string `json:"name,omitempty"`
 
-	// key in it.
+	// key is the key in it. Required.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +required
 	Key string `json:"key,omitempty"`
 }
 
-// SecurityContext is as whom and with which rights the worker runs.
+// SecurityContext is the user and the rights of the worker.
 // +kubebuilder:validation:MinProperties=1
 type SecurityContext struct {
-	// runAsUser is the worker's user, 0 to 2147483647; 65532 when absent.
+	// runAsUser is the user ID of the worker. From 0 to 2147483647; 65532 if absent.
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=2147483647
 	// +optional
 	RunAsUser *int64 `json:"runAsUser,omitempty"`
 
-	// runAsGroup is the worker's group, 0 to 2147483647; 65532 when absent.
+	// runAsGroup is the group ID of the worker. From 0 to 2147483647; 65532 if absent.
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=2147483647
 	// +optional
 	RunAsGroup *int64 `json:"runAsGroup,omitempty"`
 
-	// fsGroup is the group that volumes are given to, 0 to 2147483647. When
-	// absent, they stay as they are.
+	// fsGroup is the group ID that the volumes get. From 0 to 2147483647; volumes keep
+	// their group if absent.
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=2147483647
 	// +optional
 	FSGroup *int64 `json:"fsGroup,omitempty"`
 
-	// rootFilesystem is ReadOnly, when absent, or Writable: what is written to it
-	// is bounded by the limit of ephemeral-storage in resources alone.
+	// rootFilesystem is ReadOnly or Writable; ReadOnly if absent. Only a limit of
+	// ephemeral-storage in resources limits what is written to it.
 	// +optional
 	RootFilesystem RootFilesystem `json:"rootFilesystem,omitempty"`
 
-	// addCapabilities are Linux capabilities, such as NET_BIND_SERVICE; 16 at
-	// most. None, when absent: all others are dropped.
+	// addCapabilities are Linux capabilities, such as NET_BIND_SERVICE. At most 16; none if
+	// absent. All others are dropped.
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +optional
 	AddCapabilities []Capability `json:"addCapabilities,omitempty"`
 
-	// privilegeEscalation is Forbidden, when absent, or Allowed, which lets
-	// set-user-ID programs have their effect.
+	// privilegeEscalation is Forbidden or Allowed, which lets set-user-ID programs work;
+	// Forbidden if absent.
 	// +optional
 	PrivilegeEscalation PrivilegeEscalation `json:"privilegeEscalation,omitempty"`
 }
 
-// Capability is a Linux capability without its CAP_.
+// Capability is a Linux capability without the prefix CAP_.
 // +kubebuilder:validation:Pattern=`^[A-Z][A-Z_]*$`
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=32
 type Capability string
 
-// RootFilesystem says whether the worker may change what its image holds.
+// RootFilesystem is whether the worker can change the files of its image.
 // +kubebuilder:validation:Enum=ReadOnly;Writable
 type RootFilesystem string
 
@@ -410,11 +412,11 @@ const (
 	RootFilesystemWritable RootFilesystem = "Writable"
 )
 
-// PrivilegeEscalation says whether a process may get more rights than its parent.
+// PrivilegeEscalation is whether a process can get more rights than its parent.
 // +kubebuilder:validation:Enum=Allowed;Forbidden
 type PrivilegeEscalation string
 
-// Whether privileges may grow.
+// The values of PrivilegeEscalation.
 const (
 	PrivilegeEscalationAllowed   PrivilegeEscalation = "Allowed"
 	PrivilegeEscalationForbidden PrivilegeEscalation = "Forbidden"

@@ -1,5 +1,5 @@
-// Package crd holds the CustomResourceDefinitions as they are installed, for
-// programs that check objects without a cluster.
+// Package crd embeds the CustomResourceDefinitions, for programs that check objects
+// without a cluster.
 package crd
 
 import _ "embed"

@@ -2,7 +2,6 @@ package collector
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -14,104 +13,98 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/controllers/internal/jobspec"
 	"procman.dev/procman/controllers/internal/outcome"
+	"procman.dev/procman/internal/agentapi"
 )
 
-var (
-	// errNotWanted: the pod has nothing, or nothing any more, to do with a process
-	// that is still to be finished.
-	errNotWanted = errors.New("not wanted")
-	// errSuperseded: nor has it, but another pod of its Job has.
-	errSuperseded = errors.New("superseded")
-)
-
-// assignment is what a pod is there for.
-type assignment struct {
-	process *v1alpha1.Process
-	job     *batchv1.Job
-	pod     types.UID
-	// attempt is the pod's number, from 1.
-	attempt int32
-	// last says that the Job makes no other attempt after this one.
+// attempt is the agentserver.Attempt of one pod.
+type attempt struct {
+	collector *Collector
+	process   *v1alpha1.Process
+	job       *batchv1.Job
+	pod       types.UID
+	// number is the attempt's, from 1.
+	number int32
+	// last: the Job makes no other attempt after this one.
 	last bool
-	// due is when its worker may start; zero for at once.
+	// due is when the worker may start; zero for now.
 	due time.Time
+	// timeout is the longest run of the worker.
+	timeout time.Duration
 }
 
-// assignments follows a pod to its process.
-type assignments struct {
-	// cached reads what the operator's caches hold, live past them.
-	cached, live client.Reader
-	namespace    string
-}
-
-// find follows pod → Job → Process by owner references and their UIDs; names
-// and labels prove nothing. Returns errNotWanted when the chain is broken or the
-// process is over, and errSuperseded when a newer pod of the Job has taken this
-// one's place.
-func (a *assignments) find(ctx context.Context, id identity) (*assignment, error) {
+// find follows the owner references pod → Job → Process, by UID: names and labels
+// prove nothing. The error is agentapi.ErrOver when the chain is broken or the process
+// is terminal, and agentapi.ErrSuperseded when the Job has a newer pod.
+func (c *Collector) find(ctx context.Context, id identity) (*attempt, error) {
 	pod := &corev1.Pod{}
-	if err := a.get(ctx, id.podName, id.podUID, pod); err != nil {
+	if err := c.get(ctx, id.podName, id.podUID, pod); err != nil {
 		return nil, err
 	}
 	owner := metav1.GetControllerOf(pod)
 	if owner == nil || owner.Kind != "Job" {
-		return nil, fmt.Errorf("%w: pod %s is no Job's", errNotWanted, pod.Name)
+		return nil, fmt.Errorf("%w: pod %s does not belong to a Job", agentapi.ErrOver, pod.Name)
 	}
 	job := &batchv1.Job{}
-	if err := a.get(ctx, owner.Name, owner.UID, job); err != nil {
+	if err := c.get(ctx, owner.Name, owner.UID, job); err != nil {
 		return nil, err
 	}
 	owner = metav1.GetControllerOf(job)
 	if owner == nil || owner.Kind != "Process" || owner.APIVersion != v1alpha1.GroupVersion.String() {
-		return nil, fmt.Errorf("%w: Job %s is no Process's", errNotWanted, job.Name)
+		return nil, fmt.Errorf("%w: Job %s does not belong to a Process", agentapi.ErrOver, job.Name)
 	}
 	process := &v1alpha1.Process{}
-	if err := a.get(ctx, owner.Name, owner.UID, process); err != nil {
+	if err := c.get(ctx, owner.Name, owner.UID, process); err != nil {
 		return nil, err
 	}
 	if process.Finished() || process.DeletionTimestamp != nil {
-		return nil, fmt.Errorf("%w: process %s is over", errNotWanted, process.Name)
+		return nil, fmt.Errorf("%w: process %s", agentapi.ErrOver, process.Name)
+	}
+	timeout, err := jobspec.Timeout(job)
+	if err != nil {
+		return nil, err
 	}
 
 	var pods corev1.PodList
-	err := a.cached.List(ctx, &pods, client.InNamespace(a.namespace), client.MatchingLabels{v1alpha1.LabelProcess: process.Name})
+	err = c.Client.List(ctx, &pods, client.InNamespace(c.Namespace), client.MatchingLabels{v1alpha1.LabelProcess: process.Name})
 	if err != nil {
 		return nil, fmt.Errorf("list the process's pods: %w", err)
 	}
 	attempts := outcome.Attempts(job, pods.Items)
 	if n := len(attempts); n == 0 || attempts[n-1].UID != pod.UID {
 		if n > 0 && pod.CreationTimestamp.Before(&attempts[n-1].CreationTimestamp) {
-			return nil, fmt.Errorf("%w: pod %s took the place of %s", errSuperseded, attempts[n-1].Name, pod.Name)
+			return nil, fmt.Errorf("%w: pod %s is newer than %s", agentapi.ErrSuperseded, attempts[n-1].Name, pod.Name)
 		}
-		attempts = append(attempts, *pod) // the cache has yet to see it
+		attempts = append(attempts, *pod) // the cache does not have it yet
 	}
-	number := outcome.Number(job, attempts, pod)
-	return &assignment{
-		process: process,
-		job:     job,
-		pod:     pod.UID,
-		attempt: number,
-		due:     outcome.DueAt(job, attempts, pod),
-		last:    outcome.Last(job),
+	return &attempt{
+		collector: c,
+		process:   process,
+		job:       job,
+		pod:       pod.UID,
+		number:    outcome.Number(job, attempts, pod),
+		due:       outcome.DueAt(job, attempts, pod),
+		last:      outcome.Last(job),
+		timeout:   timeout,
 	}, nil
 }
 
-// get reads an object by name and UID, past the cache when the cache does not
-// have it. Another object of that name is errNotWanted, as is none.
-func (a *assignments) get(ctx context.Context, name string, uid types.UID, into client.Object) error {
-	key := client.ObjectKey{Namespace: a.namespace, Name: name}
-	err := a.cached.Get(ctx, key, into)
+// get reads an object by name and UID, live when the cache does not have it. When
+// there is none, or one of that name with another UID, the error is agentapi.ErrOver.
+func (c *Collector) get(ctx context.Context, name string, uid types.UID, into client.Object) error {
+	key := client.ObjectKey{Namespace: c.Namespace, Name: name}
+	err := c.Client.Get(ctx, key, into)
 	if apierrors.IsNotFound(err) || (err == nil && into.GetUID() != uid) {
-		err = a.live.Get(ctx, key, into)
+		err = c.Live.Get(ctx, key, into)
 	}
 	switch {
 	case apierrors.IsNotFound(err):
-		return fmt.Errorf("%w: %T %s is gone", errNotWanted, into, name)
+		return fmt.Errorf("%w: %T %s does not exist", agentapi.ErrOver, into, name)
 	case err != nil:
 		return fmt.Errorf("read %T %s: %w", into, name, err)
 	case into.GetUID() != uid:
-		return fmt.Errorf("%w: %T %s is another one", errNotWanted, into, name)
+		return fmt.Errorf("%w: %T %s is another one of the same name", agentapi.ErrOver, into, name)
 	}
 	return nil
 }

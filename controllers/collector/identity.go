@@ -3,11 +3,8 @@ package collector
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,53 +16,46 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// identity is which pod a token speaks for.
+// identity is the pod that a token is bound to.
 type identity struct {
 	podName string
 	podUID  types.UID
 }
 
-// What the TokenReview API calls the pod that a token is bound to.
+// The keys under which a TokenReview has the pod that a token is bound to.
 const (
 	extraPodName = "authentication.kubernetes.io/pod-name"
 	extraPodUID  = "authentication.kubernetes.io/pod-uid"
 )
 
-// Bounds of what is remembered about tokens. A pod that is gone is found gone
-// in the pod cache, so a remembered token opens nothing longer than its pod.
+// Bounds of the cache of reviewed tokens. A cached token is of no use once its pod is
+// deleted: then the collector does not find the pod.
 const (
-	rememberFor    = time.Minute
-	rememberTokens = 10_000
-	maxTokenBytes  = 16 << 10
+	cacheFor    = time.Minute
+	cacheTokens = 10_000
 )
 
-// errUnauthenticated: the token proves nothing. Its text is for the log.
-var errUnauthenticated = errors.New("unauthenticated")
-
-// authenticator turns bearer tokens into identities with TokenReviews, and
-// remembers them briefly.
+// authenticator turns bearer tokens into identities with TokenReviews, and caches
+// them for a short time.
 type authenticator struct {
 	client client.Client
 	clock  clock.PassiveClock
-	// username is the one service account that is listened to.
+	// username is the only service account that is accepted.
 	username string
 
-	mu    sync.Mutex
-	known map[[sha256.Size]byte]known
+	mu     sync.Mutex
+	cached map[[sha256.Size]byte]cachedIdentity
 }
 
-type known struct {
+type cachedIdentity struct {
 	identity
 	until time.Time
 }
 
-// authenticate returns the pod whose token the request bears. An error that is
-// errUnauthenticated is the token's fault; any other is worth another try.
-func (a *authenticator) authenticate(ctx context.Context, r *http.Request) (identity, error) {
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok || token == "" || len(token) > maxTokenBytes {
-		return identity{}, fmt.Errorf("%w: no bearer token", errUnauthenticated)
-	}
+// authenticate returns the pod that the token is bound to. The error is
+// agentapi.ErrUnauthenticated when the token is not valid; any other error is worth
+// another try.
+func (a *authenticator) authenticate(ctx context.Context, token string) (identity, error) {
 	key := sha256.Sum256([]byte(token))
 	if id, ok := a.recall(key); ok {
 		return id, nil
@@ -83,19 +73,19 @@ func (a *authenticator) authenticate(ctx context.Context, r *http.Request) (iden
 	return id, err
 }
 
-// identify reads a TokenReview's verdict.
+// identify reads the status of a TokenReview.
 func (a *authenticator) identify(s *authenticationv1.TokenReviewStatus) (identity, error) {
 	switch {
 	case !s.Authenticated:
-		return identity{}, fmt.Errorf("%w: %s", errUnauthenticated, s.Error)
+		return identity{}, fmt.Errorf("%w: %s", agentapi.ErrUnauthenticated, s.Error)
 	case !slices.Contains(s.Audiences, agentapi.Audience):
-		return identity{}, fmt.Errorf("%w: the token is for another audience", errUnauthenticated)
+		return identity{}, fmt.Errorf("%w: the token is for another audience", agentapi.ErrUnauthenticated)
 	case s.User.Username != a.username:
-		return identity{}, fmt.Errorf("%w: %s is not %s", errUnauthenticated, s.User.Username, a.username)
+		return identity{}, fmt.Errorf("%w: %s is not %s", agentapi.ErrUnauthenticated, s.User.Username, a.username)
 	}
 	name, uid := s.User.Extra[extraPodName], s.User.Extra[extraPodUID]
 	if len(name) != 1 || len(uid) != 1 {
-		return identity{}, fmt.Errorf("%w: the token is not bound to a pod", errUnauthenticated)
+		return identity{}, fmt.Errorf("%w: the token is not bound to a pod", agentapi.ErrUnauthenticated)
 	}
 	return identity{podName: name[0], podUID: types.UID(uid[0])}, nil
 }
@@ -103,15 +93,15 @@ func (a *authenticator) identify(s *authenticationv1.TokenReviewStatus) (identit
 func (a *authenticator) recall(key [sha256.Size]byte) (identity, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	k, ok := a.known[key]
-	return k.identity, ok && a.clock.Now().Before(k.until)
+	c, ok := a.cached[key]
+	return c.identity, ok && a.clock.Now().Before(c.until)
 }
 
 func (a *authenticator) remember(key [sha256.Size]byte, id identity) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.known == nil || len(a.known) >= rememberTokens {
-		a.known = map[[sha256.Size]byte]known{}
+	if a.cached == nil || len(a.cached) >= cacheTokens {
+		a.cached = map[[sha256.Size]byte]cachedIdentity{}
 	}
-	a.known[key] = known{id, a.clock.Now().Add(rememberFor)}
+	a.cached[key] = cachedIdentity{id, a.clock.Now().Add(cacheFor)}
 }

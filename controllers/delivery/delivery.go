@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/jobspec"
@@ -41,10 +42,21 @@ type Prober struct {
 	works atomic.Bool
 }
 
-// Delivery is what to use now: AgentInitContainer until image volumes have been
-// seen to work.
+// SetupWithManager lets the manager run the probe, if the setting is Auto.
+func (p *Prober) SetupWithManager(_ context.Context, mgr manager.Manager) error {
+	if p.Job.AgentDelivery != Auto {
+		return nil
+	}
+	return mgr.Add(p)
+}
+
+// Delivery returns the setting or, if that is Auto, AgentInitContainer until the
+// probe has shown that image volumes work.
 func (p *Prober) Delivery() v1alpha1.AgentDelivery {
-	if p.works.Load() {
+	switch {
+	case p.Job.AgentDelivery != Auto:
+		return p.Job.AgentDelivery
+	case p.works.Load():
 		return v1alpha1.AgentImageVolume
 	}
 	return v1alpha1.AgentInitContainer

@@ -1,5 +1,6 @@
-// Package expiration deletes Processes whose lifetime is over, finished or not.
-// Their Jobs and pods are garbage collected with them.
+// Package expiration deletes Processes that have expired, terminal or not, and the
+// Leases of idempotency keys that have expired. The garbage collector of Kubernetes
+// deletes the Jobs and pods of a deleted Process.
 package expiration
 
 import (
@@ -21,16 +22,17 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 )
 
-// Reconciler deletes what has expired.
+// Reconciler deletes expired Processes.
 type Reconciler struct {
 	Client client.Client
 	Clock  clock.PassiveClock
+	// Concurrency is how many Processes are deleted at the same time.
+	Concurrency int
 }
 
-// Setup registers the controller. concurrency is how many deletions go on at
-// once.
-func (r *Reconciler) Setup(mgr manager.Manager, concurrency int) error {
-	// Neither lifetime nor creation ever changes: one look per Process will do.
+// SetupWithManager registers the controller.
+func (r *Reconciler) SetupWithManager(_ context.Context, mgr manager.Manager) error {
+	// Lifetime and creation time never change: one event per Process is enough.
 	onlyCreation := predicate.Funcs{
 		UpdateFunc: func(event.UpdateEvent) bool { return false },
 		DeleteFunc: func(event.DeleteEvent) bool { return false },
@@ -39,14 +41,14 @@ func (r *Reconciler) Setup(mgr manager.Manager, concurrency int) error {
 		Named("expiration").
 		For(&v1alpha1.Process{}, builder.WithPredicates(onlyCreation)).
 		WithOptions(controller.Options{
-			MaxConcurrentReconciles: concurrency,
+			MaxConcurrentReconciles: r.Concurrency,
 			ReconciliationTimeout:   time.Minute,
 		}).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 
-// Reconcile deletes the Process once it has expired, and comes back then if it
-// has not.
+// Reconcile deletes the Process if it has expired. If it has not, it is reconciled
+// again at its expiration time.
 func (r *Reconciler) Reconcile(ctx context.Context, p *v1alpha1.Process) (reconcile.Result, error) {
 	if p.DeletionTimestamp != nil {
 		return reconcile.Result{}, nil
@@ -54,7 +56,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, p *v1alpha1.Process) (reconc
 	if now := r.Clock.Now(); !p.Expired(now) {
 		return reconcile.Result{RequeueAfter: p.ExpirationTime().Sub(now)}, nil
 	}
-	// Another object that has taken the name has a lifetime of its own.
+	// The UID keeps a new Process with the same name from being deleted.
 	err := r.Client.Delete(ctx, p, client.Preconditions{UID: &p.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
 	if err = client.IgnoreNotFound(err); err != nil && !apierrors.IsConflict(err) {
 		return reconcile.Result{}, fmt.Errorf("delete expired process: %w", err)

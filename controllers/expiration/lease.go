@@ -15,40 +15,42 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// LeaseReconciler deletes the Leases of idempotency keys that have run out. The
-// cache holds no others (v1alpha1.LabelIdempotencyKey).
+// LeaseReconciler deletes expired Leases of idempotency keys. The cache contains no
+// other Leases: it selects by v1alpha1.LabelIdempotencyKey.
 type LeaseReconciler struct {
 	Client client.Client
 	Clock  clock.PassiveClock
+	// Concurrency is how many Leases are deleted at the same time.
+	Concurrency int
 }
 
-// Setup registers the controller. concurrency is how many deletions go on at
-// once.
-func (r *LeaseReconciler) Setup(mgr manager.Manager, concurrency int) error {
+// SetupWithManager registers the controller.
+func (r *LeaseReconciler) SetupWithManager(_ context.Context, mgr manager.Manager) error {
 	return builder.ControllerManagedBy(mgr).
 		Named("idempotency-key-expiration").
 		For(&coordinationv1.Lease{}).
 		WithOptions(controller.Options{
-			MaxConcurrentReconciles: concurrency,
+			MaxConcurrentReconciles: r.Concurrency,
 			ReconciliationTimeout:   time.Minute,
 		}).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 
-// Reconcile deletes the Lease once it has run out, and comes back then if it has
-// not.
+// Reconcile deletes the Lease if it has expired. If it has not, it is reconciled
+// again at its end.
 func (r *LeaseReconciler) Reconcile(ctx context.Context, lease *coordinationv1.Lease) (reconcile.Result, error) {
 	if lease.Spec.AcquireTime == nil || lease.Spec.LeaseDurationSeconds == nil {
-		return reconcile.Result{}, nil // not made by the facade
+		return reconcile.Result{}, nil // the facade did not create it
 	}
 	end := lease.Spec.AcquireTime.Add(time.Duration(*lease.Spec.LeaseDurationSeconds) * time.Second)
-	if left := end.Sub(r.Clock.Now()); left > 0 {
-		return reconcile.Result{RequeueAfter: left}, nil
+	if wait := end.Sub(r.Clock.Now()); wait > 0 {
+		return reconcile.Result{RequeueAfter: wait}, nil
 	}
-	// The key may have been taken for another process a moment ago.
+	// The resourceVersion keeps a Lease from being deleted that the facade has just
+	// renewed for another process with the same key.
 	err := r.Client.Delete(ctx, lease, client.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion})
 	if err = client.IgnoreNotFound(err); err != nil && !apierrors.IsConflict(err) {
-		return reconcile.Result{}, fmt.Errorf("delete lease of an idempotency key: %w", err)
+		return reconcile.Result{}, fmt.Errorf("delete lease of idempotency key: %w", err)
 	}
 	return reconcile.Result{}, nil
 }

@@ -2,7 +2,6 @@ package process
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -20,25 +18,25 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/jobspec"
 	"procman.dev/procman/controllers/internal/prose"
+	"procman.dev/procman/controllers/internal/statuspatch"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/errorcode"
 	"procman.dev/procman/internal/payload"
 	"procman.dev/procman/internal/rules"
 )
 
-// typeGrace is how long a Process waits for a type that is not there: one
-// kubectl apply of both may bring the Process first, and kubectl replace takes a
-// type away before it brings the next.
+// typeGrace is how long a Process waits for a type that does not exist: one
+// kubectl apply of both may create the Process first, and kubectl replace deletes
+// a type before it creates it again.
 const typeGrace = 5 * time.Second
 
-// launch starts the Process's Job, or finishes the Process when it cannot be
-// started.
+// launch creates the Job of the Process, waits until it can, or finishes the
+// Process if it cannot be launched.
 func (r *Reconciler) launch(ctx context.Context, p *v1alpha1.Process) (reconcile.Result, error) {
 	processType := &v1alpha1.ProcessType{}
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: p.Spec.Type}, processType)
 	if apierrors.IsNotFound(err) {
-		r.Rules.Forget(client.ObjectKey{Namespace: p.Namespace, Name: p.Spec.Type})
-		if wait := r.types.absentSince(p).Add(typeGrace).Sub(r.Clock.Now()); wait > 0 {
+		if wait := r.Ledger.WithoutTypeSince(p).Add(typeGrace).Sub(r.Clock.Now()); wait > 0 {
 			return reconcile.Result{RequeueAfter: wait}, nil
 		}
 		return reconcile.Result{}, r.refuseType(ctx, p)
@@ -47,13 +45,13 @@ func (r *Reconciler) launch(ctx context.Context, p *v1alpha1.Process) (reconcile
 		return reconcile.Result{}, fmt.Errorf("get process type: %w", err)
 	}
 	now := r.Clock.Now()
-	switch it := ready(p, processType, now); {
-	case it.refusal != nil:
-		return reconcile.Result{}, r.finish(ctx, p, *it.refusal, "")
-	case it.waits && it.until.IsZero():
-		return reconcile.Result{}, nil // the type's next change wakes it
-	case it.waits:
-		return reconcile.Result{RequeueAfter: it.until.Sub(now)}, nil // or it does
+	switch ready := readinessOf(p, processType, now); {
+	case ready.refusal != nil:
+		return reconcile.Result{}, r.finish(ctx, p, *ready.refusal, "")
+	case ready.waits && ready.until.IsZero():
+		return reconcile.Result{}, nil // the next change of the type wakes it
+	case ready.waits:
+		return reconcile.Result{RequeueAfter: ready.until.Sub(now)}, nil // or that change
 	}
 	refusal, err := r.checkInput(ctx, p, processType)
 	if err != nil {
@@ -62,21 +60,21 @@ func (r *Reconciler) launch(ctx context.Context, p *v1alpha1.Process) (reconcile
 	if refusal != nil {
 		return reconcile.Result{}, r.finish(ctx, p, *refusal, "")
 	}
-	if !r.Queue.Admits(p.Name, p.UID) {
-		return reconcile.Result{}, nil // the queue asks again when it is its turn
+	if !r.Ledger.Admitted(client.ObjectKeyFromObject(p), p.UID) {
+		return reconcile.Result{}, nil // it is woken when it is admitted
 	}
 	return r.createJob(ctx, p, processType)
 }
 
-// createJob creates the Job. That it exists already is fine when it is this
-// Process's: the cache is behind.
+// createJob creates the Job. If the Job of this Process exists already, the cache did
+// not contain it yet, and there is nothing to do.
 func (r *Reconciler) createJob(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType) (reconcile.Result, error) {
 	config := r.Job
 	config.AgentDelivery = r.Delivery()
 	job := jobspec.Build(p, t, config)
-	// The type was accepted, maybe by an operator that allowed more.
-	if said := r.Violations(&job.Spec.Template.ObjectMeta, &job.Spec.Template.Spec); said != "" {
-		return reconcile.Result{}, r.finish(ctx, p, notAccepted(t, v1alpha1.ReasonPolicyViolation, said), "")
+	// An operator with a less strict policy may have accepted the type.
+	if violations := r.Violations(&job.Spec.Template.ObjectMeta, &job.Spec.Template.Spec); violations != "" {
+		return reconcile.Result{}, r.finish(ctx, p, notAccepted(t, v1alpha1.ReasonPolicyViolation, violations), "")
 	}
 	err := r.Client.Create(ctx, job)
 	switch {
@@ -96,25 +94,27 @@ func (r *Reconciler) createJob(ctx context.Context, p *v1alpha1.Process, t *v1al
 	return r.refused(ctx, p, t, err)
 }
 
-// refusedRetry is the pause before a Job that was refused is tried again.
+// refusedRetry is the time after which the operator tries again to create a Job
+// that the cluster refused.
 const refusedRetry = 5 * time.Second
 
-// refused deals with a Job that could not be created. What the API server finds
-// invalid stays so. Anything else that it answers, a quota, a policy, a missing
-// right, may pass: it is tried until the time to start is over, which runs from
-// the first refusal, since the Process may have waited for its turn before.
+// refused handles a Job that the cluster did not create. A Job that is invalid
+// stays invalid: the Process ends in error. The cause of any other answer (a quota,
+// a policy, a missing right) can go away. The operator tries again for
+// startTimeoutSeconds after the first refusal, not after the creation of the
+// Process: it may have waited in the queue.
 func (r *Reconciler) refused(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType, err error) (reconcile.Result, error) {
 	var answer apierrors.APIStatus
 	if !errors.As(err, &answer) {
 		return reconcile.Result{}, fmt.Errorf("create job: %w", err)
 	}
 	message := "the cluster refused the worker's Job: " + answer.Status().Message
-	over := apierrors.IsInvalid(err)
+	final := apierrors.IsInvalid(err)
 	if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionLaunched); c != nil {
-		bound := c.LastTransitionTime.Add(time.Duration(t.Spec.StartTimeoutSeconds) * time.Second)
-		over = over || !r.Clock.Now().Before(bound)
+		deadline := c.LastTransitionTime.Add(time.Duration(t.Spec.StartTimeoutSeconds) * time.Second)
+		final = final || !r.Clock.Now().Before(deadline)
 	}
-	if over {
+	if final {
 		return reconcile.Result{}, r.finish(ctx, p, agentapi.Failure(errorcode.LaunchRefused, map[string]any{
 			"message": message, "reason": answer.Status().Reason,
 		}), "")
@@ -125,8 +125,8 @@ func (r *Reconciler) refused(ctx context.Context, p *v1alpha1.Process, t *v1alph
 	return reconcile.Result{RequeueAfter: refusedRetry}, nil
 }
 
-// markRefused says in the status of a Process why it has no Job, in the cluster's
-// newest words, and since when.
+// markRefused writes to the status of a Process why it has no Job: the latest
+// message of the cluster, and the time of the first refusal.
 func (r *Reconciler) markRefused(ctx context.Context, p *v1alpha1.Process, message string) error {
 	conditions := slices.Clone(p.Status.Conditions)
 	if !meta.SetStatusCondition(&conditions, metav1.Condition{
@@ -136,38 +136,38 @@ func (r *Reconciler) markRefused(ctx context.Context, p *v1alpha1.Process, messa
 	}) {
 		return nil
 	}
-	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"resourceVersion": p.ResourceVersion, "uid": p.UID},
-		"status":   map[string]any{"conditions": conditions},
-	})
-	if err != nil {
-		return fmt.Errorf("encode status patch: %w", err)
-	}
-	err = r.Client.Status().Patch(ctx, p, client.RawPatch(types.MergePatchType, patch))
-	if err != nil && !apierrors.IsNotFound(err) {
+	if err := r.patchConditions(ctx, p, conditions); err != nil {
 		return fmt.Errorf("mark process as refused: %w", err)
 	}
 	return nil
 }
 
-// unmarkRefused takes that back once the Process has its Job, so that a later
-// refusal has its own time to start.
+// unmarkRefused removes the condition once the Process has its Job. If the Job is
+// deleted and the next one is refused, startTimeoutSeconds counts from that
+// refusal.
 func (r *Reconciler) unmarkRefused(ctx context.Context, p *v1alpha1.Process) error {
-	before := p.DeepCopy()
-	if !meta.RemoveStatusCondition(&p.Status.Conditions, v1alpha1.ConditionLaunched) {
+	conditions := slices.Clone(p.Status.Conditions)
+	if !meta.RemoveStatusCondition(&conditions, v1alpha1.ConditionLaunched) {
 		return nil
 	}
-	// Conditions are replaced as a whole: nobody else may have changed one.
-	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := client.IgnoreNotFound(r.Client.Status().Patch(ctx, p, patch)); err != nil {
+	if err := r.patchConditions(ctx, p, conditions); err != nil {
 		return fmt.Errorf("mark process as launched: %w", err)
 	}
 	return nil
 }
 
-// checkInput returns the error that a Process ends with because its type does not
-// allow its input, nil if it does. The facade has checked the input of a POST; that
-// of a Process made with kubectl is checked here, by the same rules.
+// patchConditions replaces the conditions of a Process. It does nothing if the
+// Process was deleted.
+func (r *Reconciler) patchConditions(ctx context.Context, p *v1alpha1.Process, conditions []metav1.Condition) error {
+	if len(conditions) == 0 {
+		conditions = nil // null: the schema does not allow an empty list
+	}
+	return client.IgnoreNotFound(statuspatch.ApplyLocked(ctx, r.Client, p, map[string]any{"conditions": conditions}))
+}
+
+// checkInput returns the error result of a Process whose type does not allow its input;
+// nil if it does. The facade has already checked the input of a POST. For a Process
+// created with kubectl the check happens here, by the same rules.
 func (r *Reconciler) checkInput(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType) (*agentapi.Result, error) {
 	input, err := payload.Input(ctx, r.Live, p)
 	if err != nil {
@@ -177,14 +177,14 @@ func (r *Reconciler) checkInput(ctx context.Context, p *v1alpha1.Process, t *v1a
 	if v, ok := errors.AsType[*rules.Violation](err); ok {
 		return &agentapi.Result{ErrorCode: v.Code, ErrorDetails: v.ErrorDetails()}, nil
 	}
-	if err != nil { // another operator, which allowed more, may have accepted the type
+	if err != nil { // the schema does not compile: another version of the operator accepted the type
 		return nil, fmt.Errorf("process type %s: %w", t.Name, err)
 	}
 	return nil, nil
 }
 
-// refuseType finishes a Process whose type does not exist, and names those that
-// do.
+// refuseType finishes a Process whose type does not exist. The error details list
+// the types that exist.
 func (r *Reconciler) refuseType(ctx context.Context, p *v1alpha1.Process) error {
 	var types v1alpha1.ProcessTypeList
 	if err := r.Client.List(ctx, &types, client.InNamespace(p.Namespace)); err != nil {
@@ -201,19 +201,20 @@ func (r *Reconciler) refuseType(ctx context.Context, p *v1alpha1.Process) error 
 	}), "")
 }
 
-// predecessorGrace is how long a Process waits for the Job of another one of its
-// name to be garbage collected.
+// predecessorGrace is how long a Process waits until the garbage collector has
+// deleted the Job of an earlier Process with the same name.
 const predecessorGrace = time.Minute
 
-// nameTaken deals with a Job of the Process's name that is not the Process's. That
-// of another Process of the name, which is gone, goes as well in a moment.
+// nameTaken handles a Job that has the name of the Process, but does not belong to
+// it. The Job of an earlier Process with this name is about to be deleted. Any
+// other Job is left alone.
 func (r *Reconciler) nameTaken(ctx context.Context, p *v1alpha1.Process, job *batchv1.Job) (reconcile.Result, error) {
 	owner := metav1.GetControllerOf(job)
-	predecessors := owner != nil && owner.APIVersion == v1alpha1.GroupVersion.String() && owner.Kind == "Process" && owner.Name == p.Name
-	if predecessors && r.Clock.Now().Before(p.CreationTimestamp.Add(predecessorGrace)) {
+	ofPredecessor := owner != nil && owner.APIVersion == v1alpha1.GroupVersion.String() && owner.Kind == "Process" && owner.Name == p.Name
+	if ofPredecessor && r.Clock.Now().Before(p.CreationTimestamp.Add(predecessorGrace)) {
 		return reconcile.Result{RequeueAfter: time.Second}, nil
 	}
 	return reconcile.Result{}, r.finish(ctx, p, agentapi.Failure(errorcode.NameTaken, map[string]any{
-		"message": "a Job of the process's name exists that is not the process's; it was left alone",
+		"message": "a Job with the name of the process exists, but does not belong to the process; it was not changed",
 	}), "")
 }

@@ -1,19 +1,19 @@
-// Package process reconciles Processes: it launches the worker's Job, watches
-// over it, and finishes the Process when the cluster, rather than the worker's
-// agent, has the last word.
+// Package process is the controller of Processes. It launches the Job of the
+// worker, observes it, and finishes the Process if the agent delivers no result:
+// because the Process cannot be launched, or because of what happened to the Job
+// and its pods.
 package process
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,73 +25,68 @@ import (
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/jobspec"
+	"procman.dev/procman/controllers/internal/ledger"
 	"procman.dev/procman/controllers/internal/outcome"
-	"procman.dev/procman/controllers/internal/queue"
+	"procman.dev/procman/controllers/internal/statuspatch"
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/rules"
 )
 
-// Reconciler launches, observes and finishes.
+// Reconciler moves Processes from creation to their terminal status.
 type Reconciler struct {
-	// Client reads from the caches and writes; Live reads past them.
+	// Client reads from the caches and writes. Live reads from the API server.
 	Client client.Client
 	Live   client.Reader
 	Clock  clock.PassiveClock
 	Writer *terminal.Writer
+	// Ledger reports which Processes are admitted. This controller fills it.
+	Ledger *ledger.Ledger
 	Job    jobspec.Config
-	// Queue says whose turn it is; Setup has it told of what there is.
-	Queue *queue.Queue
-	// Delivery is how the agent gets into the workers of types that do not say,
-	// as it is now; it goes before Job's.
+	// Delivery is how the agent gets into the workers of types that do not specify
+	// it. It overrides Job.AgentDelivery.
 	Delivery func() v1alpha1.AgentDelivery
-	// Rules are those of the process types that inputs are checked against.
+	// Rules has the rules of the process types, to validate inputs.
 	Rules *rules.Cache
-	// Violations is what a pod may not be, in words; nothing when it may.
+	// Violations describes what the pod security policy forbids about a pod; empty
+	// if nothing.
 	Violations func(*metav1.ObjectMeta, *corev1.PodSpec) string
-
-	types absence
+	// Concurrency is how many Processes are reconciled at the same time.
+	Concurrency int
 }
 
-// Setup registers the controller. concurrency is how many Processes are worked
-// on at once.
-func (r *Reconciler) Setup(ctx context.Context, mgr manager.Manager, concurrency int) error {
+// SetupWithManager registers the controller.
+func (r *Reconciler) SetupWithManager(_ context.Context, mgr manager.Manager) error {
 	toProcess := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
 		name := o.GetLabels()[v1alpha1.LabelProcess]
 		return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: o.GetNamespace(), Name: name}}}
 	})
-	b := builder.ControllerManagedBy(mgr).
+	return builder.ControllerManagedBy(mgr).
 		Named("process").
-		Watches(&v1alpha1.Process{}, r.processEvents()).
-		Watches(&v1alpha1.ProcessType{}, r.typeEvents()).
-		Watches(&batchv1.Job{}, r.jobEvents()).
+		WatchesRawSource(r.ledgerSource(mgr.GetCache())).
 		Watches(&batchv1.Job{}, handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.Process{}, handler.OnlyControllerOwner())).
 		Watches(&corev1.Pod{}, toProcess).
 		WithOptions(controller.Options{
-			MaxConcurrentReconciles: concurrency,
+			MaxConcurrentReconciles: r.Concurrency,
 			ReconciliationTimeout:   time.Minute,
-		})
-	if err := r.watchTypes(ctx, mgr, b); err != nil {
-		return fmt.Errorf("watch process types: %w", err)
-	}
-	return b.Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+		}).
+		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 
-// Reconcile moves one Process on. It returns an error for what is worth another
-// try, and otherwise when to look again, if time alone may change something.
+// Reconcile takes the next step for one Process. An error is retried with backoff.
+// The result has the time of the next look, if only time can change something.
 func (r *Reconciler) Reconcile(ctx context.Context, p *v1alpha1.Process) (reconcile.Result, error) {
 	if p.DeletionTimestamp != nil || p.Expired(r.Clock.Now()) {
-		return reconcile.Result{}, nil // the expiration controller's
+		return reconcile.Result{}, nil // the expiration controller deletes it
 	}
-	job := &batchv1.Job{}
-	err := r.Client.Get(ctx, client.ObjectKeyFromObject(p), job)
+	job, err := r.jobOf(ctx, p)
 	switch {
-	case p.Finished():
-		return r.settle(ctx, p, job, err)
-	case apierrors.IsNotFound(err):
-		return r.launch(ctx, p)
 	case err != nil:
-		return reconcile.Result{}, fmt.Errorf("get job: %w", err)
+		return reconcile.Result{}, err
+	case p.Finished():
+		return r.cleanUp(ctx, p, job)
+	case job == nil:
+		return r.launch(ctx, p)
 	case !metav1.IsControlledBy(job, p):
 		return r.nameTaken(ctx, p, job)
 	}
@@ -101,7 +96,21 @@ func (r *Reconciler) Reconcile(ctx context.Context, p *v1alpha1.Process) (reconc
 	return r.observe(ctx, p, job)
 }
 
-// observe finishes the Process if its Job and pods say so.
+// jobOf returns the Job with the name of the Process, from the cache; nil if there
+// is none.
+func (r *Reconciler) jobOf(ctx context.Context, p *v1alpha1.Process) (*batchv1.Job, error) {
+	job := &batchv1.Job{}
+	err := r.Client.Get(ctx, client.ObjectKeyFromObject(p), job)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get job: %w", err)
+	}
+	return job, nil
+}
+
+// observe finishes the Process if its Job and pods have an outcome.
 func (r *Reconciler) observe(ctx context.Context, p *v1alpha1.Process, job *batchv1.Job) (reconcile.Result, error) {
 	var pods corev1.PodList
 	err := r.Client.List(ctx, &pods, client.InNamespace(p.Namespace), client.MatchingLabels{v1alpha1.LabelProcess: p.Name})
@@ -134,24 +143,17 @@ func (r *Reconciler) observe(ctx context.Context, p *v1alpha1.Process, job *batc
 	return reconcile.Result{}, nil
 }
 
-// abandon marks a pod as failed whose node does not answer, as Kubernetes' own
-// garbage collector does once the node is gone: the Job then makes another. Should
-// the node come back, its kubelet ends the pod.
+// abandon marks a pod as failed because its node does not answer. The garbage
+// collector of Kubernetes does the same when the node is deleted. The Job then
+// creates another pod. If the node comes back, its kubelet stops this pod.
 func (r *Reconciler) abandon(ctx context.Context, pod *corev1.Pod) error {
-	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"resourceVersion": pod.ResourceVersion, "uid": pod.UID},
-		"status": map[string]any{
-			"phase": corev1.PodFailed, "reason": outcome.ReasonNodeLost, "message": "the pod's node does not answer; its process is run elsewhere",
-			// Since when: the time of the next attempt runs from here.
-			"conditions": []corev1.PodCondition{{
-				Type: outcome.ConditionAbandoned, Status: corev1.ConditionTrue, Reason: outcome.ReasonNodeLost, LastTransitionTime: metav1.NewTime(r.Clock.Now()),
-			}},
-		},
+	err := statuspatch.ApplyLocked(ctx, r.Client, pod, map[string]any{
+		"phase": corev1.PodFailed, "reason": outcome.ReasonNodeLost, "message": "the node of the pod does not answer; the process runs on another node",
+		// The time of this condition is when the next attempt begins.
+		"conditions": append(slices.Clone(pod.Status.Conditions), corev1.PodCondition{
+			Type: outcome.ConditionAbandoned, Status: corev1.ConditionTrue, Reason: outcome.ReasonNodeLost, LastTransitionTime: metav1.NewTime(r.Clock.Now()),
+		}),
 	})
-	if err != nil {
-		return fmt.Errorf("encode pod status: %w", err)
-	}
-	err = r.Client.Status().Patch(ctx, pod.DeepCopy(), client.RawPatch(types.StrategicMergePatchType, patch))
 	if err = client.IgnoreNotFound(err); err != nil {
 		return fmt.Errorf("abandon pod: %w", err)
 	}
@@ -164,29 +166,28 @@ func (r *Reconciler) abandon(ctx context.Context, pod *corev1.Pod) error {
 // remain.
 const jobDeletionDelay = 30 * time.Second
 
-// settle ends what still runs for a Process in error: a retry, a pod that waits
-// for its image. A complete one may have a suspended Job, which would run again.
-func (r *Reconciler) settle(ctx context.Context, p *v1alpha1.Process, job *batchv1.Job, err error) (reconcile.Result, error) {
-	if apierrors.IsNotFound(err) {
+// cleanUp deletes a Job that could still run something after its Process is
+// terminal: in error, when a retry or a pod that waits for its image remains;
+// complete, when the Job is suspended and could be resumed. job may be nil.
+func (r *Reconciler) cleanUp(ctx context.Context, p *v1alpha1.Process, job *batchv1.Job) (reconcile.Result, error) {
+	if job == nil || !metav1.IsControlledBy(job, p) || job.DeletionTimestamp != nil || outcome.EndCondition(job) != nil {
 		return reconcile.Result{}, nil
 	}
-	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("get job: %w", err)
-	}
-	if (p.Status.State != v1alpha1.StateError && !outcome.Suspended(job)) || !metav1.IsControlledBy(job, p) || job.DeletionTimestamp != nil || outcome.EndCondition(job) != nil {
+	if p.Status.State != v1alpha1.StateError && !outcome.Suspended(job) {
 		return reconcile.Result{}, nil
 	}
 	if wait := p.Status.CompletionTime.Add(jobDeletionDelay).Sub(r.Clock.Now()); wait > 0 {
 		return reconcile.Result{RequeueAfter: wait}, nil
 	}
-	err = r.Client.Delete(ctx, job, client.Preconditions{UID: &job.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	err := r.Client.Delete(ctx, job, client.Preconditions{UID: &job.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
 	if err = client.IgnoreNotFound(err); err != nil && !apierrors.IsConflict(err) {
 		return reconcile.Result{}, fmt.Errorf("delete job: %w", err)
 	}
 	return reconcile.Result{}, nil
 }
 
-// finish gives the Process its terminal status; one that is gone needs none.
+// finish writes the terminal status of the Process. It does nothing if the Process
+// was deleted.
 func (r *Reconciler) finish(ctx context.Context, p *v1alpha1.Process, result agentapi.Result, jobName string) error {
 	return client.IgnoreNotFound(r.Writer.Commit(ctx, p, result, jobName))
 }

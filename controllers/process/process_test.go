@@ -21,14 +21,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/controllers/internal/ledger"
 	"procman.dev/procman/controllers/internal/outcome"
-	"procman.dev/procman/controllers/internal/queue"
 	"procman.dev/procman/controllers/internal/terminal"
+	"procman.dev/procman/internal/rules"
 )
 
 var start = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
-// world is a cluster that holds some objects, with the reconciler at work on it.
+// world returns a Reconciler for a fake cluster with some objects.
 func world(t *testing.T, functions interceptor.Funcs, objects ...client.Object) (*Reconciler, *clocktesting.FakePassiveClock) {
 	t.Helper()
 	scheme := runtime.NewScheme()
@@ -40,12 +41,15 @@ func world(t *testing.T, functions interceptor.Funcs, objects ...client.Object) 
 		WithIndex(&corev1.Event{}, "involvedObject.uid", func(o client.Object) []string { return []string{string(o.(*corev1.Event).InvolvedObject.UID)} }).
 		Build()
 	now := clocktesting.NewFakePassiveClock(start)
-	turns := queue.New(now)
-	turns.Register("t", 0)
-	turns.Observe(queue.Process{Name: "p", UID: "process", Type: "t"})
-	known := &rules.Cache{}
-	return &Reconciler{Client: c, Live: c, Clock: now, Writer: &terminal.Writer{Client: c, Live: c, Clock: now, Rules: known}, Rules: known, Queue: turns, Delivery: func() v1alpha1.AgentDelivery { return v1alpha1.AgentEmbedded },
-		Violations: func(*metav1.ObjectMeta, *corev1.PodSpec) string { return "" }}, now
+	known, processes := &rules.Cache{}, ledger.New(now)
+	processes.Register(client.ObjectKey{Namespace: "work", Name: "t"}, 0)
+	processes.Observe(aProcess(), false)
+	processes.Open()
+	return &Reconciler{
+		Client: c, Live: c, Clock: now, Writer: &terminal.Writer{Client: c, Live: c, Clock: now, Rules: known}, Rules: known, Ledger: processes,
+		Delivery:   func() v1alpha1.AgentDelivery { return v1alpha1.AgentEmbedded },
+		Violations: func(*metav1.ObjectMeta, *corev1.PodSpec) string { return "" },
+	}, now
 }
 
 func aProcess() *v1alpha1.Process {
@@ -91,7 +95,7 @@ func TestRefusedJob(t *testing.T) {
 	jobs := schema.GroupResource{Group: "batch", Resource: "jobs"}
 	for name, test := range map[string]struct {
 		err error
-		// what becomes of it at once, and after the type's time to start
+		// what happens to the Process at first, and after startTimeoutSeconds
 		now, later string
 	}{
 		"forbidden":    {apierrors.NewForbidden(jobs, "p", errors.New("exceeded quota")), "waits", "LaunchRefused"},
@@ -101,8 +105,8 @@ func TestRefusedJob(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, now := world(t, refusing(test.err), aProcess(), aType())
-			now.SetTime(start.Add(time.Hour / 4)) // it waited for its turn
-			verdict := func() string {
+			now.SetTime(start.Add(time.Hour / 4)) // it waited in the queue
+			outcomeOf := func() string {
 				p, again, err := reconcileIt(t, r)
 				refused := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionLaunched)
 				switch {
@@ -116,26 +120,26 @@ func TestRefusedJob(t *testing.T) {
 				case again > 0 && refused != nil && refused.Status == metav1.ConditionFalse && strings.Contains(refused.Message, test.err.Error()):
 					return "waits"
 				}
-				return "is forgotten"
+				return "is lost"
 			}
-			if got := verdict(); got != test.now {
-				t.Errorf("at once it %s, want %s", got, test.now)
+			if got := outcomeOf(); got != test.now {
+				t.Errorf("at first it %s, want %s", got, test.now)
 			}
 			now.SetTime(now.Now().Add(59 * time.Second))
-			if got := verdict(); got != test.now {
+			if got := outcomeOf(); got != test.now {
 				t.Errorf("a second before the end it %s, want %s", got, test.now)
 			}
 			now.SetTime(now.Now().Add(time.Second))
-			if got := verdict(); got != test.later {
+			if got := outcomeOf(); got != test.later {
 				t.Errorf("at the end it %s, want %s", got, test.later)
 			}
 		})
 	}
 }
 
-// The condition has the newest refusal, since the first one; it is written when
-// there is something new to say.
-func TestRefusalInOtherWords(t *testing.T) {
+// The condition has the message of the last refusal and the time of the first one. It
+// is written only if the message is new.
+func TestRefusalWithAnotherMessage(t *testing.T) {
 	said, patches := "exceeded quota", 0
 	functions := interceptor.Funcs{
 		Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error {
@@ -147,7 +151,7 @@ func TestRefusalInOtherWords(t *testing.T) {
 		},
 	}
 	r, now := world(t, functions, aProcess(), aType())
-	long := strings.Repeat("ö", 600) // is cut, maybe within a letter
+	long := strings.Repeat("ö", 600) // it is cut, maybe within a letter
 	for i, step := range []struct {
 		said    string
 		patches int
@@ -163,7 +167,7 @@ func TestRefusalInOtherWords(t *testing.T) {
 	}
 }
 
-func TestRefusalIsForgottenOnceThereIsAJob(t *testing.T) {
+func TestRefusalIsRemovedOnceThereIsAJob(t *testing.T) {
 	refuses, patches := true, 0
 	quota := apierrors.NewForbidden(schema.GroupResource{Group: "batch", Resource: "jobs"}, "p", errors.New("exceeded quota"))
 	made := metav1.NewTime(start.Add(50 * time.Second))
@@ -191,10 +195,10 @@ func TestRefusalIsForgottenOnceThereIsAJob(t *testing.T) {
 	expect(true, 1)
 	refuses = false
 	now.SetTime(made.Time)
-	expect(true, 1) // the Job is made
+	expect(true, 1) // the Job is created
 	expect(false, 2)
 	expect(false, 2)
-	// Somebody deletes the Job: another refusal has its whole time.
+	// Somebody deletes the Job: startTimeoutSeconds counts from the next refusal.
 	if err := r.Client.DeleteAllOf(t.Context(), &batchv1.Job{}, client.InNamespace("work")); err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +221,7 @@ func launchedJob() *batchv1.Job {
 	}
 }
 
-func TestEventsSayWhyThereIsNoPod(t *testing.T) {
+func TestEventsExplainWhyThereIsNoPod(t *testing.T) {
 	event := func(name, reason, kind, message string, seconds int) *corev1.Event {
 		return &corev1.Event{
 			ObjectMeta:     metav1.ObjectMeta{Namespace: "work", Name: name},
@@ -265,13 +269,13 @@ func TestPodOfALostNodeIsAbandoned(t *testing.T) {
 	if pod.Status.Reason != outcome.ReasonNodeLost || len(pod.Status.Conditions) != 2 {
 		t.Errorf("the pod's status is %+v", pod.Status)
 	}
-	// The next attempt has its pause and its time to start from now on.
+	// The pause and the start timeout of the next attempt begin now.
 	if p, again, err := reconcileIt(t, r); err != nil || p.Finished() || again != 70*time.Second {
 		t.Errorf("the process is %+v, looked at again in %s, error %v", p.Status, again, err)
 	}
 }
 
-// A type that was accepted under a laxer policy launches nothing under this one.
+// A type that was accepted under a less strict policy launches nothing now.
 func TestPodBeyondThePolicy(t *testing.T) {
 	r, _ := world(t, interceptor.Funcs{}, aProcess(), aType())
 	r.Violations = func(*metav1.ObjectMeta, *corev1.PodSpec) string { return "no root here" }

@@ -10,7 +10,7 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 )
 
-func TestReady(t *testing.T) {
+func TestReadiness(t *testing.T) {
 	created := time.Unix(1e9, 0)
 	const forever = time.Duration(-1) // or until the type changes
 	said := func(condition string, generation int64, status metav1.ConditionStatus, reason, message string) metav1.Condition {
@@ -55,7 +55,7 @@ func TestReady(t *testing.T) {
 				Spec:       v1alpha1.ProcessTypeSpec{Image: "registry.example/ocr:1", Command: test.command, StartTimeoutSeconds: 60},
 				Status:     v1alpha1.ProcessTypeStatus{Conditions: test.conditions},
 			}
-			got := ready(p, pt, created.Add(test.after))
+			got := readinessOf(p, pt, created.Add(test.after))
 			var until time.Time
 			if test.waits > 0 {
 				until = created.Add(test.waits)

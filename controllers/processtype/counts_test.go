@@ -1,58 +1,69 @@
 package processtype
 
 import (
+	"context"
 	"testing"
 
-	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/controllers/internal/ledger"
 )
 
-func TestTally(t *testing.T) {
-	process := func(name string, state v1alpha1.State) *v1alpha1.Process {
-		return &v1alpha1.Process{
-			ObjectMeta: metav1.ObjectMeta{Name: name},
-			Spec:       v1alpha1.ProcessSpec{Type: "ocr"}, Status: v1alpha1.ProcessStatus{State: state},
-		}
+func TestCountsAreWrittenIfTheyHaveChanged(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
 	}
-	job := func(name string) *batchv1.Job { return &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: name}} }
-	a, b, aDone := process("a", v1alpha1.StateProcessing), process("b", v1alpha1.StateProcessing), process("a", v1alpha1.StateError)
-	var counting tally
-	counting.init()
+	pt := named("ocr", 0)
+	pt.Namespace, pt.Spec.Image = "work", "i"
+	patches := 0
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(&pt).WithStatusSubresource(&pt).WithInterceptorFuncs(interceptor.Funcs{
+		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+			patches++
+			return c.SubResource(sub).Patch(ctx, o, patch, options...)
+		},
+	}).Build()
+	l := ledger.New(clock.RealClock{})
+	r := &CountReconciler{Client: c, Ledger: l}
+	process := &v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{Namespace: "work", Name: "p", UID: "p"}, Spec: v1alpha1.ProcessSpec{Type: "ocr"}}
 	for _, step := range []struct {
-		what string
-		do   func()
-		want counts
+		what                      string
+		do                        func()
+		patches                   int
+		queued, running, finished int32
 	}{
-		{"nothing", func() {}, counts{}},
-		{"two arrive", func() { counting.OnAdd(a, true); counting.OnAdd(b, false) }, counts{queued: 2}},
-		{"one of another type", func() {
-			other := process("c", v1alpha1.StateProcessing)
-			other.Spec.Type = "echo"
-			counting.OnAdd(other, false)
-		}, counts{queued: 2}},
-		{"one is launched", func() { counting.OnAdd(job("a"), false) }, counts{queued: 1, running: 1}},
-		{"it makes progress", func() { counting.OnUpdate(a, process("a", v1alpha1.StateProcessing)) }, counts{queued: 1, running: 1}},
-		{"its Job moves on", func() { counting.OnUpdate(job("a"), job("a")) }, counts{queued: 1, running: 1}},
-		{"it ends", func() { counting.OnUpdate(a, aDone) }, counts{queued: 1, finished: 1}},
-		{"it is seen again", func() { counting.OnUpdate(aDone, aDone) }, counts{queued: 1, finished: 1}},
-		{"a Job comes before its Process", func() { counting.OnAdd(job("d"), true) }, counts{queued: 1, finished: 1}},
-		{"its Process comes", func() { counting.OnAdd(process("d", v1alpha1.StateProcessing), true) }, counts{queued: 1, running: 1, finished: 1}},
-		{"a person deletes its Job", func() { counting.OnDelete(job("d")) }, counts{queued: 2, finished: 1}},
-		{"it is deleted unfinished", func() { counting.OnDelete(process("d", v1alpha1.StateProcessing)) }, counts{queued: 1, finished: 1}},
-		{"the finished one expires, unwatched", func() {
-			counting.OnDelete(toolscache.DeletedFinalStateUnknown{Key: "a", Obj: aDone})
-		}, counts{queued: 1}},
-		{"the last one goes", func() { counting.OnDelete(b); counting.OnDelete(job("a")) }, counts{}},
+		{"the ledger is not open", func() { l.Observe(process, false) }, 0, -1, -1, -1},
+		{"it is open", l.Open, 1, 1, 0, 0},
+		{"nothing has changed", func() {}, 1, 1, 0, 0},
+		{"it is launched", func() { l.ObserveJob(client.ObjectKeyFromObject(process), "p", true) }, 2, 0, 1, 0},
+		{"it is complete", func() { process.Status.State = v1alpha1.StateComplete; l.Observe(process, true) }, 3, 0, 0, 1},
+		{"it is deleted", func() { l.Forget(client.ObjectKeyFromObject(process), "p") }, 4, 0, 0, 0},
 	} {
 		step.do()
-		if got := counting.of("ocr"); got != step.want {
-			t.Errorf("%s: got %+v, want %+v", step.what, got, step.want)
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(&pt), &pt); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if len(counting.finished)+len(counting.jobs) > 0 || len(counting.underway) != 1 {
-		t.Errorf("it keeps what is gone: %+v, %+v, %+v", counting.underway, counting.jobs, counting.finished)
+		if result, err := r.Reconcile(t.Context(), &pt); err != nil || !result.IsZero() {
+			t.Errorf("%s: %+v, %v", step.what, result, err)
+		}
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(&pt), &pt); err != nil {
+			t.Fatal(err)
+		}
+		written := func(n *int32) int32 {
+			if n == nil {
+				return -1
+			}
+			return *n
+		}
+		s := pt.Status
+		if patches != step.patches || written(s.Queued) != step.queued || written(s.Running) != step.running || written(s.Finished) != step.finished {
+			t.Errorf("%s: after %d patches the status is %+v", step.what, patches, s)
+		}
 	}
 }

@@ -27,50 +27,52 @@ import (
 	"procman.dev/procman/controllers/internal/registry"
 )
 
-// Bounds of status.command: those of its schema, and what an object can hold besides.
+// Limits of status.command: the first two are those of its schema, the third leaves
+// room in the object for the rest of it.
 const (
-	maxCommand      = 256
-	maxWord         = 32768 // characters, as the schema counts
+	maxWords        = 256
+	maxWordLength   = 32768 // characters, as in the schema
 	maxCommandBytes = 512 << 10
 )
 
-// The pauses between questions to a registry that did not answer one.
+// The pause after a failed request to a registry: it begins with minPause and is
+// doubled each time, up to maxPause.
 const (
-	firstPause   = time.Second
-	longestPause = time.Minute
+	minPause = time.Second
+	maxPause = time.Minute
 )
 
-// ImageReconciler keeps the condition ImageResolved, and status.image and
-// status.command with it: for types without a command, what their image runs. It
-// is a controller of its own, so that a registry that is slow keeps nobody from
-// knowing whether a type is accepted.
+// ImageReconciler writes the condition ImageResolved, status.image and
+// status.command: what the image of a type without a command runs. It is a
+// controller of its own, so that a slow registry does not delay the condition
+// Accepted.
 type ImageReconciler struct {
 	Client client.Client
 	// Live reads Secrets and the service account, which are not cached.
 	Live     client.Reader
 	Resolver *registry.Resolver
-	// ServiceAccount is the workers' own.
+	// ServiceAccount is the service account of the workers.
 	ServiceAccount string
 
 	pauses workqueue.TypedRateLimiter[types.UID]
 }
 
-// Setup registers the controller.
-func (r *ImageReconciler) Setup(mgr manager.Manager) error {
-	r.pauses = workqueue.NewTypedItemExponentialFailureRateLimiter[types.UID](firstPause, longestPause)
+// SetupWithManager registers the controller.
+func (r *ImageReconciler) SetupWithManager(_ context.Context, mgr manager.Manager) error {
+	r.pauses = workqueue.NewTypedItemExponentialFailureRateLimiter[types.UID](minPause, maxPause)
 	return builder.ControllerManagedBy(mgr).
 		Named("processtype-image").
 		For(&v1alpha1.ProcessType{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 4}). // each may wait for a registry
+		WithOptions(controller.Options{MaxConcurrentReconciles: 4}). // each one may wait for a registry
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 
-// Reconcile asks the registry once for each form of the spec, and again, ever
-// more slowly, until it has an answer.
+// Reconcile asks the registry once for each generation of the type. If that fails,
+// it asks again after a pause.
 func (r *ImageReconciler) Reconcile(ctx context.Context, t *v1alpha1.ProcessType) (reconcile.Result, error) {
 	last := t.Verdict(v1alpha1.ConditionImageResolved)
 	switch {
-	case len(t.Spec.Command) > 0: // the image is used as it is written
+	case len(t.Spec.Command) > 0: // nothing to resolve
 		r.pauses.Forget(t.UID)
 		return patchStatus(ctx, r.Client, t, func(s *v1alpha1.ProcessTypeStatus) {
 			meta.RemoveStatusCondition(&s.Conditions, v1alpha1.ConditionImageResolved)
@@ -78,11 +80,11 @@ func (r *ImageReconciler) Reconcile(ctx context.Context, t *v1alpha1.ProcessType
 		})
 	case last != nil && last.Status == metav1.ConditionTrue:
 		return reconcile.Result{}, nil
-	case last == nil: // another spec, another beginning
+	case last == nil: // the spec has changed
 		r.pauses.Forget(t.UID)
 	}
 	image, command, err := r.resolve(ctx, t)
-	resolved := verdict(err)
+	resolved := imageResolved(err)
 	resolved.ObservedGeneration = t.Generation
 	result, patchErr := patchStatus(ctx, r.Client, t, func(s *v1alpha1.ProcessTypeStatus) {
 		meta.SetStatusCondition(&s.Conditions, resolved)
@@ -101,15 +103,15 @@ func (r *ImageReconciler) Reconcile(ctx context.Context, t *v1alpha1.ProcessType
 	return reconcile.Result{}, nil
 }
 
-// What keeps an image from being resolved besides its registry.
+// Why an image is not resolved, if its registry is not the cause.
 var (
-	errNoEntrypoint = errors.New("the image names no program: give the type a command")
-	errCommandSize  = fmt.Errorf("the image's entrypoint and arguments are more than %d or %d bytes, or one has more than %d characters: give the type a command", maxCommand, maxCommandBytes, maxWord)
+	errNoEntrypoint = errors.New("the image has neither an entrypoint nor a command: set spec.command of the type")
+	errCommandSize  = fmt.Errorf("entrypoint and arguments of the image are more than %d words or %d bytes, or a word has more than %d characters: set spec.command of the type", maxWords, maxCommandBytes, maxWordLength)
 	errPullSecret   = errors.New("pull secret")
 )
 
-// resolve returns the type's image by its digest and the command of its
-// processes.
+// resolve returns the image of the type with its digest, and the command that its
+// processes run.
 func (r *ImageReconciler) resolve(ctx context.Context, t *v1alpha1.ProcessType) (string, []string, error) {
 	secrets, err := r.pullSecrets(ctx, t)
 	if err != nil {
@@ -136,13 +138,14 @@ func (r *ImageReconciler) resolve(ctx context.Context, t *v1alpha1.ProcessType) 
 	switch {
 	case len(command) == 0:
 		return "", nil, errNoEntrypoint
-	case len(command) > maxCommand, bytes > maxCommandBytes, longest > maxWord:
+	case len(command) > maxWords, bytes > maxCommandBytes, longest > maxWordLength:
 		return "", nil, errCommandSize
 	}
 	return image.Reference, command, nil
 }
 
-// pullSecrets are those of the type or else, as in a pod, of the service account.
+// pullSecrets returns the pull secrets of the type. If it has none, those of the
+// service account are used, as in a pod.
 func (r *ImageReconciler) pullSecrets(ctx context.Context, t *v1alpha1.ProcessType) ([]corev1.Secret, error) {
 	var names []string
 	for _, s := range t.Spec.Template.ImagePullSecrets {
@@ -162,7 +165,7 @@ func (r *ImageReconciler) pullSecrets(ctx context.Context, t *v1alpha1.ProcessTy
 	for i, name := range names {
 		err := r.Live.Get(ctx, client.ObjectKey{Namespace: t.Namespace, Name: name}, &secrets[i])
 		if apierrors.IsNotFound(err) {
-			return nil, fmt.Errorf("%w: there is no Secret %s", errPullSecret, name)
+			return nil, fmt.Errorf("%w: Secret %s does not exist", errPullSecret, name)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: read Secret %s: %w", errPullSecret, name, err)
@@ -171,8 +174,8 @@ func (r *ImageReconciler) pullSecrets(ctx context.Context, t *v1alpha1.ProcessTy
 	return secrets, nil
 }
 
-// architecture is the one that the type's nodes have to have, or else ours: most
-// clusters have one.
+// architecture returns the architecture in the nodeSelector of the type. Without
+// one it is that of the operator: most clusters have only one.
 func architecture(t *v1alpha1.ProcessType) string {
 	if arch, ok := t.Spec.Template.NodeSelector[corev1.LabelArchStable]; ok {
 		return string(arch)
@@ -180,13 +183,13 @@ func architecture(t *v1alpha1.ProcessType) string {
 	return runtime.GOARCH
 }
 
-// verdict is the condition ImageResolved for what resolve returned.
-func verdict(err error) metav1.Condition {
+// imageResolved returns the condition ImageResolved for the error of resolve.
+func imageResolved(err error) metav1.Condition {
 	resolved := metav1.Condition{Type: v1alpha1.ConditionImageResolved, Status: metav1.ConditionFalse}
 	switch {
 	case err == nil:
 		resolved.Status, resolved.Reason = metav1.ConditionTrue, v1alpha1.ReasonResolved
-		resolved.Message = "status.image is what the registry had; it is looked up again when the spec changes"
+		resolved.Message = "status.image is what the registry had; it is resolved again when the spec changes"
 		return resolved
 	case errors.Is(err, registry.ErrNotFound):
 		resolved.Reason = v1alpha1.ReasonImageNotFound
@@ -199,6 +202,6 @@ func verdict(err error) metav1.Condition {
 	default:
 		resolved.Reason = v1alpha1.ReasonRegistryUnreachable
 	}
-	resolved.Message = bounded(err.Error())
+	resolved.Message = truncate(err.Error())
 	return resolved
 }

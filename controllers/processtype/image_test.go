@@ -81,7 +81,7 @@ func newImages(t *testing.T, password string, objects ...client.Object) *images 
 	w.kube = fake.NewClientBuilder().WithScheme(scheme).WithObjects(account).WithObjects(objects...).WithStatusSubresource(&v1alpha1.ProcessType{}).Build()
 	w.ImageReconciler = &ImageReconciler{
 		Client: w.kube, Live: w.kube, Resolver: &registry.Resolver{}, ServiceAccount: "worker",
-		pauses: workqueue.NewTypedItemExponentialFailureRateLimiter[types.UID](firstPause, longestPause),
+		pauses: workqueue.NewTypedItemExponentialFailureRateLimiter[types.UID](minPause, maxPause),
 	}
 	return w
 }
@@ -195,7 +195,7 @@ func TestImageIsResolved(t *testing.T) {
 			w := newImages(t, "")
 			pinned := w.push("worker:1", test.config)
 			w.register(func(t *v1alpha1.ProcessType) { t.Spec.Args = test.args })
-			result, status := w.reconcile("Resolved", "looked up again when the spec changes")
+			result, status := w.reconcile("Resolved", "resolved again when the spec changes")
 			if diff := cmp.Diff(test.want, status.Command); diff != "" || status.Image != pinned || !result.IsZero() {
 				t.Errorf("command %s\nimage %s, want %s; %+v", diff, status.Image, pinned, result)
 			}
@@ -243,7 +243,7 @@ func TestImageIsAskedForEverMoreSlowly(t *testing.T) {
 	}
 	w.busy.Store(false)
 	w.push("worker:2", v1.Config{})
-	w.reconcile("NoEntrypoint", "give the type a command")
+	w.reconcile("NoEntrypoint", "set spec.command of the type")
 	w.push("worker:2", v1.Config{Entrypoint: slices.Repeat([]string{"/worker"}, 257)})
 	w.reconcile("NoEntrypoint", "more than 256")
 	w.push("worker:2", v1.Config{Entrypoint: slices.Repeat([]string{strings.Repeat("x", 30_000)}, 20)})
@@ -265,7 +265,7 @@ func TestImageWithCredentials(t *testing.T) {
 	w := newImages(t, "word", opaque)
 	w.push("worker:1", v1.Config{Entrypoint: []string{"/worker"}})
 	w.register(func(*v1alpha1.ProcessType) {})
-	w.reconcile("NoPullSecret", "there is no Secret of-the-account")
+	w.reconcile("NoPullSecret", "Secret of-the-account does not exist")
 	w.pullSecret("of-the-account", "wrong")
 	w.reconcile("Unauthorized", "401 Unauthorized")
 	w.pullSecret("of-the-type", "word")

@@ -11,13 +11,14 @@ import (
 	"k8s.io/pod-security-admission/policy"
 )
 
-// Policy is a Pod Security Standard that the pods of every type have to keep to.
+// Policy is the Pod Security Standard that the pods of all types must satisfy.
 type Policy struct {
 	level  podsecurity.Level
 	checks []policy.Check
 }
 
-// NewPolicy is the policy of a level: restricted, baseline or privileged.
+// NewPolicy returns the policy of a level: restricted, baseline or privileged. It
+// returns an error for any other level.
 func NewPolicy(level string) (Policy, error) {
 	parsed, err := podsecurity.ParseLevel(level)
 	if err != nil {
@@ -37,24 +38,24 @@ func NewPolicy(level string) (Policy, error) {
 	return p, nil
 }
 
-// latest is the newest form of a check, the last of its versions.
+// latest returns the newest version of a check.
 func latest(c policy.Check) policy.VersionedCheck { return c.Versions[len(c.Versions)-1] }
 
-// fields of a type that each check is about, and what they may say. A type
-// cannot fail any other check: it has no field for it.
+// fields has, for each check that a type can fail, the field of the type and its
+// allowed values. For the other checks a type has no field.
 var fields = map[policy.CheckID]struct{ field, allowed string }{
 	"allowPrivilegeEscalation": {"privilegeEscalation", "Forbidden"},
-	"capabilities_baseline":    {"addCapabilities", "those that container engines give by default"},
+	"capabilities_baseline":    {"addCapabilities", "the default capabilities of container engines"},
 	"capabilities_restricted":  {"addCapabilities", "NET_BIND_SERVICE"},
-	"runAsNonRoot":             {"runAsUser", "any user but 0"},
-	"runAsUser":                {"runAsUser", "any user but 0"},
+	"runAsNonRoot":             {"runAsUser", "any user except 0"},
+	"runAsUser":                {"runAsUser", "any user except 0"},
 }
 
-// Violations says for every field of a type that asks for more than the policy
-// allows which it is, what it asked for and what is allowed; nothing when the pod
-// keeps to the policy.
+// Violations describes what the policy forbids about a pod: each field of the type
+// with its value and with what is allowed. It is empty if the pod satisfies the
+// policy.
 func (p Policy) Violations(meta *metav1.ObjectMeta, spec *corev1.PodSpec) string {
-	var said []string
+	var violations []string
 	seen := map[string]bool{}
 	for _, check := range p.checks {
 		result := latest(check).CheckPod(meta, spec)
@@ -69,10 +70,10 @@ func (p Policy) Violations(meta *metav1.ObjectMeta, spec *corev1.PodSpec) string
 			continue
 		}
 		seen[at] = true
-		said = append(said, fmt.Sprintf("%s: %s (%s); allowed: %s", at, result.ForbiddenReason, result.ForbiddenDetail, allowed))
+		violations = append(violations, fmt.Sprintf("%s: %s (%s); allowed: %s", at, result.ForbiddenReason, result.ForbiddenDetail, allowed))
 	}
-	if len(said) == 0 {
+	if len(violations) == 0 {
 		return ""
 	}
-	return "the operator's --pod-security=" + string(p.level) + " does not allow " + strings.Join(said, ", nor ")
+	return "the operator's --pod-security=" + string(p.level) + " does not allow " + strings.Join(violations, ", nor ")
 }

@@ -1,6 +1,6 @@
-// Package processtype looks at each registration of a worker image and says in
-// its status whether processes of the type can be started, what the image runs,
-// and how many processes there are.
+// Package processtype has the controllers of ProcessTypes. They write to the status
+// of each type whether its processes can be started, what its image runs, and how
+// many processes there are.
 package processtype
 
 import (
@@ -30,21 +30,22 @@ import (
 	"procman.dev/procman/controllers/delivery"
 	"procman.dev/procman/controllers/internal/jobspec"
 	"procman.dev/procman/controllers/internal/prose"
+	"procman.dev/procman/controllers/internal/statuspatch"
 	"procman.dev/procman/internal/schema"
 )
 
-// Reconciler keeps the condition Accepted.
+// Reconciler writes the condition Accepted.
 type Reconciler struct {
 	Client client.Client
-	// Job is what is added to every Job.
+	// Job is what the operator adds to every Job.
 	Job jobspec.Config
-	// Policy is what a type's pods may be.
+	// Policy limits what the pods of a type may do.
 	Policy Policy
 }
 
-// Setup registers the controller. A change of one type may give or take the
-// aliases of others, so all are looked at.
-func (r *Reconciler) Setup(mgr manager.Manager) error {
+// SetupWithManager registers the controller. A change of one type can give an alias
+// to another type, or take it away. So it requests all types of the namespace.
+func (r *Reconciler) SetupWithManager(_ context.Context, mgr manager.Manager) error {
 	toAll := handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
 		var all v1alpha1.ProcessTypeList
 		if err := r.Client.List(ctx, &all, client.InNamespace(o.GetNamespace())); err != nil {
@@ -57,24 +58,24 @@ func (r *Reconciler) Setup(mgr manager.Manager) error {
 		}
 		return requests
 	})
-	changed := builder.WithPredicates(predicate.GenerationChangedPredicate{}) // not by its status
+	specChanged := builder.WithPredicates(predicate.GenerationChangedPredicate{})
 	return builder.ControllerManagedBy(mgr).
 		Named("processtype").
-		For(&v1alpha1.ProcessType{}, changed).
-		Watches(&v1alpha1.ProcessType{}, toAll, changed).
+		For(&v1alpha1.ProcessType{}, specChanged).
+		Watches(&v1alpha1.ProcessType{}, toAll, specChanged).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 
-// Reconcile writes the condition when it is not what it should be.
+// Reconcile writes the condition if it has changed.
 func (r *Reconciler) Reconcile(ctx context.Context, t *v1alpha1.ProcessType) (reconcile.Result, error) {
 	var all v1alpha1.ProcessTypeList
 	if err := r.Client.List(ctx, &all, client.InNamespace(t.Namespace)); err != nil {
 		return reconcile.Result{}, fmt.Errorf("list process types: %w", err)
 	}
 	job := example(t, r.Job)
-	accepted := judge(t, all.Items, r.Policy.Violations(&job.Spec.Template.ObjectMeta, &job.Spec.Template.Spec))
+	accepted := accept(t, all.Items, r.Policy.Violations(&job.Spec.Template.ObjectMeta, &job.Spec.Template.Spec))
 	if accepted.Status == metav1.ConditionTrue {
-		refusal, err := r.rehearse(ctx, job)
+		refusal, err := r.dryRun(ctx, job)
 		if err != nil {
 			return reconcile.Result{}, err
 		}
@@ -82,59 +83,59 @@ func (r *Reconciler) Reconcile(ctx context.Context, t *v1alpha1.ProcessType) (re
 			accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, v1alpha1.ReasonInvalidTemplate, refusal
 		}
 	}
+	accepted.Message = truncate(accepted.Message)
 	result, err := patchStatus(ctx, r.Client, t, func(s *v1alpha1.ProcessTypeStatus) {
-		accepted.Message = bounded(accepted.Message)
 		meta.SetStatusCondition(&s.Conditions, accepted)
 	})
 	if err == nil && result.IsZero() && accepted.Reason == v1alpha1.ReasonInvalidTemplate {
-		result.RequeueAfter = rehearseAgain
+		result.RequeueAfter = dryRunInterval
 	}
 	return result, err
 }
 
-// rehearseAgain is the pause before a Job that the API server found invalid is
-// rehearsed again: a policy of the cluster may have said so, and be mended.
-const rehearseAgain = time.Minute
+// dryRunInterval is the time after which an invalid Job is tried again: a policy of
+// the cluster may have refused it, and policies change.
+const dryRunInterval = time.Minute
 
-// example is the Job that a Process of the type would get.
+// example is a Job as a Process of the type would get it.
 func example(t *v1alpha1.ProcessType, c jobspec.Config) *batchv1.Job {
 	t = t.DeepCopy()
-	t.Status.Image, t.Status.Command = t.Spec.Image, []string{"entrypoint"} // as long as the image has not been asked
+	t.Status.Image, t.Status.Command = t.Spec.Image, []string{"entrypoint"} // the image may not be resolved yet
 	if c.AgentDelivery == delivery.Auto {
-		c.AgentDelivery = v1alpha1.AgentInitContainer // which asks for more than the other one
+		c.AgentDelivery = v1alpha1.AgentInitContainer // this pod has more containers to check than the other
 	}
 	p := &v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{Namespace: t.Namespace, Name: t.Name, UID: t.UID}}
 	return jobspec.Build(p, t, c)
 }
 
-// rehearse has the API server check a Job without making it, which finds what no
-// schema of ours can: a label that is none, a request over its limit. It returns
-// why the server calls it invalid. What else it may answer, for a quota or for a
-// webhook that is away or knows no rehearsals, says nothing about the type. An
-// error is that it does not answer.
-func (r *Reconciler) rehearse(ctx context.Context, job *batchv1.Job) (refusal string, err error) {
-	job.Name, job.GenerateName, job.OwnerReferences = "", "rehearsal-", nil
+// dryRun asks the API server to create a Job as a dry run. This finds what no schema
+// of ours can: an invalid label value, a request above its limit. It returns why the
+// server calls the Job invalid; empty if it does not. Any other answer, such as a
+// quota or a webhook without dry-run support, is about the cluster and not about the
+// type. It returns an error if the server does not answer.
+func (r *Reconciler) dryRun(ctx context.Context, job *batchv1.Job) (refusal string, err error) {
+	job.Name, job.GenerateName, job.OwnerReferences = "", "dry-run-", nil
 	err = r.Client.Create(ctx, job, client.DryRunAll)
 	var answer apierrors.APIStatus
 	switch {
 	case apierrors.IsInvalid(err):
-		return "the cluster refuses the Job of such a process: " + reasons(err), nil
+		return "the cluster refuses the Job of such a process: " + fieldErrors(err), nil
 	case err == nil, errors.As(err, &answer):
 		return "", nil
 	}
-	return "", fmt.Errorf("rehearse the job of a process: %w", err)
+	return "", fmt.Errorf("create job of a process as a dry run: %w", err)
 }
 
-// reasons are what an Invalid error says about the fields, without the name of
-// the Job, which does not exist.
-func reasons(err error) string {
+// fieldErrors returns what an Invalid error says about the fields, without the name
+// of the Job, which does not exist.
+func fieldErrors(err error) string {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || status.Status().Details == nil || len(status.Status().Details.Causes) == 0 {
 		return err.Error()
 	}
 	var causes []string
 	for _, c := range status.Status().Details.Causes {
-		if c.Field != "" { // a policy names none
+		if c.Field != "" { // empty if a policy refused it
 			c.Message = c.Field + ": " + c.Message
 		}
 		causes = append(causes, c.Message)
@@ -142,19 +143,26 @@ func reasons(err error) string {
 	return strings.Join(causes, "; ")
 }
 
-// patchStatus writes what change makes of the status, if that is another one. A
-// type that is gone needs none.
+// patchStatus writes the status as change leaves it, with the condition Ready that
+// follows from it, if that is different from the status of t. It does nothing if the
+// type was deleted.
 func patchStatus(ctx context.Context, c client.Client, t *v1alpha1.ProcessType, change func(*v1alpha1.ProcessTypeStatus)) (reconcile.Result, error) {
 	changed := t.DeepCopy()
 	change(&changed.Status)
+	setReady(changed)
 	if equality.Semantic.DeepEqual(t.Status, changed.Status) {
 		return reconcile.Result{}, nil
 	}
-	// Conditions are replaced as a whole: nobody else may have changed one.
-	patch := client.MergeFromWithOptions(t, client.MergeFromWithOptimisticLock{})
-	err := client.IgnoreNotFound(c.Status().Patch(ctx, changed, patch))
+	patch := statusPatch{Command: changed.Status.Command}
+	if len(changed.Status.Conditions) > 0 { // the schema does not allow an empty list
+		patch.Conditions = changed.Status.Conditions
+	}
+	if changed.Status.Image != "" {
+		patch.Image = &changed.Status.Image
+	}
+	err := client.IgnoreNotFound(statuspatch.ApplyLocked(ctx, c, t, patch))
 	if apierrors.IsConflict(err) {
-		return reconcile.Result{RequeueAfter: behind}, nil
+		return reconcile.Result{RequeueAfter: cacheDelay}, nil
 	}
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("patch process type status: %w", err)
@@ -162,18 +170,27 @@ func patchStatus(ctx context.Context, c client.Client, t *v1alpha1.ProcessType, 
 	return reconcile.Result{}, nil
 }
 
-// behind is how long the cache may need to see what another has just written.
-const behind = 100 * time.Millisecond
-
-// bounded is a message that a condition can hold.
-func bounded(message string) string {
-	const most = 4096 // bytes; what people read
-	return prose.Cut(message, most)
+// statusPatch is a merge patch: null removes a field.
+type statusPatch struct {
+	Conditions []metav1.Condition `json:"conditions"`
+	Image      *string            `json:"image"`
+	Command    []string           `json:"command"`
 }
 
-// judge says whether a type can be used as it stands, among all types. violations
-// are what its pods ask for beyond the policy, in words.
-func judge(t *v1alpha1.ProcessType, all []v1alpha1.ProcessType, violations string) metav1.Condition {
+// cacheDelay is how long the cache may need until it contains what another
+// controller has just written.
+const cacheDelay = 100 * time.Millisecond
+
+// truncate cuts a message to the length that people read in a condition.
+func truncate(message string) string {
+	const maxBytes = 4096
+	return prose.Cut(message, maxBytes)
+}
+
+// accept returns the condition Accepted of a type, as far as it follows from the
+// type, from the others in its namespace, and from violations: what the pods of the
+// type do that the policy forbids.
+func accept(t *v1alpha1.ProcessType, all []v1alpha1.ProcessType, violations string) metav1.Condition {
 	accepted := metav1.Condition{
 		Type:               v1alpha1.ConditionAccepted,
 		ObservedGeneration: t.Generation,
@@ -205,9 +222,9 @@ func judge(t *v1alpha1.ProcessType, all []v1alpha1.ProcessType, violations strin
 	return accepted
 }
 
-// aliasesOfOthers says which of a type's aliases are another's: a type's name
-// goes before aliases, and the older type before the younger. The facade resolves
-// names by the same rule.
+// aliasesOfOthers describes the aliases of a type that are resolved to another type.
+// The name of a type overrides aliases, and an older type overrides a younger one.
+// The facade resolves names by the same rule.
 func aliasesOfOthers(t *v1alpha1.ProcessType, all []v1alpha1.ProcessType) []string {
 	var lost []string
 	for _, alias := range t.Spec.Aliases {

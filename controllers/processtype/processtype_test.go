@@ -28,7 +28,7 @@ func named(name string, seconds int64, aliases ...string) v1alpha1.ProcessType {
 	}
 }
 
-func TestJudge(t *testing.T) {
+func TestAccept(t *testing.T) {
 	broken := named("broken", 0)
 	broken.Spec.OutputSchema = &apiextensionsv1.JSON{Raw: []byte(`{"type":"objekt"}`)}
 	for name, test := range map[string]struct {
@@ -40,7 +40,7 @@ func TestJudge(t *testing.T) {
 		message string
 	}{
 		"fine":                       {named("a", 0, "x"), []v1alpha1.ProcessType{named("b", 0, "y")}, "", "True", "Accepted", "can be started"},
-		"a schema that is none":      {broken, nil, "", "False", "InvalidSchema", "spec.outputSchema: "},
+		"an invalid schema":          {broken, nil, "", "False", "InvalidSchema", "spec.outputSchema: "},
 		"more than the policy has":   {named("a", 0, "x"), []v1alpha1.ProcessType{named("b", 9, "x")}, "spec.template: no", "False", "PolicyViolation", "spec.template: no"},
 		"an alias of an older type":  {named("a", 5, "x", "z"), []v1alpha1.ProcessType{named("b", 0, "x")}, "", "True", "AliasTaken", `"x" is b's`},
 		"an alias of a younger type": {named("a", 0, "x"), []v1alpha1.ProcessType{named("b", 5, "x")}, "", "True", "Accepted", ""},
@@ -48,7 +48,7 @@ func TestJudge(t *testing.T) {
 		"the name of another type":   {named("a", 0, "b"), []v1alpha1.ProcessType{named("b", 5)}, "", "True", "AliasTaken", `"b" is b's`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := judge(&test.of, append(test.others, test.of), test.beyond)
+			got := accept(&test.of, append(test.others, test.of), test.beyond)
 			if got.Status != test.status || got.Reason != test.reason || !strings.Contains(got.Message, test.message) {
 				t.Errorf("got %+v, want %s %s with %q", got, test.status, test.reason, test.message)
 			}
@@ -56,7 +56,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func TestRehearsal(t *testing.T) {
+func TestDryRun(t *testing.T) {
 	jobs := schema.GroupResource{Group: "batch", Resource: "jobs"}
 	for name, test := range map[string]struct {
 		answer error

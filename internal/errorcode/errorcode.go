@@ -1,16 +1,15 @@
-// Package errorcode names every errorCode that the product itself gives out,
-// over HTTP and in a Process's status (CONTRACT.md, sections 1 and 2). Workers
-// declare codes of their own beside these.
+// Package errorcode lists every errorCode that the product itself uses, in HTTP
+// responses and in the status of a Process (docs/contract.md, sections 1 and 2).
+// Workers declare codes of their own in addition to these.
 package errorcode
 
 import "regexp"
 
-// What is wrong with a request, and with the input of a Process made with
-// kubectl.
+// The codes. All has what each of them means.
 const (
 	MissingInput         = "MissingInput"
-	InvalidInput         = "InvalidInput"
 	UnrecognizedInput    = "UnrecognizedInput"
+	InvalidInput         = "InvalidInput"
 	InputTooLarge        = "InputTooLarge"
 	UnsupportedMediaType = "UnsupportedMediaType"
 	MethodNotAllowed     = "MethodNotAllowed"
@@ -18,55 +17,97 @@ const (
 	TooManyRequests      = "TooManyRequests"
 	ResourceNotFound     = "ResourceNotFound"
 	ResourceExpired      = "ResourceExpired"
-	BadRequest           = "BadRequest"
-	HeadersTooLarge      = "HeadersTooLarge"
-	InternalError        = "InternalError"
-)
 
-// How a worker can end other than well.
-const (
-	// OutputMissing: exit 0 without an output file.
-	OutputMissing = "OutputMissing"
-	// OutputInvalid: the output, or the error file, is not what the contract
-	// asks for.
-	OutputInvalid = "OutputInvalid"
-	// OutputTooLarge: the output is over the type's limit.
-	OutputTooLarge = "OutputTooLarge"
-	// WorkerFailed: the worker crashed, as often as its type allows.
-	WorkerFailed = "WorkerFailed"
-)
-
-// What the platform finds.
-const (
-	// TypeNotAccepted: the type exists but cannot be used as it is.
-	TypeNotAccepted = "TypeNotAccepted"
-	// LaunchRefused: the cluster refused the worker's Job or pod for good.
-	LaunchRefused = "LaunchRefused"
-	// NameTaken: another owner's Job has the process's name.
-	NameTaken = "NameTaken"
-	// OutOfMemory: the kernel ended the worker at its memory limit.
-	OutOfMemory = "OutOfMemory"
-	// DeadlineExceeded: an attempt ran longer than the type's timeout.
+	OutputMissing    = "OutputMissing"
+	OutputInvalid    = "OutputInvalid"
+	OutputTooLarge   = "OutputTooLarge"
+	WorkerFailed     = "WorkerFailed"
+	OutOfMemory      = "OutOfMemory"
 	DeadlineExceeded = "DeadlineExceeded"
-	// ImagePullFailed: the worker's image could not be pulled.
+
+	TypeNotAccepted = "TypeNotAccepted"
+	LaunchRefused   = "LaunchRefused"
+	NameTaken       = "NameTaken"
 	ImagePullFailed = "ImagePullFailed"
-	// Unschedulable: no node took the worker's pod in time.
-	Unschedulable = "Unschedulable"
-	// StartTimeout: the worker's pod did not start in time.
-	StartTimeout = "StartTimeout"
-	// Evicted: the node ended the worker to save itself.
-	Evicted = "Evicted"
-	// NodeLost: the worker's node fell silent, and no attempt is left.
-	NodeLost = "NodeLost"
-	// ResultLost: the worker ended, and what it delivered did not arrive.
-	ResultLost = "ResultLost"
+	Unschedulable   = "Unschedulable"
+	StartTimeout    = "StartTimeout"
+	Evicted         = "Evicted"
+	NodeLost        = "NodeLost"
+	ResultLost      = "ResultLost"
+	InternalError   = "InternalError"
 )
 
-// Pattern is what every errorCode looks like, as a regular expression.
+// Fault is who has to change something after an error.
+type Fault string
+
+const (
+	// Client: the request or the input is wrong.
+	Client Fault = "client"
+	// Worker: the worker, or what its type gives it, is wrong.
+	Worker Fault = "worker"
+	// Platform: the cluster, its operators or this product.
+	Platform Fault = "platform"
+)
+
+// Code describes one errorCode.
+type Code struct {
+	Name  string
+	Fault Fault
+	// Final: the same request or process, sent again, gets the same error until
+	// somebody changes something. After any other code it can succeed.
+	Final bool
+	// Meaning is one sentence for the docs, without a capital and a full stop.
+	Meaning string
+}
+
+// All is every code, in the order of docs/error-codes.md.
+var All = []Code{
+	{MissingInput, Client, true, "`input` or a required property is absent"},
+	{UnrecognizedInput, Client, true, "a property or a query parameter is unknown"},
+	{InvalidInput, Client, true, "a value is wrong, the body is not a JSON object, or the process type is unknown"},
+	{InputTooLarge, Client, true, "the input is larger than its type or the cluster allows"},
+	{UnsupportedMediaType, Client, true, "the body is not `application/json`"},
+	{MethodNotAllowed, Client, true, "the URL does not have this method"},
+	{IdempotencyKeyReused, Client, true, "the `Idempotency-Key` was used with another input"},
+	{TooManyRequests, Client, false, "a limit is reached; try again after `Retry-After`"},
+	{ResourceNotFound, Client, true, "nothing has this URL, or it was deleted"},
+	{ResourceExpired, Client, true, "the process has expired"},
+
+	{OutputMissing, Worker, true, "the worker exited with 0 and wrote no output"},
+	{OutputInvalid, Worker, true, "the output or the error file is not what the contract requires"},
+	{OutputTooLarge, Worker, true, "the output is larger than its type or the cluster allows"},
+	{WorkerFailed, Worker, false, "the worker crashed in each attempt, or could not be started"},
+	{OutOfMemory, Worker, true, "the worker reached its memory limit"},
+	{DeadlineExceeded, Worker, true, "an attempt ran longer than its type's `timeoutSeconds`"},
+
+	{TypeNotAccepted, Platform, true, "the process type is registered but cannot be used as it is"},
+	{LaunchRefused, Platform, false, "the cluster refused the worker's Job or pod"},
+	{NameTaken, Platform, true, "a Job with the name of the process exists and is not its own"},
+	{ImagePullFailed, Platform, false, "the worker's image could not be pulled"},
+	{Unschedulable, Platform, false, "no node accepted the worker's pod in time"},
+	{StartTimeout, Platform, false, "the worker's pod did not start in time"},
+	{Evicted, Platform, false, "the node or the cluster ended the worker's pod"},
+	{NodeLost, Platform, false, "the worker's node stopped answering and no attempt is left"},
+	{ResultLost, Platform, false, "the worker ended and its result did not arrive"},
+	{InternalError, Platform, false, "this product failed; its log has the cause"},
+}
+
+// FaultOf returns whose fault a code reports; "" for a code that is not in All,
+// which is a worker's own.
+func FaultOf(code string) Fault {
+	for i := range All {
+		if All[i].Name == code {
+			return All[i].Fault
+		}
+	}
+	return ""
+}
+
+// Pattern is the regular expression that every errorCode matches.
 const Pattern = `^[A-Za-z][A-Za-z0-9]{0,62}$`
 
 var pattern = regexp.MustCompile(Pattern)
 
-// Valid says whether s may be an errorCode: one word of at most 63 letters and
-// digits that starts with a letter (CONTRACT.md, section 2).
+// Valid reports whether s can be an errorCode: one word of at most 63 letters and
+// digits that starts with a letter (docs/contract.md, section 2).
 func Valid(s string) bool { return pattern.MatchString(s) }

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Explain is what errorDetails, a JSON object, say to a person, on one line; ""
-// when they hold nothing that the product itself puts there. A worker may have put
-// something of another type in its place, which says nothing here.
+// Explain returns errorDetails, the text of a JSON object, as one line for people.
+// It uses the members that the product itself writes and skips members of another
+// type, which a worker may have written. Returns "" when nothing is left.
 func Explain(details string) string {
 	var members map[string]json.RawMessage
 	if json.Unmarshal([]byte(details), &members) != nil {
@@ -28,19 +28,19 @@ func Explain(details string) string {
 	if signal, ok := as[string](members["signal"]); ok && signal != "" {
 		facts = append(facts, "signal "+signal)
 	}
-	size, ok := as[int64](members["bytes"])
-	most, ok2 := as[int64](members["maxBytes"])
-	if ok && ok2 {
-		facts = append(facts, fmt.Sprintf("%d bytes, at most %d", size, most))
+	size, hasSize := as[int64](members["bytes"])
+	limit, hasLimit := as[int64](members["maxBytes"])
+	if hasSize && hasLimit {
+		facts = append(facts, fmt.Sprintf("%d bytes, at most %d", size, limit))
 	}
-	said := strings.Join(facts, ", ")
-	if message != "" && said != "" {
-		return message + " (" + said + ")"
+	joined := strings.Join(facts, ", ")
+	if message != "" && joined != "" {
+		return message + " (" + joined + ")"
 	}
-	return message + said
+	return message + joined
 }
 
-// as is a member's value, if there is one of this type.
+// as decodes a member. ok is false when it is absent, null, or of another type.
 func as[T any](member json.RawMessage) (value T, ok bool) {
 	ok = member != nil && string(member) != "null" && json.Unmarshal(member, &value) == nil
 	return value, ok

@@ -4,6 +4,7 @@
 package jobspec
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -45,6 +46,7 @@ func Build(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) *batchv1.Job 
 	labels, annotations := podLabels(p, t), podAnnotations(t)
 	jobAnnotations := maps.Clone(annotations)
 	jobAnnotations[v1alpha1.AnnotationStartTimeoutSeconds] = strconv.Itoa(int(t.Spec.StartTimeoutSeconds))
+	jobAnnotations[v1alpha1.AnnotationTimeoutSeconds] = strconv.Itoa(int(t.Spec.TimeoutSeconds))
 	if t.Spec.BackoffSeconds > 0 {
 		jobAnnotations[v1alpha1.AnnotationBackoffSeconds] = strconv.Itoa(int(t.Spec.BackoffSeconds))
 	}
@@ -63,12 +65,22 @@ func Build(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) *batchv1.Job 
 			PodFailurePolicy: failurePolicy(),
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: annotations},
-				Spec:       pod(p, t, c),
+				Spec:       pod(t, c),
 			},
 		},
 	}
 	throughKueue(job, t)
 	return job
+}
+
+// Timeout returns the longest run of a worker of the Job: its type's timeoutSeconds when
+// the Job was created.
+func Timeout(job *batchv1.Job) (time.Duration, error) {
+	seconds, err := strconv.ParseInt(job.Annotations[v1alpha1.AnnotationTimeoutSeconds], 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("annotation %s of Job %s: %w", v1alpha1.AnnotationTimeoutSeconds, job.Name, err)
+	}
+	return time.Duration(seconds) * time.Second, nil
 }
 
 // failurePolicy makes the Job end at once when the agent says so, and keeps
@@ -116,7 +128,7 @@ func tolerations() []corev1.Toleration {
 	return tolerated
 }
 
-func pod(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) corev1.PodSpec {
+func pod(t *v1alpha1.ProcessType, c Config) corev1.PodSpec {
 	// The agent keeps the time itself; this bound is for an agent that cannot. A
 	// pod waits for its turn in the pause before its attempt.
 	longest := int64(t.Spec.StartTimeoutSeconds) + int64(Pause(t.Spec.BackoffSeconds, t.Spec.Attempts-1)/time.Second) +
@@ -130,7 +142,7 @@ func pod(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) corev1.PodSpec 
 		TerminationGracePeriodSeconds: new(int64(c.GraceSeconds) + 5),
 		SecurityContext:               podSecurity(t.Spec.Template.SecurityContext),
 		Tolerations:                   tolerations(),
-		Containers:                    []corev1.Container{worker(p, t, c)},
+		Containers:                    []corev1.Container{worker(t, c)},
 		Volumes: []corev1.Volume{
 			{Name: "process", VolumeSource: emptyDir(corev1.StorageMediumMemory, processDirBytes(t))},
 			{Name: "tmp", VolumeSource: emptyDir(corev1.StorageMediumDefault, t.ScratchBytes())},
@@ -142,7 +154,7 @@ func pod(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) corev1.PodSpec 
 	return spec
 }
 
-func worker(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) corev1.Container {
+func worker(t *v1alpha1.ProcessType, c Config) corev1.Container {
 	env := func(name, value string) corev1.EnvVar { return corev1.EnvVar{Name: name, Value: value} }
 	image, command := program(t)
 	return corev1.Container{
@@ -153,10 +165,7 @@ func worker(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) corev1.Conta
 		Resources:       *t.Spec.Template.Resources.DeepCopy(),
 		SecurityContext: workerSecurity(t.Spec.Template.SecurityContext),
 		Env: append([]corev1.EnvVar{
-			env(agentapi.EnvProcessID, p.Name),
-			env(agentapi.EnvProcessType, t.Name),
 			env(agentapi.EnvCollectorURL, c.CollectorURL),
-			env(agentapi.EnvTimeoutSeconds, strconv.Itoa(int(t.Spec.TimeoutSeconds))),
 			env(agentapi.EnvGraceSeconds, strconv.Itoa(int(c.GraceSeconds))),
 			env(agentapi.EnvDeliverySeconds, strconv.Itoa(int(c.DeliverySeconds))),
 			env(agentapi.EnvOutputLimitBytes, strconv.Itoa(t.MaxOutputBytes())),

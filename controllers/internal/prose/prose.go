@@ -1,10 +1,10 @@
-// Package prose is about the texts in a status that people read.
+// Package prose has helpers for texts in a status that people read.
 package prose
 
 import "strings"
 
-// Cut is the beginning of a text, at most so many bytes of it, and no half a
-// character.
-func Cut(text string, most int) string {
-	return strings.ToValidUTF8(text[:min(len(text), most)], "")
+// Cut returns the first maxBytes bytes of text, without a character that is
+// cut in the middle.
+func Cut(text string, maxBytes int) string {
+	return strings.ToValidUTF8(text[:min(len(text), maxBytes)], "")
 }

@@ -11,9 +11,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Keychain has the credentials of pull secrets. Like the kubelet, it tells
-// registries, and paths in them, apart: the longest entry that an image's name
-// begins with counts. Unlike it, it tries one entry.
+// Keychain has the credentials of pull secrets. An entry is for a registry or for a path
+// in it. As with the kubelet, the entry with the longest matching path is used. The
+// kubelet also tries the others if that one fails; a Keychain does not.
 type Keychain []credential
 
 type credential struct {
@@ -21,8 +21,8 @@ type credential struct {
 	authn.AuthConfig
 }
 
-// NewKeychain reads Secrets of type kubernetes.io/dockerconfigjson. The error
-// names the Secret that is not one, and nothing of what it holds.
+// NewKeychain reads Secrets of type kubernetes.io/dockerconfigjson. It returns an error
+// with the name of a Secret that is invalid, and nothing of its content.
 func NewKeychain(secrets []corev1.Secret) (Keychain, error) {
 	var k Keychain
 	for _, secret := range secrets {
@@ -33,7 +33,7 @@ func NewKeychain(secrets []corev1.Secret) (Keychain, error) {
 			return nil, fmt.Errorf("secret %s is of type %s, expected %s", secret.Name, secret.Type, corev1.SecretTypeDockerConfigJson)
 		}
 		if json.Unmarshal(secret.Data[corev1.DockerConfigJsonKey], &config) != nil {
-			return nil, fmt.Errorf("secret %s: %s is no docker configuration", secret.Name, corev1.DockerConfigJsonKey)
+			return nil, fmt.Errorf("secret %s: %s is not a Docker configuration", secret.Name, corev1.DockerConfigJsonKey)
 		}
 		for entry, auth := range config.Auths {
 			host, path := split(entry)
@@ -44,12 +44,12 @@ func NewKeychain(secrets []corev1.Secret) (Keychain, error) {
 	return k, nil
 }
 
-// split takes an entry such as https://index.docker.io/v1/ or
-// registry.example/team apart.
+// split returns the host and the path of an entry such as https://index.docker.io/v1/ or
+// registry.example/team.
 func split(entry string) (host, path string) {
 	entry = strings.TrimPrefix(strings.TrimPrefix(entry, "https://"), "http://")
 	host, path, _ = strings.Cut(strings.TrimSuffix(entry, "/"), "/")
-	if path == "v1" || path == "v2" { // of the API, not of an image
+	if path == "v1" || path == "v2" { // the path of the API, not of an image
 		path = ""
 	}
 	if host == "docker.io" || host == "registry-1.docker.io" {
@@ -58,8 +58,7 @@ func split(entry string) (host, path string) {
 	return host, path
 }
 
-// Resolve returns the credentials for a repository; anonymous when there are
-// none.
+// Resolve returns the credentials for a repository; anonymous ones if there are none.
 func (k Keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
 	_, repository, _ := strings.Cut(target.String(), "/")
 	for _, c := range k {
@@ -70,7 +69,7 @@ func (k Keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
 	return authn.Anonymous, nil
 }
 
-// matches says whether a host is meant by an entry's, in which * stands for one
+// matches reports whether a host matches the host of an entry. There, * matches one
 // label, or a part of one.
 func matches(entry, host string) bool {
 	want, got := strings.Split(entry, "."), strings.Split(host, ".")

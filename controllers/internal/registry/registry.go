@@ -1,5 +1,5 @@
-// Package registry asks the registries of container images what an image runs
-// when nobody says otherwise, and which content its name stands for.
+// Package registry asks the registry of a container image which digest the image has
+// and which entrypoint and arguments are in its configuration.
 package registry
 
 import (
@@ -18,50 +18,48 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// Bounds of one question. Each of the few requests that it takes has to end in
-// time, too. go-containerregistry bounds the manifests itself; maxConfigBytes is
-// for the rest.
+// Limits of one call of Resolve, and of each of its few requests.
+// go-containerregistry limits the size of manifests; maxConfigBytes limits the other
+// answers.
 const (
 	timeout        = 30 * time.Second
 	headerTimeout  = 10 * time.Second
 	maxConfigBytes = 4 << 20
 )
 
-// Image is what a registry says of one.
+// Image is what the registry knows about an image.
 type Image struct {
-	// Reference is the image by its digest: name@sha256:...
+	// Reference is the image with its digest: name@sha256:...
 	Reference string
-	// Entrypoint and Cmd are what it runs: the program, and the arguments that
-	// whoever gives others replaces. Either may be empty.
+	// Entrypoint and Cmd are the program and its default arguments. Each of them can be
+	// empty.
 	Entrypoint, Cmd []string
 }
 
-// Why a question has no answer. None is final: an image can be pushed, a
-// credential granted, a registry mended.
+// The errors of Resolve. None of them is final: somebody can push the image, change the
+// credentials, or repair the registry.
 var (
 	ErrNotFound     = errors.New("the registry does not have the image")
 	ErrUnauthorized = errors.New("the registry refuses the credentials")
-	ErrUnreachable  = errors.New("the registry does not answer the question")
+	ErrUnreachable  = errors.New("the registry gives no valid answer")
 )
 
-// Resolver asks registries. Its zero value is ready to use.
+// Resolver asks registries. Its zero value is ready for use.
 type Resolver struct {
-	// Transport is how requests are made; a bounded one of its own when nil.
+	// Transport sends the requests; one with timeouts if nil.
 	Transport http.RoundTripper
 }
 
-// Resolve asks the registry of a reference what its image is and runs, for Linux
-// on an architecture such as amd64. A reference without a registry is Docker
-// Hub's, as everywhere. The digest is the one that the reference stands for: of
-// an image for several architectures, that of all of them.
+// Resolve asks the registry for the image of a reference, for Linux on an architecture
+// such as amd64. A reference without a registry means Docker Hub. The digest is that of
+// the reference: of the index, if the image has several architectures.
 //
-// The error is an ErrNotFound, also for a name that cannot be one, an
-// ErrUnauthorized or an ErrUnreachable, with what the registry said; at most some
-// hundred characters of it, as the answer is whoever's.
+// The error is an ErrNotFound (also for an invalid name), an ErrUnauthorized or an
+// ErrUnreachable. It contains the message of the registry, shortened.
 func (r *Resolver) Resolve(ctx context.Context, reference, architecture string, keychain authn.Keychain) (Image, error) {
 	ref, err := name.ParseReference(reference)
 	if err != nil {
-		return Image{}, fmt.Errorf("%w: %q cannot be the name of one", ErrNotFound, reference)
+		return Image{}, fmt.Errorf("%w: %q is not a valid image name", ErrNotFound, reference)
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -75,7 +73,7 @@ func (r *Resolver) Resolve(ctx context.Context, reference, architecture string, 
 		remote.WithPlatform(v1.Platform{OS: "linux", Architecture: architecture}),
 		remote.WithTransport(bounded{base}),
 		remote.WithUserAgent("procman"),
-		// The caller comes back later; nobody waits here.
+		// No retry here: the caller tries again later.
 		remote.WithRetryBackoff(remote.Backoff{Steps: 1}),
 		remote.WithRetryStatusCodes(),
 	)
@@ -85,7 +83,7 @@ func (r *Resolver) Resolve(ctx context.Context, reference, architecture string, 
 	image, err := described.Image()
 	if err != nil {
 		if described.MediaType.IsIndex() && !isTransport(err) {
-			return Image{}, fmt.Errorf("%w: %s is not there for linux/%s", ErrNotFound, reference, architecture)
+			return Image{}, fmt.Errorf("%w: %s has no variant for linux/%s", ErrNotFound, reference, architecture)
 		}
 		return Image{}, classify(reference, err)
 	}
@@ -100,14 +98,14 @@ func (r *Resolver) Resolve(ctx context.Context, reference, architecture string, 
 	}, nil
 }
 
-// classify says which of the reasons an error is, in words for people.
+// classify returns one of the errors of Resolve, with a message for people.
 func classify(reference string, err error) error {
 	answer, ok := errors.AsType[*transport.Error](err)
 	if !ok {
 		if dns, ok := errors.AsType[*net.DNSError](err); ok {
-			return fmt.Errorf("%w: no host is called %s", ErrUnreachable, dns.Name)
+			return fmt.Errorf("%w: there is no host %s", ErrUnreachable, dns.Name)
 		}
-		return fmt.Errorf("%w: %s: %s", ErrUnreachable, reference, shortened(err.Error()))
+		return fmt.Errorf("%w: %s: %s", ErrUnreachable, reference, shorten(err.Error()))
 	}
 	reason := ErrUnreachable
 	switch answer.StatusCode {
@@ -116,38 +114,40 @@ func classify(reference string, err error) error {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		reason = ErrUnauthorized
 	}
-	// The body that is no error of a registry's is not repeated: whatever
-	// answers at that address may say there what is not for everybody.
-	said := fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
+	// A body that is not an error of a registry is left out: any server can be at this
+	// address, and its answer may be confidential.
+	message := fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
 	if len(answer.Errors) > 0 {
-		said += ", " + shortened(fmt.Sprintf("%s: %s", answer.Errors[0].Code, answer.Errors[0].Message))
+		message += ", " + shorten(fmt.Sprintf("%s: %s", answer.Errors[0].Code, answer.Errors[0].Message))
 	}
-	return fmt.Errorf("%w: %s: %s", reason, reference, said)
+	return fmt.Errorf("%w: %s: %s", reason, reference, message)
 }
 
+// isTransport reports whether err comes from a request, and not from the content of the
+// answer.
 func isTransport(err error) bool {
 	_, ok := errors.AsType[*transport.Error](err)
 	_, network := errors.AsType[net.Error](err)
 	return ok || network
 }
 
-// shortened is text of others in a message of ours.
-func shortened(s string) string {
-	const most = 300
-	if len(s) > most {
-		s = s[:most] + "..."
+// shorten limits the length of a text from a registry.
+func shorten(s string) string {
+	const maxBytes = 300
+	if len(s) > maxBytes {
+		s = s[:maxBytes] + "..."
 	}
 	return strings.ToValidUTF8(s, "")
 }
 
-// newTransport is one that waits for nobody long.
+// newTransport returns a transport with short timeouts.
 func newTransport() http.RoundTripper {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: headerTimeout}).DialContext,
 		TLSHandshakeTimeout:   headerTimeout,
 		ResponseHeaderTimeout: headerTimeout,
-		DisableKeepAlives:     true, // one image is asked for once in a long time
+		DisableKeepAlives:     true, // requests are rare
 		ForceAttemptHTTP2:     true,
 	}
 }

@@ -34,12 +34,12 @@ func serve(t *testing.T, front func(next http.Handler) http.Handler) string {
 
 func open(next http.Handler) http.Handler { return next }
 
-// locked lets in who says the word.
+// locked requires the password.
 func locked(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if user, password, _ := r.BasicAuth(); user != "us" || password != "word" {
 			w.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
-			http.Error(w, "a body that is no registry's", http.StatusUnauthorized)
+			http.Error(w, "not a body of a registry", http.StatusUnauthorized)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -48,7 +48,7 @@ func locked(next http.Handler) http.Handler {
 
 var known = authn.FromConfig(authn.AuthConfig{Username: "us", Password: "word"})
 
-// newImage runs what it is told to.
+// newImage returns an image with a configuration.
 func newImage(t *testing.T, config v1.Config) v1.Image {
 	t.Helper()
 	image, err := mutate.Config(empty.Image, config)
@@ -161,7 +161,7 @@ func TestResolveFails(t *testing.T) {
 		says      string
 	}{
 		"no such image":      {open, "/none:1", ErrNotFound, "NAME_UNKNOWN"},
-		"no such name":       {open, "/Not An Image!", ErrNotFound, "cannot be the name of one"},
+		"no such name":       {open, "/Not An Image!", ErrNotFound, "is not a valid image name"},
 		"no credentials":     {locked, "/worker:1", ErrUnauthorized, "401 Unauthorized"},
 		"denied":             {answers(403, `{"errors":[{"code":"DENIED","message":"not yours"}]}`), "/worker:1", ErrUnauthorized, "DENIED: not yours"},
 		"too many requests":  {answers(429, `{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}`), "/worker:1", ErrUnreachable, "429 Too Many Requests, TOOMANYREQUESTS: slow down"},
@@ -296,7 +296,7 @@ func TestKeychainRefuses(t *testing.T) {
 		says   string
 	}{
 		"another type": {opaque, "secret pull is of type Opaque, expected kubernetes.io/dockerconfigjson"},
-		"no JSON":      {pullSecret(`hidden`), "secret pull: .dockerconfigjson is no docker configuration"},
+		"no JSON":      {pullSecret(`hidden`), "secret pull: .dockerconfigjson is not a Docker configuration"},
 	} {
 		_, err := NewKeychain([]corev1.Secret{test.secret})
 		if err == nil || err.Error() != test.says {

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"flag"
+	"io"
+	"strings"
+	"testing"
+)
+
+func TestFlagsAreValidated(t *testing.T) {
+	const required = "--agent-image=agent:1 --collector-url=http://collector "
+	for name, test := range map[string]struct {
+		args string
+		want []string // in the error
+	}{
+		"nothing":                {"", []string{"--agent-image is not set", "--collector-url is not set"}},
+		"an unknown flag":        {required + "--colour=red", []string{"flag provided but not defined: -colour"}},
+		"an unknown delivery":    {required + "--agent-delivery=Magic", []string{`--agent-delivery is "Magic", expected Auto, Embedded, ImageVolume or InitContainer`}},
+		"no grace":               {required + "--grace-seconds=0", []string{"--grace-seconds is 0, expected a positive number"}},
+		"a grace above an int32": {required + "--grace-seconds=3000000000", []string{`invalid value "3000000000" for flag -grace-seconds`}},
+		"no time to deliver":     {required + "--delivery-seconds=-1", []string{"--delivery-seconds is -1, expected a positive number"}},
+		"no concurrency":         {required + "--concurrency=0", []string{"--concurrency is 0, expected a positive number"}},
+		"an unknown level":       {required + "--pod-security=lax", []string{`--pod-security: level "lax" is unknown, expected restricted, baseline or privileged`}},
+		// With valid flags the next step is to look for a cluster.
+		"defaults are valid": {required, []string{"find cluster"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			flags := flag.NewFlagSet("operator", flag.ContinueOnError)
+			flags.SetOutput(io.Discard)
+			t.Setenv("KUBECONFIG", "/does/not/exist")
+			err := run(t.Context(), flags, strings.Fields(test.args))
+			if err == nil {
+				t.Fatal("the operator ran")
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the error is %q, want %q in it", err, want)
+				}
+			}
+		})
+	}
+}

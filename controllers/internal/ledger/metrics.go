@@ -1,0 +1,64 @@
+package ledger
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// The labels of all metrics: namespace and name of a registered type.
+var labels = []string{"namespace", "type"}
+
+var (
+	queuedGauge = prometheus.NewDesc("procman_processes_queued",
+		"Number of processes that have no Job yet: they wait for a slot of maxConcurrent, for their type, or for their Job.", labels, nil)
+	runningGauge = prometheus.NewDesc("procman_processes_running",
+		"Number of processes that have a Job and are not terminal.", labels, nil)
+)
+
+func newWaits() *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "procman_queue_wait_seconds",
+		Help:    "Time from the creation of a process until it is admitted, with a precision of one second.",
+		Buckets: []float64{1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 3600, 14400, 86400},
+	}, labels)
+}
+
+func (l *Ledger) observeWait(p *process) {
+	l.waits.WithLabelValues(p.of.key.Namespace, p.of.key.Name).Observe(max(l.clock.Since(p.created), 0).Seconds())
+}
+
+func (l *Ledger) deleteWaits(key types.NamespacedName) {
+	l.waits.DeleteLabelValues(key.Namespace, key.Name)
+}
+
+// Describe implements prometheus.Collector.
+func (l *Ledger) Describe(ch chan<- *prometheus.Desc) {
+	ch <- queuedGauge
+	ch <- runningGauge
+	l.waits.Describe(ch)
+}
+
+// Collect implements prometheus.Collector. Only registered types have series: the
+// type in a Process can be any name.
+func (l *Ledger) Collect(ch chan<- prometheus.Metric) {
+	for _, gauge := range l.gauges() {
+		ch <- gauge
+	}
+	l.waits.Collect(ch)
+}
+
+func (l *Ledger) gauges() []prometheus.Metric {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var gauges []prometheus.Metric
+	for key, t := range l.types {
+		if !t.registered {
+			continue
+		}
+		c := t.counts()
+		gauges = append(gauges,
+			prometheus.MustNewConstMetric(queuedGauge, prometheus.GaugeValue, float64(c.Queued), key.Namespace, key.Name),
+			prometheus.MustNewConstMetric(runningGauge, prometheus.GaugeValue, float64(c.Running), key.Namespace, key.Name))
+	}
+	return gauges
+}

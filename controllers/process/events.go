@@ -1,0 +1,170 @@
+package process
+
+import (
+	"context"
+	"slices"
+
+	batchv1 "k8s.io/api/batch/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/controllers/internal/ledger"
+)
+
+type requests = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// ledgerSource fills the ledger from the informers of Processes, ProcessTypes and
+// Jobs, and requests a reconciliation of the Processes that an event concerns.
+type ledgerSource struct {
+	ledger  *ledger.Ledger
+	sources []source.SyncingSource
+}
+
+func (r *Reconciler) ledgerSource(c cache.Cache) *ledgerSource {
+	return &ledgerSource{ledger: r.Ledger, sources: []source.SyncingSource{
+		source.Kind(c, &v1alpha1.Process{}, r.processEvents()),
+		source.Kind(c, &v1alpha1.ProcessType{}, r.typeEvents()),
+		source.Kind(c, &batchv1.Job{}, r.jobEvents()),
+	}}
+}
+
+// Start implements source.Source. It does not block.
+func (s *ledgerSource) Start(ctx context.Context, q requests) error {
+	for _, informer := range s.sources {
+		if err := informer.Start(ctx, q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WaitForSync implements source.SyncingSource: controller-runtime calls it before
+// the first Reconcile. It opens the ledger when the caches are filled and the
+// handlers below have received everything that the caches contain.
+func (s *ledgerSource) WaitForSync(ctx context.Context) error {
+	for _, informer := range s.sources {
+		if err := informer.WaitForSync(ctx); err != nil {
+			return err
+		}
+	}
+	if ctx.Err() == nil { // WaitForSync of a Kind returns nil if ctx ends
+		s.ledger.Open()
+	}
+	return nil
+}
+
+// processEvents records a Process before it requests the reconciliation, so that
+// Reconcile finds the record. It also requests those Processes that are admitted
+// because of the event; the others in the queue are not woken.
+func (r *Reconciler) processEvents() handler.TypedEventHandler[*v1alpha1.Process, reconcile.Request] {
+	observe := func(ctx context.Context, p *v1alpha1.Process) []types.NamespacedName {
+		return r.Ledger.Observe(p, !p.Finished() && r.hasJob(ctx, p))
+	}
+	// A second request for the same Process could arrive when a worker already has the first one.
+	with := func(admitted []types.NamespacedName, p *v1alpha1.Process) []types.NamespacedName {
+		if key := client.ObjectKeyFromObject(p); !slices.Contains(admitted, key) {
+			return append(admitted, key)
+		}
+		return admitted
+	}
+	return handler.TypedFuncs[*v1alpha1.Process, reconcile.Request]{
+		CreateFunc: func(ctx context.Context, e event.TypedCreateEvent[*v1alpha1.Process], q requests) {
+			wake(q, with(observe(ctx, e.Object), e.Object))
+		},
+		UpdateFunc: func(ctx context.Context, e event.TypedUpdateEvent[*v1alpha1.Process], q requests) {
+			keys := observe(ctx, e.ObjectNew)
+			if !ownStatusWrite(e.ObjectOld, e.ObjectNew) {
+				keys = with(keys, e.ObjectNew)
+			}
+			wake(q, keys)
+		},
+		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[*v1alpha1.Process], q requests) {
+			wake(q, r.Ledger.Forget(client.ObjectKeyFromObject(e.Object), e.Object.UID))
+		},
+	}
+}
+
+// ownStatusWrite reports whether an update is a queue position or a refusal of the
+// Job that the operator itself wrote, after which there is nothing to do. Without
+// it, a Job that is refused with a different message each time would be created
+// again at once after each refusal.
+func ownStatusWrite(before, after *v1alpha1.Process) bool {
+	return before.UID == after.UID && !after.Finished() && after.DeletionTimestamp == nil &&
+		(before.Status.QueuePosition != after.Status.QueuePosition || refusalMessage(before) != refusalMessage(after))
+}
+
+// refusalMessage is why the cluster refuses the Job of a Process; empty if it does
+// not.
+func refusalMessage(p *v1alpha1.Process) string {
+	if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionLaunched); c != nil {
+		return c.Message
+	}
+	return ""
+}
+
+// hasJob reports whether the cache contains the Job of a Process. A Job that the
+// cache receives later is an event for jobEvents.
+func (r *Reconciler) hasJob(ctx context.Context, p *v1alpha1.Process) bool {
+	job := &batchv1.Job{}
+	return r.Client.Get(ctx, client.ObjectKeyFromObject(p), job) == nil && metav1.IsControlledBy(job, p)
+}
+
+// jobEvents records Jobs. It requests no reconciliation: another watch does.
+func (r *Reconciler) jobEvents() handler.TypedEventHandler[*batchv1.Job, reconcile.Request] {
+	observe := func(job *batchv1.Job, exists bool) {
+		if owner := metav1.GetControllerOf(job); owner != nil {
+			r.Ledger.ObserveJob(client.ObjectKey{Namespace: job.Namespace, Name: owner.Name}, owner.UID, exists)
+		}
+	}
+	return handler.TypedFuncs[*batchv1.Job, reconcile.Request]{
+		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[*batchv1.Job], _ requests) { observe(e.Object, true) },
+		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[*batchv1.Job], _ requests) {
+			observe(e.ObjectNew, true)
+		},
+		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[*batchv1.Job], _ requests) { observe(e.Object, false) },
+	}
+}
+
+// typeEvents records types. It requests the Processes that a greater
+// maxConcurrent admits and, if the type was created, changed or deleted, all
+// those that have no Job yet.
+func (r *Reconciler) typeEvents() handler.TypedEventHandler[*v1alpha1.ProcessType, reconcile.Request] {
+	register := func(t *v1alpha1.ProcessType) []types.NamespacedName {
+		return r.Ledger.Register(client.ObjectKeyFromObject(t), int(t.Spec.MaxConcurrent))
+	}
+	return handler.TypedFuncs[*v1alpha1.ProcessType, reconcile.Request]{
+		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[*v1alpha1.ProcessType], q requests) {
+			register(e.Object)
+			wake(q, r.Ledger.Unlaunched(client.ObjectKeyFromObject(e.Object)))
+		},
+		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[*v1alpha1.ProcessType], q requests) {
+			keys := register(e.ObjectNew)
+			if e.ObjectOld.Generation != e.ObjectNew.Generation || !equality.Semantic.DeepEqual(e.ObjectOld.Status.Conditions, e.ObjectNew.Status.Conditions) {
+				keys = r.Ledger.Unlaunched(client.ObjectKeyFromObject(e.ObjectNew))
+			}
+			wake(q, keys)
+		},
+		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[*v1alpha1.ProcessType], q requests) {
+			key := client.ObjectKeyFromObject(e.Object)
+			r.Rules.Forget(key)
+			wake(q, r.Ledger.Unregister(key))
+		},
+	}
+}
+
+// wake requests the reconciliation of Processes.
+func wake(q requests, keys []types.NamespacedName) {
+	for _, key := range keys {
+		q.Add(reconcile.Request{NamespacedName: key})
+	}
+}

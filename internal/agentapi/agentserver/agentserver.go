@@ -1,0 +1,187 @@
+// Package agentserver is the HTTP side of a collector: it serves agentapi's
+// endpoints, with all the bounds that a request needs, for any implementation of
+// Collector. It imports nothing of Kubernetes.
+package agentserver
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"procman.dev/procman/internal/agentapi"
+	"procman.dev/procman/internal/budget"
+)
+
+// Collector decides on the requests of agents. Its errors are answered as
+// agentapi.WriteError says.
+type Collector interface {
+	// Attempt returns the attempt that the agent with this token runs.
+	Attempt(ctx context.Context, token string) (Attempt, error)
+}
+
+// Attempt is one attempt of a process, while it is the one that counts.
+type Attempt interface {
+	// ID differs between attempts that run at the same time.
+	ID() string
+	// Input returns what the agent needs to start the worker, or a
+	// *agentapi.TooEarly.
+	Input(ctx context.Context) (agentapi.Input, error)
+	// Result accepts a result. It is valid, except that its Attempt is the agent's
+	// own claim.
+	Result(ctx context.Context, r agentapi.Result) error
+	// Progress accepts a valid report of progress.
+	Progress(ctx context.Context, p agentapi.Progress) error
+}
+
+// Bounds of the bodies of requests.
+const (
+	// maxResultBytes is the size of the largest result: the largest output, escaped
+	// as a JSON string at its worst, and the largest details.
+	maxResultBytes = 8 << 20
+	// maxResultsBytes is the size of all results that are in work at a time. Decoding
+	// one takes as much memory again, and more.
+	maxResultsBytes  = 32 << 20
+	maxProgressBytes = 1 << 10
+	// maxTokenBytes is far above the size of any service account token.
+	maxTokenBytes = 16 << 10
+)
+
+// errBusy: the attempt has another result in work.
+var errBusy = errors.New("another result of this attempt is in work")
+
+// Handler is the http.Handler of a collector.
+type Handler struct {
+	collector Collector
+	refused   func(r *http.Request, status int, cause error)
+	mux       *http.ServeMux
+	// results is the memory of the results that are in work, and busy has the IDs of
+	// their attempts.
+	results *budget.Budget
+	busy    sync.Map
+}
+
+// New returns the handler of a collector. refused is called for every request that
+// is answered with an error; the agent gets only the status.
+func New(c Collector, refused func(r *http.Request, status int, cause error)) *Handler {
+	h := &Handler{collector: c, refused: refused, mux: http.NewServeMux(), results: budget.New(maxResultsBytes)}
+	h.handle("GET "+agentapi.InputPath, h.input)
+	h.handle("PUT "+agentapi.ResultPath, h.result)
+	h.handle("PUT "+agentapi.ProgressPath, h.progress)
+	return h
+}
+
+// NewServer returns an HTTP server for the handler, with all its bounds set.
+func NewServer(h *Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+}
+
+// ServeHTTP serves agentapi's endpoints.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set(agentapi.HeaderCollector, "1")
+	h.mux.ServeHTTP(w, r)
+}
+
+// handle registers an endpoint that is for agents with a token.
+func (h *Handler) handle(pattern string, endpoint func(Attempt, http.ResponseWriter, *http.Request) error) {
+	h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		attempt, err := h.attempt(r)
+		if err == nil {
+			err = endpoint(attempt, w, r)
+		}
+		if err != nil {
+			h.refused(r, agentapi.WriteError(w, err), err)
+		}
+	})
+}
+
+func (h *Handler) attempt(r *http.Request) (Attempt, error) {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok || token == "" || len(token) > maxTokenBytes {
+		return nil, fmt.Errorf("%w: the request has no bearer token", agentapi.ErrUnauthenticated)
+	}
+	return h.collector.Attempt(r.Context(), token)
+}
+
+func (h *Handler) input(a Attempt, w http.ResponseWriter, r *http.Request) error {
+	in, err := a.Input(r.Context())
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	in.SetHeader(w.Header())
+	_, _ = io.WriteString(w, in.Text) // an agent that is gone asks again, or never
+	return nil
+}
+
+func (h *Handler) result(a Attempt, _ http.ResponseWriter, r *http.Request) error {
+	release, err := h.reserve(a.ID(), r.ContentLength)
+	if err != nil {
+		return err
+	}
+	defer release()
+	var result agentapi.Result
+	if err := decode(r, maxResultBytes, &result); err != nil {
+		return err
+	}
+	if err := result.Check(); err != nil {
+		return fmt.Errorf("%w: %w", agentapi.ErrBadRequest, err)
+	}
+	return a.Result(r.Context(), result)
+}
+
+func (h *Handler) progress(a Attempt, _ http.ResponseWriter, r *http.Request) error {
+	var progress agentapi.Progress
+	if err := decode(r, maxProgressBytes, &progress); err != nil {
+		return err
+	}
+	if err := progress.Check(); err != nil {
+		return fmt.Errorf("%w: %w", agentapi.ErrBadRequest, err)
+	}
+	return a.Progress(r.Context(), progress)
+}
+
+// reserve takes memory for a result of the attempt with this ID. An attempt has one
+// result in work at a time: whoever has a worker's token could otherwise take all
+// the memory there is.
+func (h *Handler) reserve(id string, bytes int64) (release func(), err error) {
+	if _, busy := h.busy.LoadOrStore(id, nil); busy {
+		return nil, errBusy
+	}
+	memory, err := h.results.TryAcquire(min(max(bytes, 0), maxResultBytes))
+	if err != nil {
+		h.busy.Delete(id)
+		return nil, err
+	}
+	return func() {
+		memory.Release()
+		h.busy.Delete(id)
+	}, nil
+}
+
+// decode reads a JSON body of at most limit bytes, whose length is known.
+func decode(r *http.Request, limit int64, into any) error {
+	if r.ContentLength < 0 || r.ContentLength > limit {
+		return fmt.Errorf("%w: Content-Length is %d, expected 0 to %d", agentapi.ErrBadRequest, r.ContentLength, limit)
+	}
+	body := make([]byte, r.ContentLength)
+	if _, err := io.ReadFull(r.Body, body); err != nil {
+		return fmt.Errorf("read the body: %w", err) // too slow, or cut off: worth another try
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("%w: %w", agentapi.ErrBadRequest, err)
+	}
+	return nil
+}

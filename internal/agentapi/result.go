@@ -1,0 +1,84 @@
+package agentapi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"procman.dev/procman/internal/errorcode"
+	"procman.dev/procman/internal/strictjson"
+)
+
+// Result is what one attempt produced.
+type Result struct {
+	// Attempt is the number of the attempt, from 1; 0 when no worker was started.
+	Attempt int32 `json:"attempt,omitempty"`
+	// StartTime is when the worker's command was started.
+	StartTime time.Time `json:"startTime,omitzero"`
+	// Output is the text of the worker's JSON object; empty when the attempt failed.
+	Output string `json:"output,omitempty"`
+	// ErrorCode is set exactly when the attempt failed.
+	ErrorCode string `json:"errorCode,omitempty"`
+	// ErrorDetails is the text of a JSON object, or empty.
+	ErrorDetails string `json:"errorDetails,omitempty"`
+	// Retry: another attempt may succeed. The worker crashed.
+	Retry bool `json:"retry,omitempty"`
+	// Interrupted: the worker was stopped from outside before it was done, so the
+	// result says nothing about its work. Comes with Retry.
+	Interrupted bool `json:"interrupted,omitempty"`
+}
+
+// Failure returns a failed result that is final. details is an object of strings,
+// numbers, and maps and lists of them: what a person needs to act on the error.
+func Failure(code string, details any) Result {
+	text, _ := json.Marshal(details) // such details always encode
+	return Result{ErrorCode: code, ErrorDetails: string(text)}
+}
+
+// Failed returns the final failure that the same attempt becomes: with a code and
+// details as in Failure, and the attempt's number and start.
+func (r *Result) Failed(code string, details any) Result {
+	failed := Failure(code, details)
+	failed.Attempt, failed.StartTime = r.Attempt, r.StartTime
+	return failed
+}
+
+// Complete reports whether the attempt produced an output.
+func (r *Result) Complete() bool { return r.ErrorCode == "" && r.Output != "" }
+
+// Check returns an error unless the result has an output that is a strict JSON
+// object, or else a valid errorCode with details that are such an object. Results
+// have to be checked where they are received: whoever has a worker's token, or
+// writes its termination message, may not be the agent.
+func (r *Result) Check() error {
+	switch {
+	case r.Complete():
+		if err := strictjson.CheckObject([]byte(r.Output)); err != nil {
+			return fmt.Errorf("output: %w", err)
+		}
+	case !errorcode.Valid(r.ErrorCode):
+		return errors.New("neither an output nor an errorCode")
+	case len(r.ErrorDetails) > MaxErrorDetailsBytes:
+		return fmt.Errorf("errorDetails: %d bytes, at most %d", len(r.ErrorDetails), MaxErrorDetailsBytes)
+	case r.ErrorDetails != "":
+		if err := strictjson.CheckObject([]byte(r.ErrorDetails)); err != nil {
+			return fmt.Errorf("errorDetails: %w", err)
+		}
+	}
+	return nil
+}
+
+// Progress is how much of its work a worker has done, by its own report.
+type Progress struct {
+	// PercentComplete is between 0 and 100.
+	PercentComplete int32 `json:"percentComplete"`
+}
+
+// Check returns an error when the percentage is out of its range.
+func (p Progress) Check() error {
+	if p.PercentComplete < 0 || p.PercentComplete > 100 {
+		return fmt.Errorf("percentComplete is %d, expected 0 to 100", p.PercentComplete)
+	}
+	return nil
+}
