@@ -22,11 +22,12 @@ type checkFlags struct {
 func newCheck() *cobra.Command {
 	var flags checkFlags
 	c := &cobra.Command{
-		Use:   "check -f PROCESSTYPE [--input FILE]... [-- COMMAND [ARGUMENT...]]",
+		Use:   "check -f PROCESSTYPE [--input FILE]... [flags] [-- COMMAND [ARGUMENT...]]",
 		Short: "Check that a worker follows the worker contract",
 		Long: `Check on this machine that a worker follows the worker contract. The ProcessType
 is validated as the API server would do it, with its schemas and examples. Then
-the worker runs about five times for each input. Each check prints one line:
+the worker runs twice on each input, and a few times more. Each check prints one
+line:
 
   PASS  the check succeeded
   WARN  the worker works, but this may cause a problem in production
@@ -53,9 +54,9 @@ valid.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVarP(&flags.file, "filename", "f", "", "file with the ProcessType")
-	f.StringArrayVar(&flags.inputs, "input", nil, "file with an input that the worker must complete; can be repeated")
-	f.StringArrayVar(&flags.refused, "refuse", nil, "file with an input that the worker must refuse; can be repeated")
+	f.StringVarP(&flags.file, "filename", "f", "", "`FILE` with the ProcessType")
+	f.StringArrayVar(&flags.inputs, "input", nil, "`FILE` with an input that the worker must complete; can be repeated")
+	f.StringArrayVar(&flags.refused, "refuse", nil, "`FILE` with an input that the worker must refuse; can be repeated")
 	f.BoolVar(&flags.noRun, "no-run", false, "check only the ProcessType and the inputs; do not run the worker")
 	f.DurationVar(&flags.grace, "grace", defaultGrace, "time between SIGTERM and SIGKILL")
 	f.StringVar(&flags.output, "output", "text", "format of the report: text or json")

@@ -47,7 +47,7 @@ characters of a-z, 0-9 and -.`,
 		},
 	}
 	c.Flags().StringVar(&template, "template", "", "language of the worker: "+strings.Join(scaffold.Templates(), ", "))
-	c.Flags().StringVar(&dir, "dir", "", "directory to write to (default: NAME)")
+	c.Flags().StringVar(&dir, "dir", "", "`DIR` to write to (default: NAME)")
 	_ = c.RegisterFlagCompletionFunc("template", cobra.FixedCompletions(scaffold.Templates(), cobra.ShellCompDirectiveNoFileComp)) // fails only for an unknown flag
 	return c
 }

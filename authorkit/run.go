@@ -34,7 +34,7 @@ type runFlags struct {
 func newRun() *cobra.Command {
 	var flags runFlags
 	c := &cobra.Command{
-		Use:   "run -f PROCESSTYPE --input FILE [-- COMMAND [ARGUMENT...]]",
+		Use:   "run -f PROCESSTYPE --input FILE [flags] [-- COMMAND [ARGUMENT...]]",
 		Short: "Run a worker on this machine as in a cluster",
 		Long: `Run a worker on this machine as in a cluster: with the real agent, and with the
 files and environment variables of the worker contract. The attempts, timeout
@@ -62,8 +62,8 @@ cancelled.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVarP(&flags.file, "filename", "f", "", "file with the ProcessType")
-	f.StringVar(&flags.input, "input", "", "file with the input, a JSON object; - reads standard input")
+	f.StringVarP(&flags.file, "filename", "f", "", "`FILE` with the ProcessType")
+	f.StringVar(&flags.input, "input", "", "`FILE` with the input, a JSON object; - reads standard input")
 	f.BoolVar(&flags.jsonOnly, "json", false, "print only the JSON; the worker's own output goes to standard error")
 	f.Int32Var(&flags.attempts, "attempts", 0, "how often to start a worker that crashes (default: the type's attempts)")
 	f.DurationVar(&flags.grace, "grace", defaultGrace, "time between SIGTERM and SIGKILL")
