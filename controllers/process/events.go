@@ -30,6 +30,8 @@ type ledgerSource struct {
 	sources []source.SyncingSource
 }
 
+var _ source.SyncingSource = (*ledgerSource)(nil)
+
 func (r *Reconciler) ledgerSource(c cache.Cache) *ledgerSource {
 	return &ledgerSource{ledger: r.Ledger, sources: []source.SyncingSource{
 		source.Kind(c, &v1alpha1.Process{}, r.processEvents()),

@@ -28,7 +28,7 @@ const (
 
 // Positions writes the positions of the Processes that wait to
 // status.queuePosition. Only the terminal status writes that field too. It runs
-// on the leader (docs/adr/0013).
+// on the leader (ADR 13).
 type Positions struct {
 	Client client.Client
 	Ledger *ledger.Ledger

@@ -100,6 +100,37 @@ func TestLinksAreServers(t *testing.T) {
 	}
 }
 
+// CoreDNS refuses to start if its configuration uses a plugin that it does not have.
+func TestPluginsOfCoreDNS(t *testing.T) {
+	manifest, err := os.ReadFile("config/coredns.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plugins := regexp.MustCompile(`(?m)^ {8}([a-z]+)\b.*$`).FindAllStringSubmatch(corefile(t, string(manifest)), -1)
+	if len(plugins) < 5 {
+		t.Fatalf("found %d plugins", len(plugins))
+	}
+	source := string(partsFile("coredns/main.go"))
+	for _, plugin := range plugins {
+		for _, want := range []string{`"github.com/coredns/coredns/plugin/` + plugin[1] + `"`, `"` + plugin[1] + `"`} {
+			if !strings.Contains(source, want) {
+				t.Errorf("parts/coredns/main.go does not have %s", want)
+			}
+		}
+	}
+}
+
+// corefile returns the lines of the server block in the manifest.
+func corefile(t *testing.T, manifest string) string {
+	t.Helper()
+	_, after, ok := strings.Cut(manifest, ".:53 {\n")
+	block, _, ended := strings.Cut(after, "\n    }\n")
+	if !ok || !ended {
+		t.Fatal("config/coredns.yaml has no server block for port 53")
+	}
+	return block + "\n"
+}
+
 func TestFlagsOfTheMakefile(t *testing.T) {
 	makefile, err := os.ReadFile("../../Makefile")
 	if err != nil {

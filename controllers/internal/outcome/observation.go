@@ -125,7 +125,7 @@ func disruption(pod *corev1.Pod) *corev1.PodCondition {
 	return nil
 }
 
-// ended reports whether a pod has ended for good.
+// ended reports whether a pod has ended; it is never restarted.
 func ended(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
 }

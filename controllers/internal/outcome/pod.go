@@ -61,7 +61,7 @@ func unschedulable(o *Observation) *Decision {
 	return fail(errorcode.Unschedulable, "no node accepted the worker's pod within startTimeoutSeconds of its type: "+c.Message, nil)
 }
 
-// imageNotPulled applies when pulling an image failed, or still goes on.
+// imageNotPulled applies when pulling an image failed, or is not finished.
 func imageNotPulled(o *Observation) *Decision {
 	container := o.waitingContainer()
 	if container == nil {

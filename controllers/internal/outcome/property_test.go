@@ -198,15 +198,15 @@ func anyPod(t *rapid.T, index int) corev1.Pod {
 		}
 	}
 	if maybe(t, "init container") {
-		pod.Status.InitContainerStatuses = []corev1.ContainerStatus{anyContainer(t, "agent", &pod)}
+		pod.Status.InitContainerStatuses = []corev1.ContainerStatus{anyContainer(t, "agent")}
 	}
 	if !maybe(t, "no worker") {
-		pod.Status.ContainerStatuses = []corev1.ContainerStatus{anyContainer(t, "worker", &pod)}
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{anyContainer(t, "worker")}
 	}
 	return pod
 }
 
-func anyContainer(t *rapid.T, name string, pod *corev1.Pod) corev1.ContainerStatus {
+func anyContainer(t *rapid.T, name string) corev1.ContainerStatus {
 	status := corev1.ContainerStatus{Name: name, Image: "image"}
 	switch one(t, "state", "waiting", "running", "terminated", "none") {
 	case "waiting":
