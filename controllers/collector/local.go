@@ -120,7 +120,7 @@ func (l *Local) Result(_ context.Context, r agentapi.Result) error {
 // have a better one.
 func (l *Local) take(r agentapi.Result) {
 	if v, ok := errors.AsType[*rules.Violation](l.checkOutput(r)); ok {
-		r = agentapi.Result{StartTime: r.StartTime, ErrorCode: v.Code, ErrorDetails: v.ErrorDetails()}
+		r = r.Failed(v.Code, v.Details)
 	}
 	r.Attempt = l.attempt
 	l.delivered = &r

@@ -29,14 +29,14 @@ func registerShell(t *testing.T, name, script string, change func(*v1alpha1.Proc
 	})
 }
 
-// deliveryOf is how the agent got into the pod of a process.
-func deliveryOf(t *testing.T, id string) v1alpha1.AgentDelivery {
+// injectionOf returns how the agent got into the pod of a process.
+func injectionOf(t *testing.T, id string) v1alpha1.AgentInjection {
 	t.Helper()
-	var pods corev1.PodList
-	if err := kube.List(t.Context(), &pods, client.InNamespace(workNamespace), client.MatchingLabels{v1alpha1.LabelProcess: id}); err != nil || len(pods.Items) != 1 {
-		t.Fatalf("process %s has %d pods, %v", id, len(pods.Items), err)
+	pods := workerPods(t, id)
+	if len(pods) != 1 {
+		t.Fatalf("process %s has %d pods", id, len(pods))
 	}
-	spec := pods.Items[0].Spec
+	spec := pods[0].Spec
 	for _, v := range spec.Volumes {
 		if v.Image != nil {
 			return v1alpha1.AgentImageVolume
@@ -50,7 +50,7 @@ func deliveryOf(t *testing.T, id string) v1alpha1.AgentDelivery {
 
 func TestAgentIsDelivered(t *testing.T) {
 	t.Parallel()
-	for processType, test := range map[string]struct{ says, want v1alpha1.AgentDelivery }{
+	for processType, test := range map[string]struct{ says, want v1alpha1.AgentInjection }{
 		"echo-initcontainer": {v1alpha1.AgentInitContainer, v1alpha1.AgentInitContainer},
 		"echo-imagevolume":   {v1alpha1.AgentImageVolume, v1alpha1.AgentImageVolume},
 		"echo-embedded":      {v1alpha1.AgentEmbedded, v1alpha1.AgentEmbedded},
@@ -60,7 +60,7 @@ func TestAgentIsDelivered(t *testing.T) {
 			registerEcho(t, processType, func(s *v1alpha1.ProcessTypeSpec) { s.Agent = test.says })
 			id := post(t, processType, `{"a":1}`)
 			complete(t, processType, id)
-			if got := deliveryOf(t, id); got != test.want {
+			if got := injectionOf(t, id); got != test.want {
 				t.Errorf("the agent got in by %s, want %s", got, test.want)
 			}
 		})
@@ -76,7 +76,7 @@ func TestImageVolumesAreFoundToWork(t *testing.T) {
 	eventually(t, 2*time.Minute, "types that do not say get their agent by an image volume", func() bool {
 		id := post(t, "echo-default", `{"a":1}`)
 		complete(t, "echo-default", id)
-		return deliveryOf(t, id) == v1alpha1.AgentImageVolume
+		return injectionOf(t, id) == v1alpha1.AgentImageVolume
 	})
 	eventually(t, time.Minute, "the probe's pod is gone", func() bool {
 		var pods corev1.PodList

@@ -200,11 +200,7 @@ func TestExpiry(t *testing.T) {
 	eventually(t, time.Minute, "Processes, Jobs and pods are gone", func() bool {
 		for _, id := range []string{done, running} {
 			key := client.ObjectKey{Namespace: workNamespace, Name: id}
-			var pods corev1.PodList
-			if err := kube.List(t.Context(), &pods, client.InNamespace(workNamespace), client.MatchingLabels{v1alpha1.LabelProcess: id}); err != nil {
-				t.Fatal(err)
-			}
-			if !apierrors.IsNotFound(kube.Get(t.Context(), key, &v1alpha1.Process{})) || !apierrors.IsNotFound(kube.Get(t.Context(), key, &batchv1.Job{})) || len(pods.Items) > 0 {
+			if !apierrors.IsNotFound(kube.Get(t.Context(), key, &v1alpha1.Process{})) || !apierrors.IsNotFound(kube.Get(t.Context(), key, &batchv1.Job{})) || len(workerPods(t, id)) > 0 {
 				return false
 			}
 		}
@@ -220,11 +216,11 @@ func TestWorkerPodsAreRestricted(t *testing.T) {
 	t.Parallel()
 	id := post(t, "echo", `{}`)
 	complete(t, "echo", id)
-	var pods corev1.PodList
-	if err := kube.List(t.Context(), &pods, client.InNamespace(workNamespace), client.MatchingLabels{v1alpha1.LabelProcess: id}); err != nil {
-		t.Fatal(err)
+	pods := workerPods(t, id)
+	if len(pods) == 0 {
+		t.Fatal("the process has no pod")
 	}
-	for _, pod := range pods.Items {
+	for _, pod := range pods {
 		if pod.Spec.AutomountServiceAccountToken == nil || *pod.Spec.AutomountServiceAccountToken {
 			t.Error("the pod gets a token for the API server")
 		}

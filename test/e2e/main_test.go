@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -241,11 +242,11 @@ func process(t *testing.T, id string) *v1alpha1.Process {
 	return p
 }
 
-// workerPods are the pods of a process.
+// workerPods returns the pods of a process: those of its Job.
 func workerPods(t *testing.T, id string) []corev1.Pod {
 	t.Helper()
 	var pods corev1.PodList
-	if err := kube.List(t.Context(), &pods, client.InNamespace(workNamespace), client.MatchingLabels{v1alpha1.LabelProcess: id}); err != nil {
+	if err := kube.List(t.Context(), &pods, client.InNamespace(workNamespace), client.MatchingLabels{batchv1.JobNameLabel: id}); err != nil {
 		t.Fatal(err)
 	}
 	return pods.Items

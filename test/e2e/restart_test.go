@@ -73,11 +73,8 @@ func reached(t *testing.T) {
 func TestOperatorIsKilledWhileAWorkerRuns(t *testing.T) {
 	id := post(t, "echo", `{"echo":{"seconds":4},"kept":[1.0]}`)
 	eventually(t, time.Minute, "the worker runs", func() bool {
-		var pods corev1.PodList
-		if err := kube.List(t.Context(), &pods, client.InNamespace(workNamespace), client.MatchingLabels{"procman.dev/process": id}); err != nil {
-			t.Fatal(err)
-		}
-		return len(pods.Items) == 1 && pods.Items[0].Status.Phase == corev1.PodRunning
+		pods := workerPods(t, id)
+		return len(pods) == 1 && pods[0].Status.Phase == corev1.PodRunning
 	})
 	replaced := killAll(t, "procman-operator")
 	waiting := post(t, "echo", `{"posted":"while there was no operator"}`)

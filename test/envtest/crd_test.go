@@ -154,7 +154,7 @@ func TestProcessTypeRules(t *testing.T) {
 		"an output limit of 2MiB": {func(pt *v1alpha1.ProcessType) { pt.Spec.Limits.OutputBytes = 2 << 20 }, "less than or equal to 1048576"},
 		"a scratch of a byte":     {func(pt *v1alpha1.ProcessType) { pt.Spec.Limits.ScratchBytes = 1 }, "greater than or equal to 1048576"},
 		"an empty command":        {func(pt *v1alpha1.ProcessType) { pt.Spec.Command = []string{""} }, "spec.command[0]"},
-		"an unknown delivery":     {func(pt *v1alpha1.ProcessType) { pt.Spec.Agent = "Magic" }, "Unsupported value"},
+		"an unknown injection":    {func(pt *v1alpha1.ProcessType) { pt.Spec.Agent = "Magic" }, "Unsupported value"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
