@@ -5,25 +5,28 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Bodies that are under way have so much memory and no more; who comes when it is
-// taken is told to come again, and it is there again when they are done.
-func TestBodiesUnderWayAreBounded(t *testing.T) {
-	b := newBodies()
+// The memory for bodies is bounded. A body that comes when it is used up is refused, and
+// the memory is free again when the bodies are done.
+func TestBodyMemoryIsBounded(t *testing.T) {
+	s := newAlone(t, prometheus.NewRegistry())
 	hold := func() func() {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(strings.Repeat(" ", 500<<10)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Header.Set("Content-Type", "application/json")
-		_, release, err := b.read(nil, r, 512<<10)
+		_, release, err := s.readBody(httptest.NewRecorder(), r, 512<<10)
 		if err != nil {
-			if got := failureOf(err); got.cause != tooManyRequests || got.header["Retry-After"] != "1" {
+			if got := problemOf(err); got.cause != tooManyRequests || got.header["Retry-After"] != "1" {
 				t.Errorf("refused with %v", got)
 			}
 			return nil
@@ -40,19 +43,19 @@ func TestBodiesUnderWayAreBounded(t *testing.T) {
 			held = append(held, release)
 		}
 		if len(held) != 32 { // of 512 KiB each
-			t.Errorf("%d bodies are under way at once, want 32", len(held))
+			t.Errorf("%d bodies are held at once, want 32", len(held))
 		}
 		for _, release := range held {
 			release()
 		}
 	}
-	if left := b.left.Load(); left != maxBodies {
-		t.Errorf("%d bytes are left, want %d", left, maxBodies)
+	if free := s.bodyMemory.Free(); free != maxBodyBytes {
+		t.Errorf("%d bytes are free, want %d", free, maxBodyBytes)
 	}
 }
 
-// Uploads that have stalled keep nobody else out for longer than a moment; slow ones
-// are taken as long as they go on.
+// Stalled uploads exclude others only for a short time. Slow uploads are accepted as long as
+// they make progress.
 func TestStalledUploads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _, dial := onPipes(t)
@@ -87,17 +90,17 @@ func TestStalledUploads(t *testing.T) {
 		}
 		synctest.Wait()
 		if got := <-upload(2, 2, 0); got != http.StatusTooManyRequests {
-			t.Errorf("with no room left: status %d", got)
+			t.Errorf("without free memory: status %d", got)
 		}
 		if took := time.Since(began); took != 0 {
-			t.Errorf("which is said after %s", took)
+			t.Errorf("it is refused after %s, want at once", took)
 		}
 		time.Sleep(paceTime + time.Millisecond)   //nolint:forbidigo // synctest's time
-		if got := <-upload(2, 2, 0); got != 480 { // for it lacks an input
+		if got := <-upload(2, 2, 0); got != 480 { // it has no input
 			t.Errorf("an ordinary one: status %d", got)
 		}
-		if left := s.bodies.left.Load(); left < scarce {
-			t.Errorf("%d bytes are left with the slowest gone, want %d", left, scarce)
+		if left := s.bodyMemory.Free(); left < lowMemory {
+			t.Errorf("%d bytes are free without the slowest, want %d", left, lowMemory)
 		}
 		for _, each := range stalled {
 			if got := <-each; got != http.StatusTooManyRequests {
@@ -107,21 +110,21 @@ func TestStalledUploads(t *testing.T) {
 		if took := time.Since(began); took != readTimeout {
 			t.Errorf("the last of them has ended after %s, want %s", took, readTimeout)
 		}
-		// Small ones, many of them, likewise.
+		// The same with many small uploads.
 		stalled = stalled[:0]
 		for range 5000 {
 			stalled = append(stalled, upload(2000, 100, 0))
 		}
 		time.Sleep(paceTime + time.Millisecond) //nolint:forbidigo // synctest's time
-		if left := s.bodies.left.Load(); left < scarce-firstRead {
-			t.Errorf("%d bytes are left with the later ones gone, want %d", left, scarce)
+		if left := s.bodyMemory.Free(); left < lowMemory-firstRead {
+			t.Errorf("%d bytes are free without the later ones, want %d", left, lowMemory)
 		}
 		for _, each := range stalled {
 			if got := <-each; got != http.StatusTooManyRequests {
 				t.Errorf("a small stalled upload: status %d", got)
 			}
 		}
-		// With room, whoever is done within readTimeout is as fast as need be.
+		// With free memory, an upload may take all of readTimeout.
 		began = time.Now()
 		slow, small := upload(500<<10, 256, 10<<10), upload(firstRead, 100, 100)
 		if got := [2]int{<-slow, <-small}; got != [2]int{480, 480} {
@@ -130,8 +133,8 @@ func TestStalledUploads(t *testing.T) {
 		if took := time.Since(began); took < 50*time.Second {
 			t.Errorf("the slow ones have ended after %s", took)
 		}
-		if left := s.bodies.left.Load(); left != maxBodies {
-			t.Errorf("%d bytes are left, want %d", left, maxBodies)
+		if left := s.bodyMemory.Free(); left != maxBodyBytes {
+			t.Errorf("%d bytes are free, want %d", left, maxBodyBytes)
 		}
 	})
 }

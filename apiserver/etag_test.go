@@ -14,7 +14,7 @@ import (
 )
 
 func TestIfNoneMatch(t *testing.T) {
-	const current = "{etag}" // stands for the ETag
+	const current = "{etag}" // is replaced by the ETag
 	tests := map[string]struct {
 		tags      []string
 		unchanged bool
@@ -72,8 +72,8 @@ func TestIfNoneMatch(t *testing.T) {
 	}
 }
 
-// Whatever GET shows differently has a different ETag; whatever it shows alike has
-// the same, on every replica and however often it is asked.
+// Different bodies have different ETags. The same body has the same ETag, on every replica
+// and in every response.
 func TestETag(t *testing.T) {
 	f, replica := newFacade(t), newFacade(t)
 	seen := map[string]string{} // ETag → body
@@ -87,7 +87,7 @@ func TestETag(t *testing.T) {
 		echoProcess("mine", workerFailed),
 		echoProcess("other", unchanged),
 		echoProcess("other", finished),
-		// kubectl has made it anew.
+		// It was created again with kubectl.
 		echoProcess("mine", func(p *v1alpha1.Process) { p.UID, p.Spec.Input = types.UID("uid-2"), `{"b":2}` }),
 	} {
 		path := "/v1/processes/echo/" + p.Name
@@ -112,7 +112,7 @@ func TestETag(t *testing.T) {
 	}
 }
 
-// An ETag says nothing against the end of a process.
+// A process that is deleted or has expired is never 304.
 func TestETagOfWhatIsGone(t *testing.T) {
 	f := newFacade(t)
 	f.known("mine", finished)

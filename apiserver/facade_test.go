@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -30,7 +31,9 @@ import (
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/apiserver"
+	"procman.dev/procman/apiserver/catalog"
 	"procman.dev/procman/apiserver/keyring"
+	"procman.dev/procman/apiserver/processes"
 	"procman.dev/procman/apiserver/processid"
 	"procman.dev/procman/test/contract"
 )
@@ -39,23 +42,23 @@ const namespace = "work"
 
 var epoch = time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
 
-// facade is a running Server with all that it looks at.
+// facade is a running Server with all that it uses.
 type facade struct {
 	testing.TB
 	server   *apiserver.Server
 	url      string
-	cache    *apiserver.Cache // what the informer knows
+	cache    *processes.Cache // what the informer knows
 	live     client.Client    // what the API server has
-	types    *apiserver.Types
+	types    *catalog.Catalog
 	ring     *processid.Ring
 	clock    *testingclock.FakeClock
-	ahead    time.Duration // of clock: the API server's
+	ahead    time.Duration // how far the API server's clock is ahead of clock
 	metrics  *prometheus.Registry
 	log      lines
 	creates  atomic.Int32 // calls of create
 	gets     atomic.Int32 // live reads
 	onCreate func(call int32, create func() error) error
-	// onProcess is for creates of Processes alone, not of Leases; optional.
+	// onProcess, if it is set, is called for creates of Processes instead of onCreate.
 	onProcess func(create func() error) error
 	onGet     func() error
 }
@@ -89,11 +92,11 @@ func newFacade(t testing.TB) *facade {
 		t.Fatal(err)
 	}
 	f := &facade{
-		TB: t, types: apiserver.NewTypes(), ring: ring, clock: testingclock.NewFakeClock(epoch.Add(250 * time.Millisecond)), metrics: prometheus.NewRegistry(),
+		TB: t, types: catalog.New(apiserver.Contract), ring: ring, clock: testingclock.NewFakeClock(epoch.Add(250 * time.Millisecond)), metrics: prometheus.NewRegistry(),
 		onCreate: func(_ int32, create func() error) error { return create() },
 		onGet:    func() error { return nil },
 	}
-	f.cache = apiserver.NewCache()
+	f.cache = processes.NewCache()
 	f.live = fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
 			obj.SetCreationTimestamp(metav1.NewTime(f.clock.Now().Add(f.ahead).Truncate(time.Second)))
@@ -112,7 +115,7 @@ func newFacade(t testing.TB) *facade {
 		},
 	}).Build()
 	s, err := apiserver.New(apiserver.Options{
-		Namespace: namespace, Cache: f.cache, Live: f.live, Types: f.types, Ring: keyring.Fixed(ring), Clock: f.clock, Metrics: f.metrics,
+		Namespace: namespace, Processes: processes.NewStore(f.cache, f.live, keyring.Fixed(ring), f.clock), Catalog: f.types, Clock: f.clock, Metrics: f.metrics,
 		Log:    funcr.NewJSON(f.log.add, funcr.Options{Verbosity: 1}),
 		Sunset: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC),
 	})
@@ -120,9 +123,10 @@ func newFacade(t testing.TB) *facade {
 		t.Fatal(err)
 	}
 	f.server = s
-	server := httptest.NewServer(s)
-	t.Cleanup(server.Close)
-	f.url = server.URL
+	protocols := &http.Protocols{}
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	f.url = "http://" + f.serveWith(&http.Server{Protocols: protocols})
 	f.register("ocr", 0, func(pt *v1alpha1.ProcessType) {
 		pt.Spec.Aliases = []string{"ocrReaders"}
 		pt.Spec.Limits.InputBytes = 256
@@ -136,7 +140,21 @@ func newFacade(t testing.TB) *facade {
 	return f
 }
 
-// register adds a type, created so many seconds after the epoch.
+// serveWith starts a server of the facade for the time of the test and returns its
+// address.
+func (f *facade) serveWith(server *http.Server) (address string) {
+	f.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		f.Fatal(err)
+	}
+	server.Handler = f.server
+	go func() { _ = server.Serve(listener) }()
+	f.Cleanup(func() { _ = server.Close() })
+	return listener.Addr().String()
+}
+
+// register adds a type that was created some seconds after the epoch.
 func (f *facade) register(name string, created int, change func(*v1alpha1.ProcessType)) {
 	pt := &v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{
 		Name: name, Namespace: namespace, UID: types.UID("uid-" + name), Generation: 1,
@@ -146,13 +164,17 @@ func (f *facade) register(name string, created int, change func(*v1alpha1.Proces
 	f.types.OnAdd(pt, false)
 }
 
-// known is a Process of type echo created at the epoch that the informer knows.
+// unregister deletes a type.
+func (f *facade) unregister(name string) {
+	f.types.OnDelete(&v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace}})
+}
+
+// known adds to the informer a Process of type echo, created at the epoch.
 func (f *facade) known(name string, change func(*v1alpha1.Process)) {
 	f.cache.OnAdd(echoProcess(name, change), false)
 }
 
-// stored is such a Process that the API server has and the informer does not
-// know yet.
+// stored adds such a Process to the API server only; the informer does not know it yet.
 func (f *facade) stored(name string, change func(*v1alpha1.Process)) *v1alpha1.Process {
 	f.Helper()
 	p := echoProcess(name, change)
@@ -171,7 +193,7 @@ func echoProcess(name string, change func(*v1alpha1.Process)) *v1alpha1.Process 
 	return p
 }
 
-// unchanged is for processes that need no change.
+// unchanged changes nothing.
 func unchanged(*v1alpha1.Process) {}
 
 type response struct {
@@ -180,7 +202,7 @@ type response struct {
 	body   string
 }
 
-// checker knows openapi.yaml.
+// checker checks responses against openapi.yaml.
 var checker = sync.OnceValue(func() *contract.Checker {
 	c, err := contract.NewChecker(apiserver.Contract)
 	if err != nil {
@@ -189,7 +211,7 @@ var checker = sync.OnceValue(func() *contract.Checker {
 	return c
 })
 
-// do sends a request and checks what holds for every response.
+// do sends a request and checks what every response must have.
 func (f *facade) do(method, path string, body io.Reader, header map[string]string) response {
 	f.Helper()
 	req, err := http.NewRequestWithContext(f.Context(), method, f.url+path, body)
@@ -216,7 +238,7 @@ func (f *facade) do(method, path string, body io.Reader, header map[string]strin
 		f.Errorf("%s %s: Content-Type %q", method, path, got)
 	}
 	if err := checker().Check(req, res, data); err != nil {
-		f.Errorf("%s %s: status %d is not as openapi.yaml says: %v\n%s", method, path, res.StatusCode, err, data)
+		f.Errorf("%s %s: status %d is not as in openapi.yaml: %v\n%s", method, path, res.StatusCode, err, data)
 	}
 	if res.Header.Get("X-Request-Id") == "" || res.Header.Get("Cache-Control") != "private, no-cache" {
 		f.Errorf("%s %s: X-Request-Id or Cache-Control is wrong: %v", method, path, res.Header)
@@ -224,14 +246,14 @@ func (f *facade) do(method, path string, body io.Reader, header map[string]strin
 	return response{status: res.StatusCode, header: res.Header, body: string(data)}
 }
 
-// recorded gives a request to the handler itself and holds the answer against
+// recorded passes a request to the handler itself and checks the response against
 // openapi.yaml.
 func recorded(t testing.TB, s *apiserver.Server, r *http.Request) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
 	if err := checker().Check(r, w.Result(), w.Body.Bytes()); err != nil { //nolint:bodyclose // a recorder's
-		t.Errorf("%s %s: status %d is not as openapi.yaml says: %v\n%s", r.Method, r.URL, w.Code, err, w.Body)
+		t.Errorf("%s %s: status %d is not as in openapi.yaml: %v\n%s", r.Method, r.URL, w.Code, err, w.Body)
 	}
 	return w
 }
@@ -263,7 +285,7 @@ func (f *facade) want(got response, status int, body string) {
 	}
 }
 
-// idOf is the processId in a body.
+// idOf returns the processId in a body.
 func (f *facade) idOf(res response) string {
 	f.Helper()
 	_, rest, ok := strings.Cut(res.body, `{"processId":"`)
@@ -273,9 +295,8 @@ func (f *facade) idOf(res response) string {
 	return rest[:processid.Length]
 }
 
-// ask sends a request without a body, with headers that may come several times,
-// and checks its answer as do does; but for a 304, which HTTP leaves without a
-// Content-Type. It may be called by any goroutine.
+// ask sends a request without a body, with headers that can have several values, and checks
+// the response like do, except that a 304 needs no Content-Type. Any goroutine may call it.
 func (f *facade) ask(ctx context.Context, method, path string, header http.Header) (response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, f.url+path, nil)
 	if err != nil {
@@ -292,7 +313,7 @@ func (f *facade) ask(ctx context.Context, method, path string, header http.Heade
 		return response{}, err
 	}
 	if err := checker().Check(req, res, data); err != nil {
-		f.Errorf("%s %s: status %d is not as openapi.yaml says: %v\n%s", method, path, res.StatusCode, err, data)
+		f.Errorf("%s %s: status %d is not as in openapi.yaml: %v\n%s", method, path, res.StatusCode, err, data)
 	}
 	if got := res.Header.Get("Content-Type"); got != "application/json" && res.StatusCode != http.StatusNotModified {
 		f.Errorf("%s %s: Content-Type %q", method, path, got)
@@ -300,7 +321,7 @@ func (f *facade) ask(ctx context.Context, method, path string, header http.Heade
 	return response{status: res.StatusCode, header: res.Header, body: string(data)}, nil
 }
 
-// getWith is a GET with headers, name after value.
+// getWith sends a GET with headers, as pairs of name and value.
 func (f *facade) getWith(path string, namesAndValues ...string) response {
 	f.Helper()
 	got, err := f.ask(f.Context(), http.MethodGet, path, headerOf(namesAndValues...))
@@ -318,7 +339,7 @@ func headerOf(namesAndValues ...string) http.Header {
 	return h
 }
 
-// later sends a request and hands over its answer when there is one.
+// later sends a request and returns a channel that gets the response.
 func (f *facade) later(method, path string, header http.Header) <-chan response {
 	answer := make(chan response, 1)
 	ctx := f.Context()
@@ -332,26 +353,26 @@ func (f *facade) later(method, path string, header http.Header) <-chan response 
 	return answer
 }
 
-// until returns when something has come about that is sure to.
+// until waits for a condition that must become true.
 func (f *facade) until(what string, is func() bool) {
 	f.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !is(); goruntime.Gosched() {
 		if time.Now().After(deadline) {
-			f.Fatalf("still not: %s", what)
+			f.Fatalf("it does not become true: %s", what)
 		}
 	}
 }
 
-// timers waits until so many timers of the facade's clock run.
+// timers waits until n timers of the facade's clock run.
 func (f *facade) timers(n int) {
 	f.Helper()
 	f.until(strconv.Itoa(n)+" timers run", func() bool { return f.clock.Waiters() == n })
 }
 
-// watched is how many Processes are watched. Nobody may be at it.
+// watched returns how many Processes are watched. Nothing may change that meanwhile.
 func (f *facade) watched() int { return reflect.ValueOf(f.cache).Elem().FieldByName("watches").Len() }
 
-// served waits until the log has so many lines of requests that got a status.
+// served waits until the log has a number of lines with a status.
 func (f *facade) served(status, times int) {
 	f.Helper()
 	f.until(strconv.Itoa(times)+" answers of "+strconv.Itoa(status), func() bool {

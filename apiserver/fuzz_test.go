@@ -1,16 +1,20 @@
 package apiserver_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
+	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/apiserver"
 )
 
-// answered sends a request to the handler itself and checks what holds whatever
-// a client sends: the answer is as openapi.yaml says and never a 5xx.
+// answered passes a request to the handler itself and checks what must be true for every
+// request: the response is as in openapi.yaml and never a 5xx.
 func answered(t *testing.T, s *apiserver.Server, r *http.Request) *httptest.ResponseRecorder {
 	t.Helper()
 	w := recorded(t, s, r)
@@ -20,7 +24,7 @@ func answered(t *testing.T, s *apiserver.Server, r *http.Request) *httptest.Resp
 	return w
 }
 
-// FuzzPost posts bodies with keys. What is accepted comes back byte for byte.
+// FuzzPost posts bodies with keys. An accepted input is returned byte for byte.
 func FuzzPost(f *testing.F) {
 	for _, body := range []string{
 		`{"input":{"source":"x","pages":[{"dpi":1}],"low":1,"high":2}}`, ` { "input" : {"source":"\u00e9\ud83d\ude00"} } `,
@@ -67,7 +71,7 @@ func FuzzProcess(f *testing.F) {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/processes/echo/x", nil)
 		r.URL.Path = "/v1/processes/echo/" + id
 		r.Header["If-None-Match"] = []string{tag}
-		if id != known { // which would be waited for
+		if id != known { // for which the request would wait
 			r.Header["Prefer"], r.Header["Accept"] = []string{prefer}, []string{accept}
 		}
 		w := answered(t, facade.server, r)
@@ -75,23 +79,85 @@ func FuzzProcess(f *testing.F) {
 			t.Errorf("id %q is answered by %s", id, w.Body)
 		}
 		if facade.gets.Load() != 0 {
-			t.Errorf("id %q has cost a live read", id)
+			t.Errorf("id %q has caused a live read", id)
 		}
 	})
 }
 
-// FuzzList asks for lists with any query.
+// FuzzList asks for lists with any query. A list has the processes that its query
+// selects, once each and the newest first, and its pages together have all of them.
 func FuzzList(f *testing.F) {
 	facade := newFacade(f)
-	for _, name := range []string{"a", "b", "c"} {
-		facade.known(name, unchanged)
+	states := map[string]string{"a": "processing", "b": "complete", "c": "error", "d": "processing", "e": "complete"}
+	for name, state := range states {
+		facade.known(name, map[string]func(*v1alpha1.Process){"processing": unchanged, "complete": finished, "error": workerFailed}[state])
 	}
-	for _, query := range []string{"", "limit=1", "state=error&limit=500", "include=input,output", "continue=AAAAAGn66akAYQ", "continue=x", "a=%zz", ";", "limit=1&limit=2", "%00=1", strings.Repeat("%80", 129) + "=1"} {
+	for _, query := range []string{
+		"", "limit=1", "state=error&limit=500", "state=complete", "include=input,output", "continue=AAAAAGn66akAYQ", "continue=x", "a=%zz", ";", "limit=1&limit=2",
+		"%00=1", strings.Repeat("%80", 129) + "=1", "limit=2&continue=" + token(epoch, "d"), "include=output&continue=" + token(epoch, "zz"),
+	} {
 		f.Add(query)
 	}
 	f.Fuzz(func(t *testing.T, query string) {
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/processes/echo", nil)
-		r.URL.RawQuery = query
-		answered(t, facade.server, r)
+		const path = "/v1/processes/echo"
+		page := func(query string) (ids []string, next string, ok bool) {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+			r.URL.RawQuery = query
+			w := answered(t, facade.server, r)
+			var list struct {
+				Processes []struct {
+					ProcessID, State string
+					Input, Output    json.RawMessage
+				}
+				Continue string
+			}
+			if w.Code != http.StatusOK {
+				return nil, "", false
+			}
+			if err := json.Unmarshal(w.Body.Bytes(), &list); err != nil {
+				t.Fatal(err)
+			}
+			values, err := url.ParseQuery(query)
+			if err != nil {
+				t.Fatalf("%q is accepted: %v", query, err)
+			}
+			for name := range values {
+				if !slices.Contains([]string{"state", "limit", "continue", "include"}, name) {
+					t.Errorf("%q is accepted", query)
+				}
+			}
+			for _, p := range list.Processes {
+				ids = append(ids, p.ProcessID)
+				if want := values.Get("state"); states[p.ProcessID] != p.State || want != "" && p.State != want {
+					t.Errorf("%q lists %+v", query, p)
+				}
+				shows := values.Get("include")
+				if (p.Input != nil) != strings.Contains(shows, "input") || p.Output != nil && !strings.Contains(shows, "output") {
+					t.Errorf("%q shows %+v", query, p)
+				}
+			}
+			if !slices.IsSortedFunc(ids, func(a, b string) int { return strings.Compare(b, a) }) || len(slices.Compact(slices.Clone(ids))) != len(ids) {
+				t.Errorf("%q lists %v", query, ids)
+			}
+			if limit := values.Get("limit"); limit != "" && len(ids) > 1 && strings.TrimLeft(limit, "0") == "1" {
+				t.Errorf("%q lists %v", query, ids)
+			}
+			return ids, list.Continue, true
+		}
+		ids, next, ok := page(query)
+		if !ok || next == "" {
+			return
+		}
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values.Del("limit")
+		all, _, _ := page(values.Encode())
+		values.Set("continue", next)
+		rest, _, _ := page(values.Encode())
+		if !slices.Equal(slices.Concat(ids, rest), all) {
+			t.Errorf("%q has %v and then %v, without a limit %v", query, ids, rest, all)
+		}
 	})
 }

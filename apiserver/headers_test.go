@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// FuzzPrefer: a wait is between none and the longest, whatever is preferred.
+// FuzzPrefer: every wait is between 0 and the longest.
 func FuzzPrefer(f *testing.F) {
 	for _, prefer := range []string{"wait=10", `wait="10"`, "respond-async, wait=5; x=y", "WAIT = 3", "wait=-1", "wait=99999999999999999999", "wait=", "wait", ",,=;", "x=\"wait=3\""} {
 		f.Add(prefer)
@@ -20,8 +20,8 @@ func FuzzPrefer(f *testing.F) {
 	})
 }
 
-// FuzzIdempotencyKey: a key is what the header says, quoted or bare, or it is
-// refused; never is another read from it.
+// FuzzIdempotencyKey: a key is the text of the header, quoted or bare, or the header is
+// refused.
 func FuzzIdempotencyKey(f *testing.F) {
 	for _, key := range []string{"a", `"a"`, `"a b"`, `"a\"b\\"`, `"open`, `"a"b`, `""`, "", " ", "é", strings.Repeat("x", 255), strings.Repeat("x", 256), "\x00"} {
 		f.Add(key)
@@ -29,7 +29,7 @@ func FuzzIdempotencyKey(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sent string) {
 		key, err := idempotencyKey(http.Header{keyHeader: {sent}})
 		if err != nil {
-			if got := failureOf(err); got.cause != invalidInput || got.details.In != "header" {
+			if got := problemOf(err); got.cause != invalidInput || got.details.In != "header" {
 				t.Errorf("%q is refused as %v", sent, got)
 			}
 			return
@@ -47,11 +47,11 @@ func FuzzIdempotencyKey(f *testing.F) {
 	})
 }
 
-func TestUnchanged(t *testing.T) {
+func TestMatchesETag(t *testing.T) {
 	for sent, want := range map[string]bool{
 		`"a"`: true, `W/"a"`: true, `"b", "a"`: true, "*": true, ` "a" `: true, `"b"`: false, "a": false, "": false, `"a`: false,
 	} {
-		if got := unchanged(http.Header{"If-None-Match": {sent}}, `"a"`); got != want {
+		if got := matchesETag(http.Header{"If-None-Match": {sent}}, `"a"`); got != want {
 			t.Errorf("If-None-Match: %s is %t, want %t", sent, got, want)
 		}
 	}
@@ -66,22 +66,6 @@ func TestAcceptsEvents(t *testing.T) {
 	} {
 		if got := acceptsEvents(http.Header{"Accept": {accept}}); got != want {
 			t.Errorf("Accept: %s is %t, want %t", accept, got, want)
-		}
-	}
-}
-
-// What net/http says by itself is told from what handlers write.
-func TestStatusOfPlainAnswer(t *testing.T) {
-	for answer, want := range map[string]int{
-		"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request": 400,
-		"HTTP/1.1 417 Expectation Failed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n":                               417,
-		"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{}":                       0,
-		"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n":                                                                    0,
-		"data: HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n":          0,
-		"": 0, "HTTP/1.1 ": 0,
-	} {
-		if got, ok := statusOfPlainAnswer([]byte(answer)); got != want || ok != (want != 0) {
-			t.Errorf("%q is %d (%t), want %d", answer, got, ok, want)
 		}
 	}
 }

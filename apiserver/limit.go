@@ -4,7 +4,6 @@ import (
 	"math"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
@@ -12,27 +11,26 @@ import (
 	"k8s.io/utils/lru"
 )
 
-// Limit is how many requests one client may make.
+// Limit bounds how many requests one client makes.
 type Limit struct {
-	// PerSecond is how many requests a second a client may make in the long run;
-	// there is no limit when it is 0.
+	// PerSecond is the average number of requests in a second. 0 means no bound.
 	PerSecond float64
-	// Burst is how many it may make at once; at least 1.
+	// Burst is the number of requests at once, 1 or more.
 	Burst int
-	// AddressHeader names the header in which a trusted proxy gives the client's
-	// address, such as X-Forwarded-For; its last address counts. When empty, the
-	// client is who made the connection.
+	// AddressHeader is the header in which a trusted proxy sends the client's address,
+	// such as X-Forwarded-For; the last address counts. By default, the address of the
+	// connection counts.
 	AddressHeader string
 }
 
-// limitedClients bounds how many clients are remembered. Who has been forgotten
-// begins anew, with a full burst.
+// limitedClients bounds how many clients are remembered. A forgotten client starts again
+// with a full burst.
 const limitedClients = 1 << 16
 
-// limiter holds each client to a Limit.
+// limiter applies a Limit to each client.
 type limiter struct {
 	Limit
-	clients *lru.Cache // address → *rate.Limiter
+	clients *lru.Cache // *rate.Limiter by address
 }
 
 func newLimiter(l Limit) *limiter {
@@ -42,29 +40,39 @@ func newLimiter(l Limit) *limiter {
 	return &limiter{Limit: l, clients: lru.New(limitedClients)}
 }
 
-// refuse returns the failure of a request that is over its client's limit at now,
-// nil of any other.
-func (l *limiter) refuse(r *http.Request, now time.Time) error {
-	if l == nil {
-		return nil
+// limitClients refuses the requests of a client that exceeds the limit.
+func (s *Server) limitClients(next http.Handler) http.Handler {
+	if s.limiter == nil {
+		return next
 	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if delay := s.limiter.delay(r, s.clock.Now()); delay > 0 {
+			s.fail(w, r, busy(delay))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// delay returns after how many whole seconds a client may make a request; 0 if it may
+// make it now.
+func (l *limiter) delay(r *http.Request, now time.Time) time.Duration {
 	client := l.client(r)
 	bucket, ok := l.clients.Get(client)
-	if !ok { // two at once make two buckets, of which one stays: no harm
+	if !ok { // two requests at once make two buckets, of which one stays
 		bucket = rate.NewLimiter(rate.Limit(l.PerSecond), max(l.Burst, 1))
 		l.clients.Add(client, bucket)
 	}
 	reservation := bucket.(*rate.Limiter).ReserveN(now, 1)
 	delay := reservation.DelayFrom(now)
-	if delay == 0 {
-		return nil
+	if delay > 0 {
+		reservation.CancelAt(now)
 	}
-	reservation.CancelAt(now)
-	return tooManyRequests.failure().with("Retry-After", strconv.Itoa(int(math.Ceil(delay.Seconds()))))
+	return time.Duration(math.Ceil(delay.Seconds())) * time.Second
 }
 
-// client is who makes a request: an address or, since one host has many of them,
-// the /64 of an IPv6 address.
+// client returns the address of the client. For IPv6 it is the /64, because one host has
+// many addresses.
 func (l *limiter) client(r *http.Request) string {
 	address := r.RemoteAddr
 	if values := r.Header.Values(l.AddressHeader); l.AddressHeader != "" && len(values) > 0 {

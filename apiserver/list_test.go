@@ -16,8 +16,8 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 )
 
-// aged is a Process of type echo, created so many seconds after the epoch, that
-// the informer knows. The time is local, as decoding makes it.
+// aged adds to the informer a Process of type echo that was created some seconds after the
+// epoch. The time is local, as after decoding.
 func (f *facade) aged(name string, created int, change func(*v1alpha1.Process)) {
 	f.known(name, func(p *v1alpha1.Process) {
 		p.CreationTimestamp = metav1.NewTime(epoch.Add(time.Duration(created) * time.Second).Local())
@@ -56,8 +56,8 @@ func (f *facade) list(query string) listed {
 	return got
 }
 
-// listAll reads page after page. Between, which may be nil, is called after each
-// page but the last.
+// listAll reads all pages. between, which can be nil, is called after each page except the
+// last.
 func (f *facade) listAll(query string, between func(page int, got []string)) []string {
 	f.Helper()
 	var all []string
@@ -80,9 +80,9 @@ func (f *facade) listAll(query string, between func(page int, got []string)) []s
 	}
 }
 
-// listable fills the informer with what TestList lists.
+// listable adds to the informer the Processes of TestList.
 func (f *facade) listable() {
-	// Oldest first; the expiry is a minute later.
+	// The oldest first; each expires a minute after its creation.
 	f.aged("expired", -60, unchanged)
 	f.aged("old", -30, func(p *v1alpha1.Process) {
 		p.Status.State, p.Status.Output, p.Status.PercentComplete = v1alpha1.StateComplete, `{"o": 1.0}`, new(int32(100))
@@ -170,7 +170,7 @@ func TestList(t *testing.T) {
 	}
 }
 
-// token is the continue behind a Process.
+// token returns the continue of the page behind a Process.
 func token(created time.Time, name string) string {
 	seconds := created.Unix()
 	raw := make([]byte, 8, 8+len(name))
@@ -250,7 +250,7 @@ func TestListIsRefused(t *testing.T) {
 			f.want(f.do("HEAD", "/v1/processes/echo?"+tc.query, nil, nil), 480, "")
 		})
 	}
-	t.Run("unknown type", func(t *testing.T) { // before its query
+	t.Run("unknown type", func(t *testing.T) { // checked before the query
 		f := newFacade(t)
 		for _, path := range []string{"nope", "nope?limit=0", "Echo", "ocrreaders", "echo%20"} {
 			f.want(f.get("/v1/processes/"+path), 404, notFound)
@@ -258,8 +258,8 @@ func TestListIsRefused(t *testing.T) {
 	})
 }
 
-// Many processes, several in each second, in pages of every kind of size: all of
-// them come once, in one order.
+// Many processes, several in each second, in pages of different sizes: each process is listed
+// once, in the same order.
 func TestPagesHoldEveryProcessOnce(t *testing.T) {
 	f := newFacade(t)
 	const many = 137
@@ -305,7 +305,7 @@ func TestPagesHoldEveryProcessOnce(t *testing.T) {
 	}
 }
 
-// Processes of one second are listed as they were made, too.
+// Processes of one second are also listed in the order of their creation.
 func TestListWithinASecond(t *testing.T) {
 	f := newFacade(t)
 	var want []string
@@ -325,9 +325,8 @@ func TestListWithinASecond(t *testing.T) {
 	}
 }
 
-// What happens between two pages to the processes of the first one, to those that
-// are still to come, and to new ones, repeats nothing and hides nothing else.
-func TestPagesWhileProcessesComeAndGo(t *testing.T) {
+// Changes between two pages repeat no process and hide no other process.
+func TestPagesWhileProcessesChange(t *testing.T) {
 	all := []string{"h", "g", "f", "e", "d", "c", "b", "a"} // h is the newest; f to c are of one second
 	created := map[string]int{"h": -1, "g": -2, "f": -3, "e": -3, "d": -3, "c": -3, "b": -50, "a": -50}
 	first := []string{"h", "g", "f", "e"}
@@ -337,21 +336,19 @@ func TestPagesWhileProcessesComeAndGo(t *testing.T) {
 	}{
 		"nothing":                   {func(*facade) {}, []string{"d", "c", "b", "a"}},
 		"last of the page deleted":  {func(f *facade) { f.cache.OnDelete(echoProcess("e", unchanged)) }, []string{"d", "c", "b", "a"}},
-		"whole page deleted":        {func(f *facade) { f.gone(first...) }, []string{"d", "c", "b", "a"}},
-		"next one deleted":          {func(f *facade) { f.gone("d") }, []string{"c", "b", "a"}},
-		"both sides deleted":        {func(f *facade) { f.gone("f", "e", "d", "c") }, []string{"b", "a"}},
-		"all the others deleted":    {func(f *facade) { f.gone("d", "c", "b", "a") }, nil},
-		"all deleted":               {func(f *facade) { f.gone(all...) }, nil},
+		"whole page deleted":        {func(f *facade) { f.deleted(first...) }, []string{"d", "c", "b", "a"}},
+		"next one deleted":          {func(f *facade) { f.deleted("d") }, []string{"c", "b", "a"}},
+		"both sides deleted":        {func(f *facade) { f.deleted("f", "e", "d", "c") }, []string{"b", "a"}},
+		"all the others deleted":    {func(f *facade) { f.deleted("d", "c", "b", "a") }, nil},
+		"all deleted":               {func(f *facade) { f.deleted(all...) }, nil},
 		"the oldest expire":         {func(f *facade) { f.clock.Step(10 * time.Second) }, []string{"d", "c"}},
 		"the second expires":        {func(f *facade) { f.clock.Step(57 * time.Second) }, nil},
 		"new ones":                  {func(f *facade) { f.aged("x", 0, unchanged); f.aged("y", -1, unchanged) }, []string{"d", "c", "b", "a"}},
 		"new one behind":            {func(f *facade) { f.aged("dd", -3, unchanged) }, []string{"dd", "d", "c", "b", "a"}},
 		"last of the page finishes": {func(f *facade) { f.aged("e", -3, finished) }, []string{"d", "c", "b", "a"}},
 		"next one finishes":         {func(f *facade) { f.aged("d", -3, finished) }, []string{"d", "c", "b", "a"}},
-		"type is gone and back": {func(f *facade) {
-			gone := &v1alpha1.ProcessType{}
-			gone.Name = "echo"
-			f.types.OnDelete(gone)
+		"type is deleted and created again": {func(f *facade) {
+			f.unregister("echo")
 			f.want(f.get("/v1/processes/echo"), 404, notFound)
 			f.register("echo", 7, func(*v1alpha1.ProcessType) {})
 		}, []string{"d", "c", "b", "a"}},
@@ -374,8 +371,8 @@ func TestPagesWhileProcessesComeAndGo(t *testing.T) {
 	}
 }
 
-// gone lets the informer see that Processes are deleted.
-func (f *facade) gone(names ...string) {
+// deleted lets the informer see that Processes are deleted.
+func (f *facade) deleted(names ...string) {
 	for _, name := range names {
 		f.cache.OnDelete(echoProcess(name, unchanged))
 	}
@@ -386,15 +383,15 @@ func finished(p *v1alpha1.Process) {
 	p.Status.State, p.Status.Output = v1alpha1.StateComplete, `{"done": true}`
 }
 
-// A list does not contradict what a GET or a DELETE has said before it.
+// A list does not contradict an earlier GET or DELETE.
 func TestListAgreesWithWhatWasAnswered(t *testing.T) {
 	f := newFacade(t)
-	done := f.ring.New("echo", epoch.Add(time.Minute))
+	done := f.ring.New(namespace, "echo", epoch.Add(time.Minute))
 	f.stored(done, finished)
 	if got := f.get("/v1/processes/echo/" + done); !strings.Contains(got.body, `"complete"`) {
 		t.Fatalf("not complete: %s", got.body)
 	}
-	f.aged(done, 0, unchanged) // the informer catches up, half
+	f.aged(done, 0, unchanged) // the informer is still one change behind
 	f.want(f.get("/v1/processes/echo?state=processing"), 200, `{"processes":[]}`)
 	f.want(f.get("/v1/processes/echo?include=output"), 200,
 		`{"processes":[{"processId":"`+done+`","state":"complete",`+expires+`,"output":{"done": true}}]}`)
@@ -407,7 +404,7 @@ func TestListAgreesWithWhatWasAnswered(t *testing.T) {
 	}
 }
 
-// A page is full when it has 2 MiB, whatever its limit.
+// A page is full when it has 2 MiB, also below its limit.
 func TestPageIsBoundedInBytes(t *testing.T) {
 	const mib = 1 << 20
 	long := `{"a":"` + strings.Repeat("x", mib-8) + `"}`

@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"time"
@@ -8,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics count what is served. Every label comes from a closed set: the routes,
+// metrics count requests. The values of each label come from a closed set: the routes,
 // the methods of HTTP, and the statuses of the table of errors.
 type metrics struct {
 	requests *prometheus.CounterVec
@@ -25,16 +26,16 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		}, []string{"route", "method", "status"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "procman_http_request_duration_seconds",
-			Help:    "How long requests took, by route and method.",
+			Help:    "Duration of requests, by route and method.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"route", "method"}),
 		alias: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "procman_http_deprecated_requests_total",
-			Help: "Requests that came by the deprecated alias /v4, by route and method.",
+			Help: "Requests to the deprecated alias /v4, by route and method.",
 		}, []string{"route", "method"}),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "procman_http_waiting_requests",
-			Help: "Requests that wait for a process to change: Prefer: wait, and streams of events.",
+			Help: "Requests that wait for a change of a process: Prefer: wait, and event streams.",
 		}),
 	}
 	if registerer == nil {
@@ -48,19 +49,17 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-func (m *metrics) observe(method string, x *exchange, elapsed time.Duration, alias bool) {
+// observe counts a request that is served.
+func (m *metrics) observe(method string, x *exchange, elapsed time.Duration) {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
 	default:
 		method = "other"
 	}
-	route := x.route
-	if route == "" {
-		route = "none"
-	}
+	route := cmp.Or(x.route, "none")
 	m.requests.WithLabelValues(route, method, strconv.Itoa(x.status)).Inc()
 	m.duration.WithLabelValues(route, method).Observe(elapsed.Seconds())
-	if alias {
+	if x.deprecated {
 		m.alias.WithLabelValues(route, method).Inc()
 	}
 }

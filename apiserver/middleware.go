@@ -6,146 +6,52 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// exchange is what is known of one request and its response, for the log and
-// the metrics.
+// exchange is what the log and the metrics report about one request.
 type exchange struct {
-	id        string
-	route     string // a path of the table of routes; "" when none matched
-	status    int    // 0 until the header is written
-	errorCode string
-	done      func() // logs and counts it
-
-	// left is closed when the client of a request that is parked leaves; nil for any
-	// other request.
-	left chan struct{}
+	id         string
+	route      string // a path of the table of routes; "" if none matched
+	deprecated bool   // the request came by the deprecated alias
+	status     int    // 0 until the header is written
+	errorCode  string
+	clientGone bool // the client disconnected before there was an answer
 }
 
 type exchangeKey struct{}
 
-// ServeHTTP answers every request with JSON, logs it and counts it.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	start := s.clock.Now()
-	x := &exchange{id: requestID(r.Header)}
-	// A client may close its side once it has asked, which net/http takes for its
-	// going. What is asked is done all the same, and every call is bounded: nor is a
-	// create that has been sent left to land with nobody to look after it.
-	r = r.WithContext(context.WithValue(context.WithoutCancel(r.Context()), exchangeKey{}, x))
-	h := w.Header()
-	h.Set("X-Request-Id", x.id)
-	h.Set("Cache-Control", "private, no-cache")
-	h.Set("X-Content-Type-Options", "nosniff")
-	alias := s.deprecate(h, r)
-	x.done = func() {
-		elapsed := s.clock.Since(start)
-		s.metrics.observe(r.Method, x, elapsed, alias)
-		s.log.Info("request served", "requestID", x.id, "method", r.Method, "route", x.route, "alias", alias,
-			"status", x.status, "errorCode", x.errorCode, "seconds", elapsed.Seconds())
+// exchangeOf returns the exchange of a request that has passed observe.
+func exchangeOf(r *http.Request) *exchange {
+	x, ok := r.Context().Value(exchangeKey{}).(*exchange)
+	if !ok {
+		return &exchange{}
 	}
-	defer func() {
-		if x.left == nil { // else it is served on after net/http has been told that it is
-			x.done()
-		}
-	}()
-	if err := s.limiter.refuse(r, start); err != nil {
-		s.serve("", func(http.ResponseWriter, *http.Request) error { return err }).ServeHTTP(w, r)
-		return
-	}
-	if !plainPath(r.URL.EscapedPath()) {
-		s.serve("", notFound).ServeHTTP(w, r) // the mux would redirect
-		return
-	}
-	s.mux.ServeHTTP(w, r)
+	return x
 }
 
-// serve makes an http.Handler of a handler: it turns errors and panics into
-// responses.
-func (s *Server) serve(route string, h handler) http.Handler {
+// observe gives a request its id, logs it and counts it.
+func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x, _ := r.Context().Value(exchangeKey{}).(*exchange)
-		x.route = route
-		rec := &recorder{ResponseWriter: w, exchange: x}
-		if err := guard(h, rec, r); err != nil {
-			s.fail(rec, r, err)
-		}
+		start := s.clock.Now()
+		x := &exchange{id: requestID(r.Header)}
+		w.Header().Set("X-Request-Id", x.id)
+		defer func() {
+			elapsed := s.clock.Since(start)
+			s.metrics.observe(r.Method, x, elapsed)
+			s.log.Info("request served", "requestID", x.id, "method", r.Method, "route", x.route, "alias", x.deprecated,
+				"status", x.status, "errorCode", x.errorCode, "seconds", elapsed.Seconds())
+		}()
+		next.ServeHTTP(&recorder{w, x}, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
 	})
 }
 
-// guard runs a handler and returns its panic as an error.
-func guard(h handler, w http.ResponseWriter, r *http.Request) (err error) {
-	defer func() {
-		p := recover()
-		if p == nil {
-			return
-		}
-		if e, ok := p.(error); ok && errors.Is(e, http.ErrAbortHandler) {
-			panic(p)
-		}
-		err = internal(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
-	}()
-	return h(w, r)
-}
-
-// fail writes the response for an error, and logs what the client is not told.
-func (s *Server) fail(w *recorder, r *http.Request, err error) {
-	f := failureOf(err)
-	s.note(r, f)
-	if w.exchange.status != 0 {
-		panic(http.ErrAbortHandler) // half a response is out: break it off
-	}
-	for _, name := range []string{"Content-Location", "Retry-After", "ETag", "Preference-Applied"} {
-		w.Header().Del(name)
-	}
-	for name, value := range f.header {
-		w.Header().Set(name, value)
-	}
-	_ = reply(w, f.status, errorBody(f)) // an error of writing is the client's going
-}
-
-// note logs what the client is not told of a failure.
-func (s *Server) note(r *http.Request, f *failure) {
-	x, _ := r.Context().Value(exchangeKey{}).(*exchange)
-	x.errorCode = f.errorCode
-	log := s.log.WithValues("requestID", x.id, "route", x.route)
-	switch {
-	case f.log == nil:
-	case errors.Is(f.log, errClientGone):
-		log.V(1).Info("client gone", "cause", f.log.Error())
-	case f.cause == internalError:
-		log.Error(f.log, "request failed")
-	default:
-		log.Info("request refused", "errorCode", f.errorCode, "cause", f.log.Error())
-	}
-}
-
-// statusClientGone stands in the log and the metrics for a request whose client
-// left before there was an answer. Nobody ever receives it: who has closed its side
-// alone gets the answer.
-const statusClientGone = 499
-
-// reply writes a whole response. The error is that of a client that has gone.
-func reply(w http.ResponseWriter, status int, body []byte) error {
-	h := w.Header()
-	h.Set("Content-Type", jsonType)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	_, _ = w.Write(body)
-	return nil
-}
-
-// replyWithoutBody writes a whole response that has no body.
-func replyWithoutBody(w http.ResponseWriter, status int) error {
-	w.Header().Set("Content-Type", jsonType) // clients of this API look at it whatever the status
-	w.WriteHeader(status)
-	return nil
-}
-
-// recorder notes the status of a response.
+// recorder records the status of a response.
 type recorder struct {
 	http.ResponseWriter
 	exchange *exchange
@@ -153,34 +59,71 @@ type recorder struct {
 
 func (w *recorder) WriteHeader(status int) {
 	w.exchange.status = status
-	select {
-	case <-w.exchange.left:
+	if w.exchange.clientGone {
 		w.exchange.status = statusClientGone
-	default:
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Unwrap lets http.ResponseController reach what is beneath.
+// Unwrap is for http.ResponseController.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// goodID is what is taken over from a client as a request's id.
-var goodID = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9._:+/=@]{0,127}$`)
+// clientRequestID matches the request ids that are taken over from a client.
+var clientRequestID = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9._:+/=@]{0,127}$`)
 
-// requestID is the client's X-Request-Id, or one of ours when it has none that
-// can stand in a header and a log.
+// requestID returns the client's X-Request-Id if it matches, and a new one otherwise.
 func requestID(h http.Header) string {
-	if id := h.Get("X-Request-Id"); goodID.MatchString(id) {
+	if id := h.Get("X-Request-Id"); clientRequestID.MatchString(id) {
 		return id
 	}
-	return mintID()
+	return strings.ToLower(rand.Text())
 }
 
-func mintID() string { return strings.ToLower(rand.Text()) }
+// setCommonHeaders sets the headers that every response has.
+func setCommonHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "private, no-cache")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
+}
 
-// plainPath says whether no segment of a path is empty, "." or "..", except that
-// it may end in a slash.
-func plainPath(path string) bool {
+// deprecatedSince is when /v4 became deprecated. It is older than /v1; the clients of
+// that time still use it.
+var deprecatedSince = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// markDeprecated adds to responses of the deprecated alias since when it is deprecated,
+// its successor, and its end (RFC 9745, RFC 8594).
+func (s *Server) markDeprecated(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		escaped, path, ok := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/")
+		version, err := url.PathUnescape(escaped) // ServeMux does the same
+		if ok && err == nil && "/"+version == deprecatedVersion {
+			exchangeOf(r).deprecated = true
+			h := w.Header()
+			h.Set("Deprecation", "@"+strconv.FormatInt(deprecatedSince.Unix(), 10))
+			h.Set("Link", "</v1/"+path+`>; rel="successor-version"`)
+			if !s.sunset.IsZero() {
+				h.Set("Sunset", s.sunset.UTC().Format(http.TimeFormat))
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// refuseUncleanPaths answers 404 to paths that ServeMux would redirect: those with a
+// segment that is empty, "." or "..". A slash at the end is allowed.
+func (s *Server) refuseUncleanPaths(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !cleanPath(r.URL.EscapedPath()) {
+			s.fail(w, r, resourceNotFound.problem())
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func cleanPath(path string) bool {
 	rest, ok := strings.CutPrefix(path, "/")
 	if !ok {
 		return false
@@ -191,4 +134,19 @@ func plainPath(path string) bool {
 		}
 	}
 	return true
+}
+
+// recovered runs a handler and returns its panic as an error.
+func recovered(h handler, w http.ResponseWriter, r *request) (err error) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		if e, ok := p.(error); ok && errors.Is(e, http.ErrAbortHandler) {
+			panic(p)
+		}
+		err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+	}()
+	return h(w, r)
 }

@@ -1,9 +1,12 @@
-// Package apiserver is the HTTP facade (CONTRACT.md, section 1): it turns a POST
-// into a Process and answers a GET from what became of it. It holds no state of
-// its own, and any number of replicas serve side by side.
+// Package apiserver is the HTTP facade (docs/contract.md, section 1): a POST creates a
+// Process, and a GET shows it. The package contains only what is HTTP; package processes
+// finds and changes the Processes, and package catalog knows their types. The facade has
+// no state of its own, so that any number of replicas can serve.
 package apiserver
 
 import (
+	"cmp"
+	_ "embed"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,62 +17,66 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 	"k8s.io/utils/clock"
 
-	"procman.dev/procman/apiserver/keyring"
+	"procman.dev/procman/apiserver/catalog"
+	"procman.dev/procman/apiserver/processes"
+	"procman.dev/procman/internal/budget"
 )
 
-// Options are what a Server needs. All fields are required but those said to be
-// optional.
+// Contract is the OpenAPI 3.1 description of the API, as YAML, with {processType} in the
+// place of a type.
+//
+//go:embed openapi.yaml
+var Contract []byte
+
+// Options configure a Server. Fields are required unless their comment names a default.
 type Options struct {
-	// Namespace is where the Processes are.
+	// Namespace contains the Processes and the ProcessTypes.
 	Namespace string
-	// Cache knows the Processes.
-	Cache *Cache
-	// Live reads and writes at the API server itself.
-	Live Live
-	// Types knows the process types.
-	Types *Types
-	// Ring signs and verifies ids.
-	Ring *keyring.Ring
-	// Clock tells the time; the real one when nil.
+	// Processes are the Processes.
+	Processes *processes.Store
+	// Catalog contains the process types.
+	Catalog *catalog.Catalog
+	// Clock is the real clock by default.
 	Clock clock.Clock
-	// Limit is what one client may ask; there is none when it is zero.
+	// Limit bounds how many requests one client makes. The zero Limit sets no bound.
 	Limit Limit
-	// Log gets one line per request. It discards when zero.
+	// MaxWaiters bounds how many requests wait for a change of a process at a time,
+	// event streams included. The default is DefaultMaxWaiters.
+	MaxWaiters int
+	// Log gets one line for each request. The zero Logger discards them.
 	Log logr.Logger
-	// Metrics is where the metrics are registered; nowhere when nil.
+	// Metrics is where the metrics are registered; nowhere by default.
 	Metrics prometheus.Registerer
-	// Sunset is when /v4 stops being served (RFC 8594); not said when zero.
+	// Sunset is when /v4 stops being served (RFC 8594). The zero time is not announced.
 	Sunset time.Time
 }
 
 // Server is the facade's http.Handler.
 type Server struct {
-	store   *store
-	cache   *Cache
-	keys    keys
-	types   *Types
-	ring    *keyring.Ring
-	bodies  *bodies
-	larges  *larges
-	limiter *limiter
-	clock   clock.Clock
-	log     logr.Logger
-	metrics *metrics
-	sunset  time.Time
-	mux     *http.ServeMux
+	handler    http.Handler
+	namespace  string
+	processes  *processes.Store
+	catalog    *catalog.Catalog
+	bodyMemory *budget.Budget
+	waiters    *semaphore.Weighted // one unit for each request that waits
+	limiter    *limiter
+	clock      clock.Clock
+	log        logr.Logger
+	metrics    *metrics
+	sunset     time.Time
 
 	draining  chan struct{} // closed by Drain
 	drainOnce sync.Once
-	parked    sync.WaitGroup // the requests that park serves
 }
 
-// New returns the facade. It returns an error when an option is missing or a
-// metric is registered already.
+// New returns the facade. It returns an error if an option is missing or a metric is
+// registered already.
 func New(o Options) (*Server, error) {
-	if o.Namespace == "" || o.Cache == nil || o.Live == nil || o.Types == nil || o.Ring == nil {
-		return nil, errors.New("the facade needs a namespace, a cache, a live client, types and a key ring")
+	if o.Namespace == "" || o.Processes == nil || o.Catalog == nil {
+		return nil, errors.New("an option is missing, expected Namespace, Processes and Catalog")
 	}
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
@@ -82,41 +89,53 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	s := &Server{
-		store: &store{live: o.Live, namespace: o.Namespace}, cache: o.Cache,
-		types: o.Types, ring: o.Ring, bodies: newBodies(), larges: newLarges(), limiter: newLimiter(o.Limit),
-		clock: o.Clock, log: o.Log, metrics: m, sunset: o.Sunset, draining: make(chan struct{}),
+		namespace: o.Namespace, processes: o.Processes, catalog: o.Catalog,
+		bodyMemory: budget.New(maxBodyBytes), waiters: semaphore.NewWeighted(int64(cmp.Or(o.MaxWaiters, DefaultMaxWaiters))),
+		limiter: newLimiter(o.Limit), clock: o.Clock, log: o.Log, metrics: m, sunset: o.Sunset, draining: make(chan struct{}),
 	}
-	s.keys = keys{store: s.store, cache: s.cache, clock: s.clock}
-	s.mux = s.routes()
+	s.handler = s.routes()
+	// Every request passes these, the last one first.
+	for _, middleware := range []func(http.Handler) http.Handler{
+		s.refuseUncleanPaths,
+		s.limitClients,
+		s.markDeprecated,
+		setCommonHeaders,
+		s.observe,
+	} {
+		s.handler = middleware(s.handler)
+	}
 	return s, nil
 }
 
-// handler serves one route. It either writes a whole response and returns nil,
-// or writes nothing and returns what the client and the log are to be told.
-type handler func(w http.ResponseWriter, r *http.Request) error
+// ServeHTTP answers every request with JSON, except for event streams and /docs.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// methods are the handlers of one path; GET serves HEAD too.
-type methods map[string]handler
-
-// deprecatedVersion is the alias of /v1 for the routes that there were before it.
+// deprecatedVersion is the alias of /v1 on the routes that are older than /v1.
 const deprecatedVersion = "/v4"
 
-// routes lists every route. Each is served with and without a trailing slash.
-func (s *Server) routes() *http.ServeMux {
-	processes := methods{http.MethodPost: s.createProcess, http.MethodGet: s.listProcesses}
-	process := methods{http.MethodGet: s.getProcess, http.MethodDelete: s.deleteProcess}
+// routes returns every route. Each is served with and without a trailing slash.
+func (s *Server) routes() http.Handler {
+	ofType := methods{http.MethodPost: s.createProcess, http.MethodGet: s.listProcesses}
+	ofProcess := methods{http.MethodGet: s.getProcess, http.MethodDelete: s.deleteProcess}
 	mux := http.NewServeMux()
 	for _, version := range []string{"/v1", deprecatedVersion} {
-		s.handle(mux, version+"/processes/{type}", processes)
-		s.handle(mux, version+"/processes/{type}/{id}", process)
+		s.handle(mux, version+"/processes/{type}", ofType)
+		s.handle(mux, version+"/processes/{type}/{id}", ofProcess)
 	}
-	s.handle(mux, "/v1/processTypes", methods{http.MethodGet: s.getDocument(func(t *typeIndex) (document, error) { return t.processTypes() })})
-	s.handle(mux, "/openapi.json", methods{http.MethodGet: s.getDocument(func(t *typeIndex) (document, error) { return t.openAPI() })})
+	s.handle(mux, "/v1/processTypes", methods{http.MethodGet: document(s.catalog.ProcessTypes)})
+	s.handle(mux, "/openapi.json", methods{http.MethodGet: document(s.catalog.OpenAPI)})
 	s.handle(mux, "/docs", methods{http.MethodGet: getDocs})
 	s.handle(mux, "/docs/{asset}", methods{http.MethodGet: getDocs})
-	mux.Handle("/", s.serve("", notFound))
+	mux.Handle("/", s.serve("", func(http.ResponseWriter, *request) error { return resourceNotFound.problem() }))
 	return mux
 }
+
+// handler serves one route. It either writes a whole response and returns nil, or writes
+// nothing and returns an error, which becomes a response in problemOf.
+type handler func(w http.ResponseWriter, r *request) error
+
+// methods are the handlers of one path. GET serves HEAD also.
+type methods map[string]handler
 
 // handle registers the methods of a path, and 405 for all others.
 func (s *Server) handle(mux *http.ServeMux, path string, m methods) {
@@ -129,7 +148,7 @@ func (s *Server) handle(mux *http.ServeMux, path string, m methods) {
 }
 
 // notAllowed answers a method that a path does not have.
-func (m methods) notAllowed(http.ResponseWriter, *http.Request) error {
+func (m methods) notAllowed(http.ResponseWriter, *request) error {
 	allowed := make([]string, 0, len(m)+1)
 	for method := range m {
 		allowed = append(allowed, method)
@@ -138,7 +157,37 @@ func (m methods) notAllowed(http.ResponseWriter, *http.Request) error {
 		}
 	}
 	slices.Sort(allowed)
-	return methodNotAllowed.failure().with("Allow", strings.Join(allowed, ", "))
+	return methodNotAllowed.problem().with("Allow", strings.Join(allowed, ", "))
 }
 
-func notFound(http.ResponseWriter, *http.Request) error { return resourceNotFound.failure() }
+// request is a request with what its path names, before anything is looked up.
+type request struct {
+	*http.Request
+	namespace string
+	typeName  string // a type's name or alias; "" if the route has none
+	id        string // "" if the route has none
+}
+
+// serve makes an http.Handler of a handler: errors and panics become responses.
+func (s *Server) serve(route string, h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		exchangeOf(r).route = route
+		// To authorize requests, do it here: namespace, type and id are known, and
+		// nothing has been looked up yet.
+		err := recovered(h, w, &request{r, s.namespace, r.PathValue("type"), r.PathValue("id")})
+		if err != nil {
+			s.fail(w, r, err)
+		}
+	})
+}
+
+// process returns the key of the process that a path names. A type that is not
+// registered can have been: its processes still exist or have expired, which their ids
+// prove.
+func (s *Server) process(r *request) processes.Key {
+	key := processes.Key{Namespace: r.namespace, Type: r.typeName, ID: r.id}
+	if t := s.catalog.Lookup(r.namespace, r.typeName); t != nil {
+		key.Type = t.Name
+	}
+	return key
+}

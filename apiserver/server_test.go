@@ -48,8 +48,8 @@ func TestRouter(t *testing.T) {
 	}
 }
 
-// The page and its files are answered whole, whatever part or version is asked
-// for; only who has them already gets none.
+// The page and its files are always sent as a whole, also for ranges and conditions. Only
+// If-None-Match counts.
 func TestDocs(t *testing.T) {
 	f := newFacade(t)
 	for _, path := range []string{"/docs", "/docs/", "/docs/viewer.js", "/docs/viewer.js/", "/docs/swagger-ui.css", "/docs/favicon-32x32.png"} {
@@ -82,7 +82,7 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-func TestAliasOfOldSaysSoOnEveryResponse(t *testing.T) {
+func TestDeprecatedAlias(t *testing.T) {
 	f := newFacade(t)
 	f.known("mine", unchanged)
 	for path, status := range map[string]int{
@@ -136,7 +136,7 @@ func TestEveryRequestIsLoggedAndCountedWithoutPayload(t *testing.T) {
 		`"requestID":"r2","method":"GET","route":"","alias":false,"status":404,"errorCode":"ResourceNotFound","seconds":0`,
 	} {
 		if !strings.Contains(log, want) {
-			t.Errorf("the log lacks %s:\n%s", want, log)
+			t.Errorf("the log does not have %s:\n%s", want, log)
 		}
 	}
 	if strings.Contains(log, "secret") {
@@ -172,9 +172,9 @@ func TestEveryRequestIsLoggedAndCountedWithoutPayload(t *testing.T) {
 func TestPanicIsAnInternalError(t *testing.T) {
 	f := newFacade(t)
 	f.onGet = func() error { panic("a bug about secret things") }
-	id := f.ring.New("echo", epoch.Add(time.Minute))
+	id := f.ring.New(namespace, "echo", epoch.Add(time.Minute))
 	f.want(f.get("/v1/processes/echo/"+id), 580, `{"errorCode":"InternalError"}`)
 	if !strings.Contains(f.log.String(), "a bug about") {
-		t.Errorf("the log lacks the cause:\n%s", f.log.String())
+		t.Errorf("the log does not have the cause:\n%s", f.log.String())
 	}
 }

@@ -3,24 +3,24 @@ package apiserver
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"mime"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	"procman.dev/procman/apiserver/processes"
 )
 
 const (
 	eventsType = "text/event-stream"
-	// heartbeat is how often a stream without news shows that it lives.
-	heartbeat = 15 * time.Second
-	// eventTimeout is how long a client may take for one event, or for an answer that
-	// it has waited for.
-	eventTimeout = 30 * time.Second
+	// heartbeatInterval is how often a stream without events sends a comment.
+	heartbeatInterval = 15 * time.Second
 )
 
-// acceptsEvents says whether a client asks for server-sent events, and does not
-// like JSON better.
+// acceptsEvents reports whether a client accepts server-sent events and does not prefer
+// JSON.
 func acceptsEvents(h http.Header) bool {
 	quality := map[string]float64{}
 	for accepted := range strings.SplitSeq(strings.Join(h.Values("Accept"), ","), ",") {
@@ -33,110 +33,114 @@ func acceptsEvents(h http.Header) bool {
 		}
 	}
 	for _, json := range []string{jsonType, "application/*", "*/*"} { // the most specific counts
-		if liked, ok := quality[json]; ok {
-			return quality[eventsType] > 0 && quality[eventsType] >= liked
+		if q, ok := quality[json]; ok {
+			return quality[eventsType] > 0 && quality[eventsType] >= q
 		}
 	}
 	return quality[eventsType] > 0
 }
 
-// streamProcess serves a process as server-sent events: its body at once, at each
-// change, and last when it is finished. A process that expires or is deleted
-// meanwhile ends the stream with the error that GET would answer.
-func (s *Server) streamProcess(w http.ResponseWriter, r *http.Request, typeName, id string) error {
-	watch := s.cache.watch(id)
-	defer watch.stop()
-	p, err := s.find(r.Context(), typeName, id)
+// streamProcess serves a process as server-sent events: its body at once, after each
+// change, and last when it is terminal. If the process expires or is deleted, the last
+// event is the error that GET returns from then on.
+func (s *Server) streamProcess(w http.ResponseWriter, r *request, key processes.Key) error {
+	end, ok := s.beginWait(w, r)
+	if !ok {
+		return busy(time.Second)
+	}
+	defer end()
+	watch := s.processes.Watch(key)
+	defer watch.Stop()
+	p, err := s.processes.Find(r.Context(), key)
 	if err != nil {
 		return err
 	}
-	s.metrics.waiting.Inc()
-	defer s.metrics.waiting.Dec()
-	h := w.Header()
-	h.Set("Content-Type", eventsType)
-	h.Set("Vary", "Accept, Prefer")
+	w.Header().Set("Content-Type", eventsType)
+	w.Header().Set("Vary", "Accept, Prefer")
 	w.WriteHeader(http.StatusOK)
 	expiry := s.clock.NewTimer(p.ExpirationTime().Sub(s.clock.Now()))
 	defer expiry.Stop()
-	beat := s.clock.NewTimer(heartbeat)
-	defer beat.Stop()
-	for shown, due := "", false; ; { // due: the client has not heard of us for a while
-		switch p, err := s.find(r.Context(), typeName, id); {
-		case err != nil:
-			return s.sendFailure(w, r, err)
-		case etag(p) != shown:
-			p, body, release, err := s.show(r.Context(), p)
-			if err != nil {
-				return s.sendFailure(w, r, err)
-			}
-			if etag(p) != shown { // it may be ahead of the cache, and sent already
-				err = sendEvent(w, body)
-			}
-			release()
-			if err != nil || p.Finished() {
-				return err
-			}
-			shown = etag(p)
-		case due:
-			if err := send(w, []byte(":\n\n")); err != nil {
-				return err
-			}
+	heartbeat := s.clock.NewTimer(heartbeatInterval)
+	defer heartbeat.Stop()
+	sent := "" // the ETag of the last event
+	for {
+		last, err := s.sendIfChanged(w, r, key, &sent)
+		if last || err != nil {
+			return err
 		}
-		due = false
 		select {
-		case <-watch.changed:
+		case <-watch.Changed:
 		case <-expiry.C():
-		case <-beat.C():
-			due = true
-			beat.Reset(heartbeat)
+		case <-heartbeat.C():
+			heartbeat.Reset(heartbeatInterval)
+			if err := sendHeartbeat(w); err != nil {
+				return err
+			}
 		case <-s.draining:
 			return nil
-		case <-left(r):
+		case <-r.Context().Done():
 			return nil
 		}
 	}
 }
 
-// sendFailure sends what ends a stream.
-func (s *Server) sendFailure(w http.ResponseWriter, r *http.Request, err error) error {
-	f := failureOf(err)
-	s.note(r, f)
-	return sendEvent(w, errorBody(f))
+// sendIfChanged sends a process, unless the client has got this form already. Last is
+// true after the last event of a stream. sent is the ETag of the newest event.
+func (s *Server) sendIfChanged(w http.ResponseWriter, r *request, key processes.Key, sent *string) (last bool, err error) {
+	p, err := s.processes.Find(r.Context(), key)
+	switch {
+	case r.Context().Err() != nil:
+		return true, nil
+	case err == nil && etag(p) == *sent:
+		return false, nil
+	}
+	var body []byte
+	release := func() {}
+	if err == nil {
+		p, body, release, err = s.processes.Show(r.Context(), p)
+	}
+	if err != nil {
+		problem := problemOf(err)
+		s.note(r.Request, problem)
+		return true, sendEvent(w, problemBody(problem))
+	}
+	defer release()
+	if tag := etag(p); tag != *sent { // Show can return a newer form than Find
+		*sent = tag
+		err = sendEvent(w, body)
+	}
+	return p.Finished(), err
 }
 
-// sendEvent sends JSON as one event. Its line breaks, which JSON has between
-// tokens alone, become those of the event's lines. Nothing of it is copied.
+// sendEvent sends JSON as one event. Line breaks, which JSON has only between tokens,
+// become the lines of the event. It makes no copy of the JSON.
 func sendEvent(w http.ResponseWriter, json []byte) error {
-	beginPart(w)
+	extendWriteDeadline(w)
 	for more := true; more; {
 		line := json
 		end := bytes.IndexAny(json, "\r\n")
 		if more = end >= 0; more {
 			line, json = json[:end], json[end+1:]
 		}
-		_, _ = w.Write([]byte("data: ")) // an error comes again at the end
+		_, _ = w.Write([]byte("data: ")) // flush returns the errors
 		_, _ = w.Write(line)
 		_, _ = w.Write([]byte("\n"))
 	}
 	_, _ = w.Write([]byte("\n"))
-	return endPart(w)
+	return flush(w)
 }
 
-// send sends a part of a stream at once. The error is that of a client that has
-// gone, or is too slow; there is nobody to tell it to.
-func send(w http.ResponseWriter, part []byte) error {
-	beginPart(w)
-	_, _ = w.Write(part)
-	return endPart(w)
+// sendHeartbeat sends a comment, which clients ignore.
+func sendHeartbeat(w http.ResponseWriter) error {
+	extendWriteDeadline(w)
+	_, _ = w.Write([]byte(":\n\n"))
+	return flush(w)
 }
 
-func beginPart(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(eventTimeout)) // not every test's writer has one
-}
-
-func endPart(w http.ResponseWriter) error {
+// flush sends what has been written. An error means that the client is gone or too slow.
+func flush(w http.ResponseWriter) error {
 	if err := http.NewResponseController(w).Flush(); err != nil {
-		return errClientGone
+		return fmt.Errorf("%w: %w", errClientGone, err)
 	}
 	return nil
 }

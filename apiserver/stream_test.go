@@ -24,7 +24,7 @@ type stream struct {
 	whole    bytes.Buffer
 }
 
-// stream asks for a process as events.
+// stream requests a process as events.
 func (f *facade) stream(path string, namesAndValues ...string) *stream {
 	f.Helper()
 	ctx, cancel := context.WithTimeout(f.Context(), 30*time.Second)
@@ -55,7 +55,7 @@ func (f *facade) stream(path string, namesAndValues ...string) *stream {
 	return s
 }
 
-// next checks what comes next: all up to the next empty line.
+// next checks the next event: all lines up to an empty one.
 func (s *stream) next(want string) {
 	s.Helper()
 	got := ""
@@ -77,7 +77,7 @@ func (s *stream) end() {
 		s.Errorf("instead of the end came %q, %v", rest, err)
 	}
 	if err := checker().Check(s.request, s.response, s.whole.Bytes()); err != nil {
-		s.Errorf("the stream is not as openapi.yaml says: %v", err)
+		s.Errorf("the stream is not as in openapi.yaml: %v", err)
 	}
 	s.served(200, 1)
 	if s.clock.Waiters() != 0 || s.watched() != 0 {
@@ -92,10 +92,10 @@ func TestStream(t *testing.T) {
 	s.next("data: " + mineProcessing)
 	f.cache.OnUpdate(nil, echoProcess("mine", progress(0)))
 	s.next("data: " + strings.TrimSuffix(mineProcessing, "}") + `,"percentComplete":0}`)
-	f.cache.OnUpdate(nil, echoProcess("mine", progress(0))) // nothing that shows
+	f.cache.OnUpdate(nil, echoProcess("mine", progress(0))) // no visible change
 	f.cache.OnUpdate(nil, echoProcess("mine", progress(40)))
 	s.next("data: " + mineForty)
-	f.known("other", finished) // nothing to this one
+	f.known("other", finished) // another process
 	f.cache.OnUpdate(nil, echoProcess("mine", finished))
 	s.next("data: " + mineComplete)
 	s.end()
@@ -104,16 +104,16 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// How streams end, each after its first event.
+// The ways in which a stream ends after its first event.
 func TestStreamEnds(t *testing.T) {
 	tests := map[string]struct {
 		happens func(*facade)
-		last    string // "" when no event tells
+		last    string // "" if there is no last event
 	}{
 		"complete":            {func(f *facade) { f.cache.OnUpdate(nil, echoProcess("mine", finished)) }, mineComplete},
 		"error":               {func(f *facade) { f.cache.OnUpdate(nil, echoProcess("mine", workerFailed)) }, mineFailed},
 		"expiry":              {func(f *facade) { f.known("mine", unchanged); f.clock.Step(time.Hour) }, expired},
-		"deleted":             {func(f *facade) { f.gone("mine") }, notFound},
+		"deleted":             {func(f *facade) { f.deleted("mine") }, notFound},
 		"deleted by a client": {func(f *facade) { f.want(f.do("DELETE", "/v1/processes/echo/mine", nil, nil), 204, "") }, notFound},
 		"drain":               {func(f *facade) { f.server.Drain() }, ""},
 	}
@@ -122,7 +122,7 @@ func TestStreamEnds(t *testing.T) {
 			f := newFacade(t)
 			f.stored("mine", unchanged)
 			f.known("mine", unchanged)
-			s := f.stream("/v1/processes/echo/mine", "Prefer", "wait=5") // of no matter here
+			s := f.stream("/v1/processes/echo/mine", "Prefer", "wait=5") // has no effect on a stream
 			s.next("data: " + mineProcessing)
 			f.timers(2)
 			before := f.gets.Load()
@@ -138,7 +138,7 @@ func TestStreamEnds(t *testing.T) {
 	}
 }
 
-// The very second of the expiry, and not one before, ends a stream.
+// A stream ends exactly when the process expires.
 func TestStreamEndsAtTheExpiry(t *testing.T) {
 	f := newFacade(t)
 	f.known("mine", func(p *v1alpha1.Process) { p.Spec.LifetimeSeconds = 10 })
@@ -153,18 +153,18 @@ func TestStreamEndsAtTheExpiry(t *testing.T) {
 	s.next("data: " + expired)
 	s.end()
 	if log := f.log.String(); !strings.Contains(log, `"status":200,"errorCode":"ResourceExpired"`) {
-		t.Errorf("the log does not say how it ended:\n%s", log)
+		t.Errorf("the log does not have the end:\n%s", log)
 	}
 }
 
-func TestStreamOfWhatIsOver(t *testing.T) {
+func TestStreamOfAFinishedProcess(t *testing.T) {
 	f := newFacade(t)
 	f.known("mine", finished)
 	s := f.stream("/v4/processes/echo/mine/")
 	s.next("data: " + mineComplete)
 	s.end()
 
-	// Where there is nothing to stream, the answer is that of GET.
+	// Without a process to stream, the response is that of GET.
 	events := map[string]string{"Accept": "text/event-stream"}
 	f.want(f.do("GET", "/v1/processes/echo/none", nil, events), 404, notFound)
 	f.want(f.do("GET", "/v1/processes/ocr/mine", nil, events), 404, notFound)
@@ -184,8 +184,8 @@ func TestStreamWhileDraining(t *testing.T) {
 	s.end()
 }
 
-// A line break in a payload must not end an event: each line of it is a line of
-// data, which the client puts together again.
+// A line break in a payload must not end an event: each of its lines becomes a data line,
+// and the client joins them again.
 func TestStreamOfPayloadsWithLineBreaks(t *testing.T) {
 	f := newFacade(t)
 	f.known("mine", func(p *v1alpha1.Process) {
@@ -200,7 +200,7 @@ func TestStreamOfPayloadsWithLineBreaks(t *testing.T) {
 	s.end()
 }
 
-func TestStreamShowsThatItLives(t *testing.T) {
+func TestHeartbeats(t *testing.T) {
 	f := newFacade(t)
 	f.known("mine", hour)
 	long := strings.ReplaceAll(mineProcessing, "07:09:09", "08:08:09")
@@ -220,10 +220,10 @@ func TestStreamShowsThatItLives(t *testing.T) {
 	s.end()
 }
 
-// A stream of a process that another replica has just made.
-func TestStreamOfWhatTheInformerDoesNotKnowYet(t *testing.T) {
+// A stream of a process that another replica has just created.
+func TestStreamOfAProcessThatTheInformerDoesNotKnowYet(t *testing.T) {
 	f := newFacade(t)
-	id := f.ring.New("echo", epoch.Add(time.Minute))
+	id := f.ring.New(namespace, "echo", epoch.Add(time.Minute))
 	f.stored(id, unchanged)
 	s := f.stream("/v1/processes/echo/" + id)
 	s.next("data: " + strings.ReplaceAll(mineProcessing, "mine", id))
@@ -233,7 +233,7 @@ func TestStreamOfWhatTheInformerDoesNotKnowYet(t *testing.T) {
 	s.end()
 }
 
-// Who has been told the end by one event gets it from every GET.
+// All streams get the terminal state, and GET returns the same.
 func TestManyStreams(t *testing.T) {
 	f := newFacade(t)
 	f.known("mine", unchanged)
@@ -297,7 +297,7 @@ func TestAccept(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := checker().Check(req, res, data); err != nil {
-				t.Errorf("the answer is not as openapi.yaml says: %v", err)
+				t.Errorf("the answer is not as in openapi.yaml: %v", err)
 			}
 			want, media := mineComplete, "application/json"
 			if tc.events {
@@ -316,7 +316,7 @@ func TestAccept(t *testing.T) {
 func TestStreamOfALargeProcess(t *testing.T) {
 	long := `{"a": "` + strings.Repeat("x", 20_000) + `"}`
 	f := newFacade(t)
-	f.leanly("mine", func(p *v1alpha1.Process) { p.Spec.Input = long; finished(p) })
+	f.storedAndKnown("mine", func(p *v1alpha1.Process) { p.Spec.Input = long; finished(p) })
 	s := f.stream("/v1/processes/echo/mine")
 	s.next(`data: {"processId":"mine","state":"complete",` + expires + `,"input":` + long + `,"output":{"done": true}}`)
 	s.end()

@@ -32,7 +32,7 @@ func workerFailed(p *v1alpha1.Process) {
 	p.Status.State, p.Status.ErrorCode = v1alpha1.StateError, "WorkerFailed"
 }
 
-// What of Prefer is a wait, and how long it is.
+// Which values of Prefer are a wait, and how long it is.
 func TestPreferWait(t *testing.T) {
 	const none = time.Duration(-1)
 	tests := map[string]struct {
@@ -108,7 +108,7 @@ func TestPreferWait(t *testing.T) {
 	}
 }
 
-// What happens while somebody waits.
+// What can happen while a request waits.
 func TestWait(t *testing.T) {
 	change := func(changes ...func(*v1alpha1.Process)) func(*facade) {
 		return func(f *facade) {
@@ -122,19 +122,19 @@ func TestWait(t *testing.T) {
 		status  int
 		body    string
 	}{
-		"complete":             {change(finished), 200, mineComplete},
-		"error":                {change(workerFailed), 200, mineFailed},
-		"progress is no end":   {change(progress(10), progress(40), finished), 200, mineComplete},
-		"progress is shown":    {func(f *facade) { change(progress(40))(f); f.clock.Step(30 * time.Second) }, 200, mineForty},
-		"the same again":       {func(f *facade) { change(unchanged, unchanged)(f); f.clock.Step(30 * time.Second) }, 200, mineProcessing},
-		"another finishes":     {func(f *facade) { f.known("other", finished); f.clock.Step(30 * time.Second) }, 200, mineProcessing},
-		"time goes by":         {func(f *facade) { f.clock.Step(29 * time.Second); f.clock.Step(time.Second) }, 200, mineProcessing},
-		"deleted":              {func(f *facade) { f.gone("mine") }, 404, notFound},
-		"deleted by a client":  {func(f *facade) { f.want(f.do("DELETE", "/v1/processes/echo/mine", nil, nil), 204, "") }, 404, notFound},
-		"drain":                {func(f *facade) { f.server.Drain() }, 200, mineProcessing},
-		"drain, twice":         {func(f *facade) { f.server.Drain(); f.server.Drain() }, 200, mineProcessing},
-		"expires":              {func(f *facade) { f.clock.Step(59750 * time.Millisecond) }, 410, expired},
-		"expires and finishes": {func(f *facade) { f.clock.Step(time.Hour); change(finished)(f) }, 410, expired},
+		"complete":                 {change(finished), 200, mineComplete},
+		"error":                    {change(workerFailed), 200, mineFailed},
+		"progress does not end it": {change(progress(10), progress(40), finished), 200, mineComplete},
+		"progress is shown":        {func(f *facade) { change(progress(40))(f); f.clock.Step(30 * time.Second) }, 200, mineForty},
+		"the same again":           {func(f *facade) { change(unchanged, unchanged)(f); f.clock.Step(30 * time.Second) }, 200, mineProcessing},
+		"another finishes":         {func(f *facade) { f.known("other", finished); f.clock.Step(30 * time.Second) }, 200, mineProcessing},
+		"time goes by":             {func(f *facade) { f.clock.Step(29 * time.Second); f.clock.Step(time.Second) }, 200, mineProcessing},
+		"deleted":                  {func(f *facade) { f.deleted("mine") }, 404, notFound},
+		"deleted by a client":      {func(f *facade) { f.want(f.do("DELETE", "/v1/processes/echo/mine", nil, nil), 204, "") }, 404, notFound},
+		"drain":                    {func(f *facade) { f.server.Drain() }, 200, mineProcessing},
+		"drain, twice":             {func(f *facade) { f.server.Drain(); f.server.Drain() }, 200, mineProcessing},
+		"expires":                  {func(f *facade) { f.clock.Step(59750 * time.Millisecond) }, 410, expired},
+		"expires and finishes":     {func(f *facade) { f.clock.Step(time.Hour); change(finished)(f) }, 410, expired},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -168,8 +168,8 @@ func TestWait(t *testing.T) {
 	}
 }
 
-// A process that lives for less than the wait ends it.
-func TestWaitIsNoLongerThanTheProcess(t *testing.T) {
+// A wait ends when the process expires.
+func TestWaitEndsAtTheExpiry(t *testing.T) {
 	f := newFacade(t)
 	f.known("mine", unchanged)
 	answer := f.later("GET", "/v1/processes/echo/mine", headerOf("Prefer", "wait=60"))
@@ -182,7 +182,7 @@ func TestWaitIsNoLongerThanTheProcess(t *testing.T) {
 	f.want(<-answer, 410, expired)
 }
 
-func TestWaitForWhatNeedsNone(t *testing.T) {
+func TestWaitThatEndsAtOnce(t *testing.T) {
 	f := newFacade(t)
 	f.known("mine", finished)
 	f.known("late", unchanged)
@@ -205,11 +205,11 @@ func TestWaitForWhatNeedsNone(t *testing.T) {
 	answered("GET", "/v1/processes/echo/mine", 410, expired, "")
 }
 
-// The going of a client that sends a body with its GET would not be noticed.
-func TestWaitIsNotForRequestsWithABody(t *testing.T) {
+// A request with a long body does not wait.
+func TestWaitWithALongBody(t *testing.T) {
 	f := newFacade(t)
 	f.known("mine", unchanged)
-	got := f.do("GET", "/v1/processes/echo/mine", strings.NewReader(`{}`), map[string]string{"Prefer": "wait=60"})
+	got := f.do("GET", "/v1/processes/echo/mine", strings.NewReader(strings.Repeat(" ", 5000)), map[string]string{"Prefer": "wait=60"})
 	f.want(got, 200, mineProcessing)
 	if applied := got.header.Get("Preference-Applied"); applied != "" {
 		t.Errorf("Preference-Applied is %q", applied)
@@ -223,9 +223,9 @@ func TestWaitWhileDraining(t *testing.T) {
 	f.want(<-f.later("GET", "/v1/processes/echo/mine", headerOf("Prefer", "wait=60")), 200, mineProcessing)
 }
 
-// Somebody waits on this replica for a process that another has just made: the
-// informer brings the news here as well.
-func TestWaitForWhatTheInformerDoesNotKnowYet(t *testing.T) {
+// A client waits on this replica for a process that another replica has just created: the
+// informer reports it here, too.
+func TestWaitForAProcessThatTheInformerDoesNotKnowYet(t *testing.T) {
 	for name, happens := range map[string]func(f *facade, id string){
 		"finished at once": func(f *facade, id string) { f.known(id, finished) },
 		"step by step": func(f *facade, id string) {
@@ -236,7 +236,7 @@ func TestWaitForWhatTheInformerDoesNotKnowYet(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFacade(t)
-			id := f.ring.New("echo", epoch.Add(time.Minute))
+			id := f.ring.New(namespace, "echo", epoch.Add(time.Minute))
 			f.stored(id, unchanged)
 			answer := f.later("GET", "/v1/processes/echo/"+id, headerOf("Prefer", "wait=30"))
 			f.timers(1)
@@ -268,7 +268,7 @@ func TestWaitForAChangeOfETag(t *testing.T) {
 	f.want(<-answer, 200, mineComplete)
 }
 
-// Many waiters cost no calls, and one change answers all of them.
+// Many waiters cause no calls to the API server, and one change answers all of them.
 func TestManyWait(t *testing.T) {
 	f := newFacade(t)
 	f.known("mine", unchanged)
@@ -288,9 +288,8 @@ func TestManyWait(t *testing.T) {
 	}
 }
 
-// What a client that has gone was waiting for is let go of, and it is no error of
-// ours.
-func TestClientThatLeavesFreesTheWatch(t *testing.T) {
+// The watch of a client that disconnects is freed, and the log has no error.
+func TestDisconnectFreesTheWatch(t *testing.T) {
 	for name, tc := range map[string]struct {
 		header http.Header
 		timers int

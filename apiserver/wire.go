@@ -2,91 +2,79 @@ package apiserver
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/internal/schema"
+	"procman.dev/procman/internal/wire"
 )
 
-// timeFormat is RFC 3339 in UTC with exactly three decimals.
-const timeFormat = "2006-01-02T15:04:05.000Z"
+const jsonType = "application/json"
 
-func formatTime(t time.Time) string { return t.UTC().Format(timeFormat) }
-
-// payloads says which of a process's payloads are shown. The input is left out
-// where it is not known to be a JSON object, which only kubectl can bring about.
-type payloads struct {
-	input, output bool
+// reply writes a whole response. An error of the write means that the client is gone;
+// nobody is left to get it.
+func reply(w http.ResponseWriter, status int, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", jsonType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
 }
 
-// accepted is the body of the answer to a POST with an input: the process as it
-// was when it was accepted.
-func accepted(p *v1alpha1.Process, input string) []byte {
-	w := wire{}
-	w.process(p, v1alpha1.StateProcessing)
-	w.raw("input", input)
-	return w.end()
+// replyWithoutBody writes a whole response that has no body.
+func replyWithoutBody(w http.ResponseWriter, status int) {
+	w.Header().Set("Content-Type", jsonType) // clients of this API check it on every status
+	w.WriteHeader(status)
 }
 
-// body is a process as GET shows it.
-//
-// Payloads are put in byte for byte: their numbers, the order of their keys and
-// even their white space are the client's and the worker's.
-func body(p *v1alpha1.Process, show payloads) []byte {
-	w := wire{}
-	w.process(p, stateOf(p))
-	if show.input {
-		w.raw("input", inputOf(p))
+// problemBody returns the body of an error response.
+func problemBody(p *problem) []byte {
+	body := struct {
+		ErrorCode    string          `json:"errorCode"`
+		ErrorDetails *schema.Details `json:"errorDetails,omitempty"`
+	}{ErrorCode: p.errorCode}
+	if d := p.details; d.In != "" || d.At != "" || d.Expected != nil {
+		body.ErrorDetails = &d
 	}
-	w.progress(p.Status.PercentComplete)
-	switch stateOf(p) {
-	case v1alpha1.StateComplete:
-		if show.output {
-			w.raw("output", p.Status.Output)
-		}
-	case v1alpha1.StateError:
-		w.text("errorCode", p.Status.ErrorCode)
-		if p.Status.ErrorDetails != "" {
-			w.raw("errorDetails", p.Status.ErrorDetails)
-		}
-	case v1alpha1.StateProcessing: // has neither
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(body); err != nil {
+		panic(fmt.Sprintf("encode error details: %v", err)) // they are strings and valid JSON
 	}
-	return w.end()
+	return bytes.TrimSpace(b.Bytes())
 }
 
-// Resource is the body that a GET of p is answered with, for those who show what
-// would become of a process without a cluster. p's input is one JSON object.
-func Resource(p *v1alpha1.Process) []byte { return body(p, payloads{input: true, output: true}) }
-
-// stateOf is the state of p, which the API server's default gives to every
-// Process that says none.
-func stateOf(p *v1alpha1.Process) v1alpha1.State {
-	return cmp.Or(p.Status.State, v1alpha1.StateProcessing)
+// setProcessHeaders sets the headers of a response that shows p.
+func setProcessHeaders(h http.Header, p *v1alpha1.Process) {
+	h.Set("Vary", "Accept, Prefer")
+	h.Set("ETag", etag(p))
+	h.Del("Retry-After")
+	if !p.Finished() {
+		h.Set("Retry-After", "1")
+	}
 }
 
-// etag is the strong validator of what GET shows of p. Its input and its expiry
-// never change, its output and its error come with the state and never change
-// after that: so which process it is, its state and its progress say it all.
+// etag returns the strong validator of the body of p. The input and the expiry never
+// change, and the output or the error comes together with the state and never changes
+// afterwards. So the UID, the state and the progress identify a body.
 func etag(p *v1alpha1.Process) string {
 	h := fnv.New64a()
 	percent := int32(-1)
 	if p.Status.PercentComplete != nil {
 		percent = *p.Status.PercentComplete
 	}
-	_, _ = fmt.Fprintf(h, "%s %s %d", p.UID, stateOf(p), percent) // a hash takes everything
+	_, _ = fmt.Fprintf(h, "%s %s %d", p.UID, wire.State(p), percent) // a hash returns no error
 	return fmt.Sprintf(`"%016x"`, h.Sum64())
 }
 
-// unchanged says whether the client has what an ETag stands for already
-// (RFC 9110, section 13.1.2).
-func unchanged(h http.Header, etag string) bool {
+// matchesETag reports whether If-None-Match contains an ETag (RFC 9110, section 13.1.2).
+func matchesETag(h http.Header, etag string) bool {
 	for tag := range strings.SplitSeq(strings.Join(h.Values("If-None-Match"), ","), ",") {
 		tag = strings.TrimSpace(tag)
 		if tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
@@ -94,71 +82,4 @@ func unchanged(h http.Header, etag string) bool {
 		}
 	}
 	return false
-}
-
-// errorBody is the body of every answer that is an error.
-func errorBody(f *failure) []byte {
-	w := wire{}
-	w.text("errorCode", f.errorCode)
-	if f.details.In != "" || f.details.At != "" || f.details.Expected != nil {
-		w.raw("errorDetails", string(detailsJSON(f.details)))
-	}
-	return w.end()
-}
-
-func detailsJSON(d schema.Details) []byte {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(d); err != nil {
-		return []byte("{}") // not reached: details are strings and sound JSON
-	}
-	return bytes.TrimSpace(b.Bytes())
-}
-
-// wire writes one JSON object, member by member.
-type wire struct {
-	b bytes.Buffer
-}
-
-func (w *wire) process(p *v1alpha1.Process, state v1alpha1.State) {
-	w.text("processId", p.Name)
-	w.text("state", string(state))
-	w.text("expirationDateTime", formatTime(p.ExpirationTime()))
-}
-
-func inputOf(p *v1alpha1.Process) string {
-	if p.Spec.Input == "" {
-		return "{}"
-	}
-	return p.Spec.Input
-}
-
-func (w *wire) progress(percent *int32) {
-	if percent != nil {
-		w.raw("percentComplete", strconv.Itoa(int(*percent)))
-	}
-}
-
-// raw adds a member whose value is JSON already.
-func (w *wire) raw(name, value string) {
-	if w.b.Len() == 0 {
-		w.b.Grow(len(value) + 256)
-		w.b.WriteByte('{')
-	} else {
-		w.b.WriteByte(',')
-	}
-	w.b.WriteByte('"')
-	w.b.WriteString(name)
-	w.b.WriteString(`":`)
-	w.b.WriteString(value)
-}
-
-// text adds a member whose value is one of our own words, times or ids, which
-// need no escaping.
-func (w *wire) text(name, value string) { w.raw(name, `"`+value+`"`) }
-
-func (w *wire) end() []byte {
-	w.b.WriteByte('}')
-	return w.b.Bytes()
 }

@@ -10,7 +10,7 @@ import (
 	"procman.dev/procman/authorkit/conformance"
 )
 
-// checkFlags are the flags of worker check.
+// checkFlags are the flags of procman worker check.
 type checkFlags struct {
 	file            string
 	inputs, refused []string
@@ -23,24 +23,24 @@ func newCheck() *cobra.Command {
 	var flags checkFlags
 	c := &cobra.Command{
 		Use:   "check -f PROCESSTYPE [--input FILE]... [-- COMMAND [ARGUMENT...]]",
-		Short: "Check that a worker keeps the contract",
-		Long: `Check that a worker keeps the contract, on this machine: its ProcessType as an
-API server would, its schemas and examples, and then the worker itself, which is
-run some five times for each input. One line says what each check found:
+		Short: "Check that a worker follows the worker contract",
+		Long: `Check on this machine that a worker follows the worker contract. The ProcessType
+is validated as the API server would do it, with its schemas and examples. Then
+the worker runs about five times for each input. Each check prints one line:
 
-  PASS  it is as it should be
-  WARN  it works, and will surprise somebody one day
-  FAIL  it does not keep the contract
-  SKIP  it could not be looked at
+  PASS  the check succeeded
+  WARN  the worker works, but this may cause a problem in production
+  FAIL  the worker or its ProcessType breaks the contract
+  SKIP  this could not be checked
 
-Inputs are those of --input, which have to complete, and the example that
-spec.inputSchema gives. --refuse takes inputs that the schema accepts and the
-worker has to refuse with an error of its own.
+The worker must complete each --input, and the example in spec.inputSchema. It
+must refuse each --refuse input with an error of its own; inputSchema must accept
+these inputs, too.
 
-Memory and CPU limits and the read-only file system of a pod are not enforced.
+The limits of a pod are not applied: memory, CPU, read-only file system.
 
-Exit status: 0 nothing failed, 1 something did, 2 a flag or file is not what it
-has to be.`,
+Exit status: 0 no check failed, 1 a check failed, 2 a flag or a file is not
+valid.`,
 		Example: `  procman worker check -f processtype.yaml --input in.json
   procman worker check -f processtype.yaml --refuse blank.json -- python3 wordcount.py
   procman worker check -f processtype.yaml --no-run --output json`,
@@ -54,12 +54,12 @@ has to be.`,
 	}
 	f := c.Flags()
 	f.StringVarP(&flags.file, "filename", "f", "", "file with the ProcessType")
-	f.StringArrayVar(&flags.inputs, "input", nil, "file with an input that is to complete; may be repeated")
-	f.StringArrayVar(&flags.refused, "refuse", nil, "file with an input that the worker is to refuse; may be repeated")
-	f.BoolVar(&flags.noRun, "no-run", false, "check the ProcessType and the inputs alone")
-	f.DurationVar(&flags.grace, "grace", defaultGrace, "what the worker gets between SIGTERM and SIGKILL")
-	f.StringVar(&flags.output, "output", "text", "text or json")
-	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+	f.StringArrayVar(&flags.inputs, "input", nil, "file with an input that the worker must complete; can be repeated")
+	f.StringArrayVar(&flags.refused, "refuse", nil, "file with an input that the worker must refuse; can be repeated")
+	f.BoolVar(&flags.noRun, "no-run", false, "check only the ProcessType and the inputs; do not run the worker")
+	f.DurationVar(&flags.grace, "grace", defaultGrace, "time between SIGTERM and SIGKILL")
+	f.StringVar(&flags.output, "output", "text", "format of the report: text or json")
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for an unknown flag
 	return c
 }
 
@@ -70,7 +70,7 @@ func (f *checkFlags) check(c *cobra.Command, command []string) error {
 	case f.output != "text" && f.output != "json":
 		return fmt.Errorf("--output is %q, expected text or json", f.output)
 	case f.grace < time.Second || f.grace%time.Second != 0:
-		return fmt.Errorf("--grace is %s, expected whole seconds, 1s or more", f.grace)
+		return fmt.Errorf("--grace is %s, expected whole seconds, at least 1s", f.grace)
 	}
 	self, err := program()
 	if err != nil {
@@ -85,7 +85,7 @@ func (f *checkFlags) check(c *cobra.Command, command []string) error {
 	}
 	out := c.OutOrStdout()
 	if f.output == "text" {
-		o.Each = func(finding conformance.Finding) { finding.WriteText(out) }
+		o.OnFinding = func(finding conformance.Finding) { finding.WriteText(out) }
 	}
 	report, err := conformance.Check(c.Context(), o)
 	if c.Context().Err() != nil {

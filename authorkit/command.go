@@ -1,6 +1,6 @@
-// Package authorkit is the command line of those who write workers: it starts a
-// worker's project, runs it without a cluster, and checks that it keeps the
-// contract.
+// Package authorkit is the command line for authors of workers: it creates a
+// worker project, runs the worker without a cluster, and checks that it follows
+// the worker contract.
 package authorkit
 
 import (
@@ -17,23 +17,24 @@ import (
 	"procman.dev/procman/authorkit/rehearsal"
 )
 
-// What the program exits with, beside 0.
+// Exit statuses of the program other than 0.
 const (
-	// exitFailed: the process ended in error, a check failed.
+	// exitFailed: the process ended in error, or a check failed.
 	exitFailed = 1
-	// exitUsage: a flag, an argument or a file is not what it has to be.
+	// exitUsage: a flag, an argument or a file is not valid.
 	exitUsage = 2
-	// exitCancelled is what shells make of SIGINT.
+	// exitCancelled is the exit status by which shells report SIGINT.
 	exitCancelled = 128 + int(syscall.SIGINT)
 )
 
-// exit is an error that says it all by its code: the output has told the rest.
+// exit is an error that only carries the exit status: the program has already
+// printed what is wrong.
 type exit int
 
 func (e exit) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
-// Main runs the command line and returns what to exit with. In a process that
-// rehearsal has started it is the agent instead.
+// Main runs the command line and returns the exit status. If args begin with
+// rehearsal.AgentCommand, it runs the agent instead.
 func Main(args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == rehearsal.AgentCommand {
 		return rehearsal.RunAgent(args[1:], os.Environ())
@@ -57,11 +58,9 @@ func Main(args []string, stdout, stderr io.Writer) int {
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "procman",
-		Short: "The kit of those who write workers for Process Manager",
-		Long: `The kit of those who write workers for Process Manager: start a worker's
-project, run it on this machine as a cluster would, and check that it keeps the
-contract. It needs no cluster.`,
+		Use:           "procman",
+		Short:         "Create, run and check workers for Process Manager",
+		Long:          `Create, run and check workers for Process Manager, without a cluster.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
@@ -71,7 +70,7 @@ contract. It needs no cluster.`,
 	})
 	worker := &cobra.Command{
 		Use:   "worker",
-		Short: "Start, run and check a worker",
+		Short: "Create, run and check a worker",
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -80,24 +79,24 @@ contract. It needs no cluster.`,
 	return root
 }
 
-// commandAfterDash is what follows "--", the worker's command, and refuses any
-// argument before it.
+// commandAfterDash returns the worker's command: the arguments after "--", or nil
+// if there is no "--". An argument before "--" is an error.
 func commandAfterDash(c *cobra.Command, args []string) ([]string, error) {
 	dash := c.ArgsLenAtDash()
 	switch {
 	case dash < 0 && len(args) > 0, dash > 0:
-		return nil, fmt.Errorf("unexpected argument %q: the worker's command comes after --", args[0])
+		return nil, fmt.Errorf("unexpected argument %q: put the worker's command after --", args[0])
 	case dash == 0 && len(args) == 0:
 		return nil, errors.New("no command after --, expected: -- COMMAND [ARGUMENT...]")
 	}
 	return args, nil
 }
 
-// program is this very program, to be started again as the agent.
+// program returns the path of this program, which is started again as the agent.
 func program() (string, error) {
 	path, err := os.Executable()
 	if err != nil {
-		return "", fmt.Errorf("find this program, which has to run the agent: %w", err)
+		return "", fmt.Errorf("find the path of this program, to start it as the agent: %w", err)
 	}
 	return path, nil
 }

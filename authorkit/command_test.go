@@ -15,10 +15,10 @@ import (
 	"procman.dev/procman/authorkit/rehearsal"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
-// The agent is this test's binary, started again by rehearsal; so is procman
-// where a test needs it as a program.
+// The test binary also runs as the agent, which rehearsal starts, and as procman, if
+// a test needs that program.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == rehearsal.AgentCommand || os.Getenv("PROCMAN_UNDER_TEST") != "" {
 		os.Exit(Main(os.Args[1:], os.Stdout, os.Stderr))
@@ -26,23 +26,23 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// variable is what differs from run to run, and what it is in golden files.
+// variable lists what differs from run to run, and its replacement in golden files.
 var variable = []struct {
-	pattern *regexp.Regexp
-	stand   string
+	pattern     *regexp.Regexp
+	replacement string
 }{
 	{regexp.MustCompile(`local-[a-z0-9]{26}`), "local-id"},
 	{regexp.MustCompile(`\d\d\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z`), "TIME"},
 	{regexp.MustCompile(`\b\d+\.\ds\b`), "N.Ns"},
 	{regexp.MustCompile(`  children     [^:\n]+:`), "  children     THE LONGEST:"},
-	// The agent reports progress once a second, which few workers here live to see.
+	// The agent reports progress once a second. Most workers here end earlier.
 	{regexp.MustCompile(`"percentComplete":\d+,`), ""},
 	{regexp.MustCompile(`(?m)^attempt \d of \d: \d+%\n`), ""},
 }
 
 var aboutSIGTERM = regexp.MustCompile(`(?m)^.*  sigterm  .*\n|^\d+ passed,.*\n`)
 
-// call runs the command line and returns all that it shows.
+// call runs the command line and returns its output and its exit status.
 func call(args ...string) string {
 	var stdout, stderr bytes.Buffer
 	code := Main(args, &stdout, &stderr)
@@ -52,12 +52,12 @@ func call(args ...string) string {
 	}
 	text += fmt.Sprintf("-- exit status %d\n", code)
 	for _, v := range variable {
-		text = v.pattern.ReplaceAllString(text, v.stand)
+		text = v.pattern.ReplaceAllString(text, v.replacement)
 	}
 	return text
 }
 
-// golden holds text against a file of testdata.
+// golden compares text with a golden file.
 func golden(t *testing.T, name, text string) {
 	t.Helper()
 	file := filepath.Join("testdata", "golden", name+".txt")
@@ -71,7 +71,7 @@ func golden(t *testing.T, name, text string) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), text); diff != "" {
-		t.Errorf("%s; go test ./authorkit -update writes it anew\n%s", file, diff)
+		t.Errorf("%s; go test ./authorkit -update rewrites it\n%s", file, diff)
 	}
 }
 
@@ -131,7 +131,7 @@ func TestCheck(t *testing.T) {
 			t.Parallel()
 			text := call(append([]string{"worker", "check"}, strings.Fields(args)...)...)
 			if !strings.HasPrefix(name, "good") && name != "deaf" {
-				// Whether SIGTERM finds a short-lived worker alive is a matter of luck.
+				// A short worker may end before it gets SIGTERM.
 				text = aboutSIGTERM.ReplaceAllString(text, "")
 			}
 			golden(t, "check-"+name, text)
@@ -139,8 +139,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// The types that come with the product are sound; their programs are in their
-// images.
+// The types of this repository pass all checks that do not need their images.
 func TestCheckOfShippedTypes(t *testing.T) {
 	t.Parallel()
 	types, err := filepath.Glob("../workers/*/processtype.yaml")

@@ -14,23 +14,23 @@ import (
 	"procman.dev/procman/authorkit/rehearsal"
 )
 
-// display shows a process as it goes: a line for each change, and on a terminal
-// one more that is rewritten in place.
+// display shows the progress of a process: one line for each event and, on a
+// terminal, a status line that is rewritten in place.
 type display struct {
 	mu       sync.Mutex
 	out      io.Writer
 	terminal bool
-	// status is the line in place; "" when there is none.
+	// status is the text of the status line; "" if none is shown.
 	status  string
 	since   time.Time
 	percent int32
-	// midLine says that what was written last has no line end.
+	// midLine reports whether the last output did not end with a newline.
 	midLine bool
 	quit    chan struct{}
 	done    chan struct{}
 }
 
-// newDisplay makes a display on out; close ends it.
+// newDisplay returns a display that writes to out. The caller must close it.
 func newDisplay(out io.Writer) *display {
 	d := &display{out: out, percent: -1, quit: make(chan struct{}), done: make(chan struct{})}
 	if file, ok := out.(*os.File); ok {
@@ -40,7 +40,7 @@ func newDisplay(out io.Writer) *display {
 	return d
 }
 
-// tick keeps the seconds of the line in place current.
+// tick redraws the status line every second, because it shows the elapsed time.
 func (d *display) tick() {
 	defer close(d.done)
 	tick := time.NewTicker(time.Second)
@@ -58,7 +58,7 @@ func (d *display) tick() {
 	}
 }
 
-// close takes the line in place away.
+// close removes the status line and stops its updates.
 func (d *display) close() {
 	close(d.quit)
 	<-d.done
@@ -77,30 +77,31 @@ func (d *display) observe(e rehearsal.Event) {
 	switch e.Kind {
 	case rehearsal.Started:
 		d.status, d.since, d.percent = attempt, time.Now(), -1
-		d.line(attempt+": running", !d.terminal)
+		if !d.terminal {
+			d.line(attempt + ": running")
+		}
 	case rehearsal.Progressed:
 		d.percent = e.Percent
-		d.line(fmt.Sprintf("%s: %d%%", attempt, e.Percent), !d.terminal)
+		if !d.terminal {
+			d.line(fmt.Sprintf("%s: %d%%", attempt, e.Percent))
+		}
 	case rehearsal.Ended:
 		d.status = ""
 		verdict := "complete"
 		if !e.Result.Complete() {
 			verdict = rehearsal.Explain(e.Result.ErrorCode, e.Result.ErrorDetails)
 		}
-		if e.Again {
+		if e.Retry {
 			verdict += "; trying again"
 		}
-		d.line(attempt+": "+verdict, true)
-	case rehearsal.Wrote: // clients see what the agent reports
+		d.line(attempt + ": " + verdict)
+	case rehearsal.Wrote: // not shown: clients see only what the agent reports
 	}
 	d.draw()
 }
 
-// line writes a line that stays.
-func (d *display) line(text string, wanted bool) {
-	if !wanted {
-		return
-	}
+// line writes a line that stays on the screen.
+func (d *display) line(text string) {
 	if d.midLine {
 		text = "\n" + text
 	}
@@ -108,10 +109,10 @@ func (d *display) line(text string, wanted bool) {
 	d.midLine = false
 }
 
-// barWidth is how many characters a bar of progress has.
+// barWidth is the width of the progress bar in characters.
 const barWidth = 20
 
-// draw writes the line in place.
+// draw writes the status line.
 func (d *display) draw() {
 	if !d.terminal || d.status == "" {
 		return
@@ -128,14 +129,15 @@ func (d *display) draw() {
 	_, _ = fmt.Fprintf(d.out, "%s %ds", text, int(time.Since(d.since).Seconds()))
 }
 
-// erase takes the line in place off the screen.
+// erase removes the status line from the screen.
 func (d *display) erase() {
 	if d.terminal && d.status != "" && !d.midLine {
 		_, _ = io.WriteString(d.out, "\r\x1b[K")
 	}
 }
 
-// through is a writer to w that keeps clear of the line in place.
+// through returns a writer to w that removes the status line before it writes and
+// draws it again afterwards.
 func (d *display) through(w io.Writer) io.Writer { return writer{d, w} }
 
 type writer struct {

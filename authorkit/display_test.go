@@ -16,7 +16,7 @@ func TestDisplay(t *testing.T) {
 		{Kind: rehearsal.Started, Attempt: 1, Attempts: 2},
 		{Kind: rehearsal.Wrote, Attempt: 1, Attempts: 2, Text: "55.5"},
 		{Kind: rehearsal.Progressed, Attempt: 1, Attempts: 2, Percent: 55},
-		{Kind: rehearsal.Ended, Attempt: 1, Attempts: 2, Result: agentapi.Result{ErrorCode: "WorkerFailed", ErrorDetails: `{"signal":"SIGKILL"}`}, Again: true},
+		{Kind: rehearsal.Ended, Attempt: 1, Attempts: 2, Result: agentapi.Result{ErrorCode: "WorkerFailed", ErrorDetails: `{"signal":"SIGKILL"}`}, Retry: true},
 		{Kind: rehearsal.Started, Attempt: 2, Attempts: 2},
 		{Kind: rehearsal.Ended, Attempt: 2, Attempts: 2, Result: agentapi.Result{Output: "{}"}},
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What docs/procman.md shows is what is printed, but for ids, times and whether
-// SIGTERM found a short-lived worker alive.
+// The commands of docs/procman.md print what the page shows. Ids, times and the check
+// sigterm can differ.
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../docs/procman.md")
@@ -33,7 +33,7 @@ func TestDocs(t *testing.T) {
 			}
 			c := exec.Command("sh", "-c", command)
 			c.Dir, c.Env = dir, environ
-			got, _ := c.CombinedOutput() // a failure is a part of what is shown
+			got, _ := c.CombinedOutput() // the page also shows commands that fail
 			if diff := cmp.Diff(constant(want), constant(string(got))); diff != "" {
 				t.Errorf("$ %s\n%s", command, diff)
 			}
@@ -41,14 +41,14 @@ func TestDocs(t *testing.T) {
 		}
 	}
 	if shown < 5 {
-		t.Errorf("the page shows %d commands", shown)
+		t.Errorf("the page shows %d commands, expected 5 or more", shown)
 	}
 }
 
-// constant is printed text without what differs from run to run.
+// constant returns text without what differs from run to run.
 func constant(text string) string {
 	for _, v := range variable {
-		text = v.pattern.ReplaceAllString(text, v.stand)
+		text = v.pattern.ReplaceAllString(text, v.replacement)
 	}
 	return strings.TrimSpace(aboutSIGTERM.ReplaceAllString(text+"\n", ""))
 }

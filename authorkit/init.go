@@ -14,18 +14,18 @@ func newInit() *cobra.Command {
 	var template, dir string
 	c := &cobra.Command{
 		Use:   "init NAME --template " + strings.Join(scaffold.Templates(), "|"),
-		Short: "Write the project of a new worker",
-		Long: `Write the project of a new worker: a program that works, its Dockerfile, its
-ProcessType with schemas and examples, an input to try, and a README that goes
-on from there. Files that exist already are never overwritten.
+		Short: "Create the project of a new worker",
+		Long: `Create the project of a new worker: a program that works, its Dockerfile, its
+ProcessType with schemas and examples, an input to try, and a README with the
+next steps. Existing files are never overwritten.
 
-NAME becomes the name of the ProcessType, and so a part of URLs: at most 63
+NAME becomes the name of the ProcessType, which is part of URLs: at most 63
 characters of a-z, 0-9 and -.`,
 		Example: `  procman worker init wordcount --template python
   procman worker init wordcount --template go --dir workers/wordcount`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return fmt.Errorf("got %d arguments, expected one: the worker's name", len(args))
+				return fmt.Errorf("got %d arguments, expected 1: the name of the worker", len(args))
 			}
 			return nil
 		},
@@ -42,12 +42,12 @@ characters of a-z, 0-9 and -.`,
 			for _, file := range files {
 				_, _ = fmt.Fprintln(out, filepath.Join(dir, file))
 			}
-			_, err = fmt.Fprintf(out, "\nNext: cd %s; README.md has the commands.\n", dir)
+			_, err = fmt.Fprintf(out, "\nNext: cd %s; README.md lists the commands.\n", dir)
 			return err
 		},
 	}
-	c.Flags().StringVar(&template, "template", "", "what the worker is written in: "+strings.Join(scaffold.Templates(), ", "))
-	c.Flags().StringVar(&dir, "dir", "", "directory to write to; NAME by default")
-	_ = c.RegisterFlagCompletionFunc("template", cobra.FixedCompletions(scaffold.Templates(), cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+	c.Flags().StringVar(&template, "template", "", "language of the worker: "+strings.Join(scaffold.Templates(), ", "))
+	c.Flags().StringVar(&dir, "dir", "", "directory to write to (default: NAME)")
+	_ = c.RegisterFlagCompletionFunc("template", cobra.FixedCompletions(scaffold.Templates(), cobra.ShellCompDirectiveNoFileComp)) // fails only for an unknown flag
 	return c
 }

@@ -15,8 +15,8 @@ import (
 	"procman.dev/procman/authorkit/scaffold"
 )
 
-// What each template's README says to do next works, but for what needs docker
-// and a cluster.
+// The commands in each template's README work. Those for docker and a cluster are not
+// run.
 func TestTemplatesAreWorkers(t *testing.T) {
 	t.Parallel()
 	environ := withProcman(t)
@@ -37,27 +37,27 @@ func TestTemplatesAreWorkers(t *testing.T) {
 					t.Errorf("%s: %v\n%s", command, err, text)
 				}
 				if strings.Contains(command, "worker check") && strings.Contains(string(text), "WARN") {
-					t.Errorf("a template is to pass without warnings:\n%s", text)
+					t.Errorf("a new project gets warnings:\n%s", text)
 				}
 			}
 			if len(commands) < 2 {
-				t.Errorf("README.md has %d commands to try, expected run and check", len(commands))
+				t.Errorf("README.md has %d commands, expected at least run and check", len(commands))
 			}
 		})
 	}
 }
 
-// What docs/worker-contract.md says of a trial with docker holds for each
-// template: the variables that the page gives are enough.
-func TestTemplatesAreTriedByHand(t *testing.T) {
+// Each template runs with only the variables that docs/worker-contract.md sets in its
+// example with docker.
+func TestTemplatesRunByHand(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../docs/worker-contract.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	trial := regexp.MustCompile(`(?s)    docker run (.*?) registry\.example/wordcount:1 ([^\n]+)\n`).FindStringSubmatch(string(page))
-	if trial == nil {
-		t.Fatal("the page has no trial")
+	example := regexp.MustCompile(`(?s)    docker run (.*?) registry\.example/wordcount:1 ([^\n]+)\n`).FindStringSubmatch(string(page))
+	if example == nil {
+		t.Fatal("the page has no example with docker run")
 	}
 	environ := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PROCESS_") })
 	for _, template := range scaffold.Templates() {
@@ -68,8 +68,8 @@ func TestTemplatesAreTriedByHand(t *testing.T) {
 				t.Fatal(err)
 			}
 			if dockerfile, err := os.ReadFile(filepath.Join(dir, "Dockerfile")); err != nil ||
-				template == "python" && !strings.Contains(string(dockerfile), `CMD ["`+strings.ReplaceAll(trial[2], " ", `", "`)+`"]`) {
-				t.Errorf("the page runs %s, the image has another command (%v):\n%s", trial[2], err, dockerfile)
+				template == "python" && !strings.Contains(string(dockerfile), `CMD ["`+strings.ReplaceAll(example[2], " ", `", "`)+`"]`) {
+				t.Errorf("the page runs %s, the Dockerfile has another command (%v):\n%s", example[2], err, dockerfile)
 			}
 			in, out := filepath.Join(dir, "process-input.json"), filepath.Join(dir, "process-output.json")
 			sh := func(command string) string {
@@ -77,7 +77,7 @@ func TestTemplatesAreTriedByHand(t *testing.T) {
 				c := exec.Command("sh", "-euc", command)
 				c.Dir = dir
 				c.Env = append(slices.Clone(environ), "GOWORK=off", "GOFLAGS=-mod=mod")
-				for _, v := range regexp.MustCompile(`-e (PROCESS_\w+)=/process/(\w+\.json)`).FindAllStringSubmatch(trial[1], -1) {
+				for _, v := range regexp.MustCompile(`-e (PROCESS_\w+)=/process/(\w+\.json)`).FindAllStringSubmatch(example[1], -1) {
 					c.Env = append(c.Env, v[1]+"="+filepath.Join(dir, "process-"+v[2]))
 				}
 				text, err := c.CombinedOutput()
@@ -95,21 +95,21 @@ func TestTemplatesAreTriedByHand(t *testing.T) {
 				}
 			}
 			write(t, in, `{"text": "to be or not to be"}`)
-			if said := sh(run); said != "" {
-				t.Errorf("it says %q", said)
+			if printed := sh(run); printed != "" {
+				t.Errorf("printed %q, want nothing", printed)
 			}
 			if output, err := os.ReadFile(out); err != nil || !json.Valid(output) {
-				t.Errorf("the output is %q, %v", output, err)
+				t.Errorf("the output is %q (%v), want JSON", output, err)
 			}
 			if err := os.Remove(out); err != nil {
 				t.Fatal(err)
 			}
 			write(t, in, "{}")
-			if said := sh(run); !strings.Contains(said, `"errorCode"`) {
-				t.Errorf("of its refusal it says %q", said)
+			if printed := sh(run); !strings.Contains(printed, `"errorCode"`) {
+				t.Errorf("printed %q, want the error file", printed)
 			}
 			if _, err := os.Stat(out); !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("it refuses, and leaves an output: %v", err)
+				t.Errorf("there is an output beside the error: %v", err)
 			}
 		})
 	}
@@ -122,7 +122,7 @@ func write(t *testing.T, file, text string) {
 	}
 }
 
-// kitCommands are the README's commands up to the first that needs docker.
+// kitCommands returns the commands of a README up to the first that needs docker.
 func kitCommands(t *testing.T, file string) []string {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -137,7 +137,7 @@ func kitCommands(t *testing.T, file string) []string {
 	return commands
 }
 
-// withProcman is an environment in which this test is procman.
+// withProcman returns an environment in which the test binary is called procman.
 func withProcman(t *testing.T) []string {
 	t.Helper()
 	self, err := os.Executable()

@@ -12,18 +12,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/apiserver"
 	"procman.dev/procman/authorkit/manifest"
 	"procman.dev/procman/authorkit/rehearsal"
 	"procman.dev/procman/internal/errorcode"
 	"procman.dev/procman/internal/rules"
 	"procman.dev/procman/internal/strictjson"
+	"procman.dev/procman/internal/wire"
 )
 
-// defaultGrace is the operator's default.
+// defaultGrace is the operator's default for the time between SIGTERM and SIGKILL.
 const defaultGrace = 25 * time.Second
 
-// runFlags are the flags of worker run.
+// runFlags are the flags of procman worker run.
 type runFlags struct {
 	file, input    string
 	jsonOnly       bool
@@ -35,22 +35,21 @@ func newRun() *cobra.Command {
 	var flags runFlags
 	c := &cobra.Command{
 		Use:   "run -f PROCESSTYPE --input FILE [-- COMMAND [ARGUMENT...]]",
-		Short: "Run a worker on this machine as a cluster would",
-		Long: `Run a worker on this machine as a cluster would: under the real agent, with the
-files and the environment of the contract, the type's attempts, timeout and
-output limit, its input held against inputSchema and its output against
-outputSchema. What the worker prints is passed through; at the end stands the
-JSON that a GET of the process would answer.
+		Short: "Run a worker on this machine as in a cluster",
+		Long: `Run a worker on this machine as in a cluster: with the real agent, and with the
+files and environment variables of the worker contract. The attempts, timeout
+and output limit of the type apply. The input is validated against inputSchema,
+the output against outputSchema. The worker's own output is passed through. The
+last line is the JSON that the API would return for a GET of the process.
 
-The command is the type's spec.command, or what follows --. It runs in the
-current directory with this environment, not in the image. What a pod adds is
-not there: memory and CPU limits are not enforced, the file system is not
-read-only, the user is you.
+The command is spec.command of the type, or the arguments after --. It runs in
+the current directory with the current environment, not in the image. The limits
+of a pod are not applied: memory, CPU, read-only file system, user.
 
 Ctrl-C cancels the process: the worker gets SIGTERM, and SIGKILL after --grace.
 
-Exit status: 0 complete, 1 error, 2 a flag or file is not what it has to be,
-130 cancelled.`,
+Exit status: 0 complete, 1 error, 2 a flag or a file is not valid, 130
+cancelled.`,
 		Example: `  procman worker run -f processtype.yaml --input in.json
   procman worker run -f processtype.yaml --input in.json -- python3 wordcount.py
   procman worker run -f processtype.yaml --input in.json --json | jq .output`,
@@ -64,11 +63,11 @@ Exit status: 0 complete, 1 error, 2 a flag or file is not what it has to be,
 	}
 	f := c.Flags()
 	f.StringVarP(&flags.file, "filename", "f", "", "file with the ProcessType")
-	f.StringVar(&flags.input, "input", "", "file with the input, one JSON object; - is standard input")
-	f.BoolVar(&flags.jsonOnly, "json", false, "print the JSON alone; what the worker prints goes to standard error")
-	f.Int32Var(&flags.attempts, "attempts", 0, "how often a worker that crashes is started; the type's by default")
-	f.DurationVar(&flags.grace, "grace", defaultGrace, "what the worker gets between SIGTERM and SIGKILL")
-	f.DurationVar(&flags.backoff, "backoff", 0, "pause before another attempt; a cluster makes one of 10s, and doubles it")
+	f.StringVar(&flags.input, "input", "", "file with the input, a JSON object; - reads standard input")
+	f.BoolVar(&flags.jsonOnly, "json", false, "print only the JSON; the worker's own output goes to standard error")
+	f.Int32Var(&flags.attempts, "attempts", 0, "how often to start a worker that crashes (default: the type's attempts)")
+	f.DurationVar(&flags.grace, "grace", defaultGrace, "time between SIGTERM and SIGKILL")
+	f.DurationVar(&flags.backoff, "backoff", 0, "pause before the next attempt; a cluster waits 10s, and doubles that each time")
 	return c
 }
 
@@ -78,10 +77,10 @@ func (f *runFlags) run(c *cobra.Command, command []string) error {
 		return err
 	}
 	if command = rehearsal.CommandOf(t, command); len(command) == 0 {
-		return fmt.Errorf("%s: the type has no spec.command: give the worker's command after --", f.file)
+		return fmt.Errorf("%s: spec.command is not set: give the worker's command after --", f.file)
 	}
 	if _, err := exec.LookPath(command[0]); err != nil {
-		return fmt.Errorf("%w: give a command of this machine after --", err)
+		return fmt.Errorf("%w: give a command that exists on this machine after --", err)
 	}
 	self, err := program()
 	if err != nil {
@@ -104,10 +103,10 @@ func (f *runFlags) run(c *cobra.Command, command []string) error {
 		return err
 	}
 	if outcome.Cancelled && !outcome.Process.Finished() {
-		_, _ = fmt.Fprintln(c.ErrOrStderr(), "procman: cancelled; on a cluster a DELETE does this, and the process is gone")
+		_, _ = fmt.Fprintln(c.ErrOrStderr(), "procman: cancelled. In a cluster, a DELETE does this and removes the process")
 		return exit(exitCancelled)
 	}
-	if _, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", apiserver.Resource(outcome.Process)); err != nil {
+	if _, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", wire.Process(outcome.Process, wire.All)); err != nil {
 		return fmt.Errorf("print the process: %w", err)
 	}
 	if outcome.Process.Status.State != v1alpha1.StateComplete {
@@ -116,7 +115,7 @@ func (f *runFlags) run(c *cobra.Command, command []string) error {
 	return nil
 }
 
-// read reads the files that the flags name and holds one against the other.
+// read reads the files that the flags name and validates the input against the type.
 func (f *runFlags) read(stdin io.Reader) (*v1alpha1.ProcessType, []byte, error) {
 	switch {
 	case f.file == "":
@@ -126,7 +125,7 @@ func (f *runFlags) read(stdin io.Reader) (*v1alpha1.ProcessType, []byte, error) 
 	case f.attempts < 0 || f.attempts > 10:
 		return nil, nil, fmt.Errorf("--attempts is %d, expected 1 to 10", f.attempts)
 	case f.grace < time.Second || f.grace%time.Second != 0:
-		return nil, nil, fmt.Errorf("--grace is %s, expected whole seconds, 1s or more", f.grace)
+		return nil, nil, fmt.Errorf("--grace is %s, expected whole seconds, at least 1s", f.grace)
 	}
 	t, err := manifest.Load(f.file)
 	if err != nil {
@@ -136,12 +135,12 @@ func (f *runFlags) read(stdin io.Reader) (*v1alpha1.ProcessType, []byte, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := strictjson.CheckObject(input); err != nil { // which has the place of what is no JSON
-		return nil, nil, fmt.Errorf("%s: a POST of it is refused: %s: %w", f.input, errorcode.InvalidInput, err)
+	if err := strictjson.CheckObject(input); err != nil { // reports where the JSON is not valid
+		return nil, nil, fmt.Errorf("%s: a POST with this input would be rejected: %s: %w", f.input, errorcode.InvalidInput, err)
 	}
 	err = rules.New(t).CheckInput(input)
 	if v, ok := errors.AsType[*rules.Violation](err); ok {
-		return nil, nil, fmt.Errorf("%s: a POST of it is refused: %s", f.input, rehearsal.Explain(v.Code, v.ErrorDetails()))
+		return nil, nil, fmt.Errorf("%s: a POST with this input would be rejected: %s", f.input, rehearsal.Explain(v.Code, v.ErrorDetails()))
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", f.file, err)
@@ -149,11 +148,12 @@ func (f *runFlags) read(stdin io.Reader) (*v1alpha1.ProcessType, []byte, error) 
 	return t, input, nil
 }
 
-// maxInputFile is far above any limit that a type can set.
+// maxInputFile bounds, in bytes, what is read of an input file. It is far above any
+// limit that a type can set.
 const maxInputFile = 16 << 20
 
-// readInput reads an input as it would stand in a POST: without the white space
-// around it.
+// readInput reads an input from a file, or from stdin if name is "-", and removes
+// the white space around it: a POST has none.
 func readInput(name string, stdin io.Reader) ([]byte, error) {
 	if name != "-" {
 		file, err := os.Open(name)
@@ -168,7 +168,7 @@ func readInput(name string, stdin io.Reader) ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", name, err)
 	case len(text) > maxInputFile:
-		return nil, fmt.Errorf("%s: a POST of it is refused: %s: it has more than %d bytes", name, errorcode.InputTooLarge, maxInputFile)
+		return nil, fmt.Errorf("%s: a POST with this input would be rejected: %s: it is larger than %d bytes", name, errorcode.InputTooLarge, maxInputFile)
 	}
 	return bytes.TrimSpace(text), nil
 }

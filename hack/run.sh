@@ -12,7 +12,7 @@ page=workers/ocr/testdata/page.png
 # own_cluster is true if KUBECONFIG is set, and not to the local cluster's.
 own_cluster() {
     [ -n "${KUBECONFIG:-}" ] || return
-    make bin/localcluster
+    make bin/localcluster || exit
     [ "$KUBECONFIG" != "$(bin/localcluster kubeconfig --name "$cluster" 2>/dev/null)" ]
 }
 

@@ -22,16 +22,15 @@ const (
 	AnnotationBackoffSeconds = "procman.dev/backoff-seconds"
 )
 
-// LabelIdempotencyKey is on every Lease that stands for an Idempotency-Key of
-// the HTTP API. The holder of the Lease is the Process that the key stands for.
+// LabelIdempotencyKey is on every Lease of an Idempotency-Key of the HTTP API. The
+// holder of the Lease is the Process that was created with this key.
 const LabelIdempotencyKey = "procman.dev/idempotency-key"
 
-// AnnotationIdempotencyKey on a Process names the Lease of the key that it was
-// made with.
+// AnnotationIdempotencyKey on a Process is the name of the Lease of its key.
 const AnnotationIdempotencyKey = "procman.dev/idempotency-key"
 
-// The labels by which Kueue (https://kueue.sigs.k8s.io) manages a Job. On a
-// ProcessType they are handed on to its Jobs.
+// The labels with which Kueue (https://kueue.sigs.k8s.io) manages a Job. The operator
+// copies them from a ProcessType to its Jobs.
 const (
 	// LabelKueueQueue names the LocalQueue that decides when a Job runs.
 	LabelKueueQueue = "kueue.x-k8s.io/queue-name"

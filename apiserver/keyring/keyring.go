@@ -1,15 +1,14 @@
-// Package keyring keeps the keys that ids are signed with in a Secret, which all
-// replicas of the facade share.
+// Package keyring keeps the keys that sign ids in a Secret, which all replicas of the
+// facade share.
 //
-// The installation ships the Secret empty, so that the facade needs no right to
-// create Secrets; the first replica to start puts a key into it. Every entry is
-// one key of 32 random bytes or more. Entries are called k1, k2 and so on: the
-// one that comes last, shorter names first, is the newest. All verify.
+// The installation creates the Secret empty, so that the facade needs no right to create
+// Secrets. The first replica that starts puts a key into it. Every entry is one key of 32
+// random bytes or more. Entries have the names k1, k2 and so on; the last one, with
+// shorter names first, is the newest. All keys verify.
 //
-// To rotate, add an entry. Every replica reads the Secret again and again; one
-// that has known a key for long enough that all others must know it, too, signs
-// with it. Remove the old entry when no one needs the 404 and 410 of its ids any
-// more.
+// To rotate, add an entry. Every replica reads the Secret periodically. It signs with a
+// new key when it has known the key for so long that all other replicas must know it, too.
+// Remove the old entry when nobody needs the 404 and 410 of its ids any more.
 package keyring
 
 import (
@@ -35,7 +34,7 @@ import (
 // SecretName is the name of the Secret.
 const SecretName = "procman-id-keys"
 
-// firstKey is the name of the entry that the facade makes.
+// firstKey is the name of the entry that the facade creates.
 const firstKey = "k1"
 
 const (
@@ -48,30 +47,30 @@ const (
 	refreshEvery = 10 * time.Second
 	// settled is how long a replica knows a new key before it signs with it.
 	settled = 60 * time.Second
-	// staleAfter is how long after its last successful read a replica has to
-	// reckon with keys that it does not know, but others sign with.
+	// staleAfter is the time after the last successful read from which on other replicas
+	// can sign with a key that this one does not know.
 	staleAfter = settled - refreshEvery
 )
 
-// Secrets is the part of a client that is needed. It must not be cached.
+// Secrets is the part of a client that this package uses. It must not be cached.
 type Secrets interface {
 	Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error
 	Update(ctx context.Context, obj client.Object, opts ...client.UpdateOption) error
 }
 
-// Ring is the keys of the Secret, as fresh as Keep keeps them.
+// Ring contains the keys of the Secret. Keep refreshes it.
 type Ring struct {
 	secrets Secrets
 	name    client.ObjectKey
 
 	keys  atomic.Pointer[processid.Ring]
 	fresh atomic.Int64 // when the Secret was last read, in Unix nanoseconds
-	// since is when each key was first seen, by the hash of the key: a name may be
-	// taken out and used again for another one. Of Keep alone.
+	// since is when each key was first seen, by the hash of the key: a name can be removed
+	// and used again for another key. Only refresh uses it.
 	since map[[sha256.Size]byte]time.Time
 }
 
-// Fixed is a ring that does not change.
+// Fixed returns a ring that does not change.
 func Fixed(keys *processid.Ring) *Ring {
 	r := &Ring{}
 	r.keys.Store(keys)
@@ -79,27 +78,27 @@ func Fixed(keys *processid.Ring) *Ring {
 }
 
 // New returns a new id; see processid.Ring.
-func (r *Ring) New(typeName string, expiry time.Time) string {
-	return r.keys.Load().New(typeName, expiry)
+func (r *Ring) New(namespace, typeName string, expiry time.Time) string {
+	return r.keys.Load().New(namespace, typeName, expiry)
 }
 
-// Verify says whether an id was given out; see processid.Ring.
-func (r *Ring) Verify(typeName, id string) (expiry time.Time, ok bool) {
-	return r.keys.Load().Verify(typeName, id)
+// Verify reports whether an id was given out; see processid.Ring.
+func (r *Ring) Verify(namespace, typeName, id string) (expiry time.Time, ok bool) {
+	return r.keys.Load().Verify(namespace, typeName, id)
 }
 
-// Stale says whether at now another replica may sign with a key that this one
-// does not know, because the Secret could not be read for a while.
+// Stale reports whether at now another replica can sign with a key that this one does not
+// know, because the last reads of the Secret failed.
 func (r *Ring) Stale(now time.Time) bool {
 	fresh := r.fresh.Load()
 	return fresh != 0 && now.Sub(time.Unix(0, fresh)) > staleAfter
 }
 
-// Load returns the ring, and fills the Secret first when it is empty. Whatever
-// goes wrong, it tries again every second for as long as patience, and then
-// returns the last error. It logs why it waits.
-func Load(ctx context.Context, log logr.Logger, secrets Secrets, namespace string, patience time.Duration) (*Ring, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// Load returns the ring. It puts a key into the Secret if that is empty. After an error
+// it tries again every second; when the timeout has passed it returns the last error. It
+// logs why it waits.
+func Load(ctx context.Context, log logr.Logger, secrets Secrets, namespace string, timeout time.Duration) (*Ring, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	r := &Ring{secrets: secrets, name: client.ObjectKey{Namespace: namespace, Name: SecretName}}
 	for {
@@ -116,8 +115,8 @@ func Load(ctx context.Context, log logr.Logger, secrets Secrets, namespace strin
 	}
 }
 
-// Keep keeps the ring fresh until ctx ends. A Secret that cannot be read, or
-// holds nothing of use, is logged, and the keys stay as they were.
+// Keep refreshes the ring until ctx ends. It logs errors: the Secret cannot be read, or
+// has no valid keys. Then the ring does not change.
 func (r *Ring) Keep(ctx context.Context, log logr.Logger) {
 	for {
 		select {
@@ -126,12 +125,12 @@ func (r *Ring) Keep(ctx context.Context, log logr.Logger) {
 		case <-time.After(refreshEvery):
 		}
 		if err := r.refresh(ctx, read); err != nil && ctx.Err() == nil {
-			log.Error(err, "the id keys stay as they were")
+			log.Error(err, "refresh of the id keys failed")
 		}
 	}
 }
 
-// refresh takes over what the Secret holds, as get gets it.
+// refresh replaces the keys by those that get returns.
 func (r *Ring) refresh(ctx context.Context, get func(context.Context, Secrets, client.ObjectKey) (map[string][]byte, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -140,10 +139,10 @@ func (r *Ring) refresh(ctx context.Context, get func(context.Context, Secrets, c
 	if err != nil {
 		return explain(r.name, err)
 	}
-	names := slices.SortedFunc(maps.Keys(data), func(a, b string) int { // the newest first
+	names := slices.SortedFunc(maps.Keys(data), func(a, b string) int { // newest first
 		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(b, a))
 	})
-	since := map[[sha256.Size]byte]time.Time{} // without what is no longer there
+	since := map[[sha256.Size]byte]time.Time{} // without the keys that were removed
 	seen := make([]time.Time, len(names))
 	for i, name := range names {
 		key := sha256.Sum256(data[name])
@@ -155,7 +154,7 @@ func (r *Ring) refresh(ctx context.Context, get func(context.Context, Secrets, c
 	}
 	keys, err := ringOf(data, signingFirst(names, seen, now))
 	if err != nil {
-		return err // and a key that cannot be used yet is as good as unseen
+		return err // a key that is not valid yet does not count as seen
 	}
 	r.since = since
 	r.keys.Store(keys)
@@ -163,8 +162,8 @@ func (r *Ring) refresh(ctx context.Context, get func(context.Context, Secrets, c
 	return nil
 }
 
-// signingFirst puts the key that signs before the others: the newest that has
-// settled since it was first seen, or else the oldest, which everybody knows.
+// signingFirst returns the names with that of the signing key first. The newest key that
+// was seen long enough ago signs; if there is none, the oldest, which all replicas know.
 func signingFirst(names []string, seen []time.Time, now time.Time) []string {
 	signing := len(names) - 1
 	for i, at := range seen {
@@ -179,16 +178,15 @@ func signingFirst(names []string, seen []time.Time, now time.Time) []string {
 	return slices.Concat(names[signing:signing+1], names[:signing], names[signing+1:])
 }
 
-// read gets what the Secret holds.
+// read returns the data of the Secret.
 func read(ctx context.Context, secrets Secrets, name client.ObjectKey) (map[string][]byte, error) {
 	var secret corev1.Secret
 	err := secrets.Get(ctx, name, &secret)
 	return secret.Data, err
 }
 
-// fill gets what the Secret holds, after it has put a key into an empty one. That
-// another replica does so at the same time is no error: the loser reads what the
-// winner wrote.
+// fill returns the data of the Secret. If it is empty, fill puts a key into it. If another
+// replica does so at the same time, fill returns the key of that replica.
 func fill(ctx context.Context, secrets Secrets, name client.ObjectKey) (map[string][]byte, error) {
 	var secret corev1.Secret
 	if err := secrets.Get(ctx, name, &secret); err != nil || len(secret.Data) > 0 {
@@ -208,10 +206,10 @@ func newKey() []byte {
 	return key
 }
 
-// ringOf makes a ring of the Secret's entries, the signing one first.
+// ringOf returns a ring of the entries of the Secret, in the order of names.
 func ringOf(data map[string][]byte, names []string) (*processid.Ring, error) {
 	if len(data) == 0 {
-		return nil, errors.New("the Secret holds no key")
+		return nil, errors.New("the Secret has no key")
 	}
 	keys := make([][]byte, len(names))
 	for i, name := range names {
@@ -223,13 +221,13 @@ func ringOf(data map[string][]byte, names []string) (*processid.Ring, error) {
 	return processid.NewRing(keys...)
 }
 
-// explain says what an operator has to do about an error.
+// explain adds to an error what an operator has to do.
 func explain(key client.ObjectKey, err error) error {
 	switch {
 	case apierrors.IsNotFound(err):
-		return fmt.Errorf("there is no Secret %s; the installation has to bring it, empty: %w", key, err)
+		return fmt.Errorf("the Secret %s does not exist; the installation must create it, empty: %w", key, err)
 	case apierrors.IsForbidden(err):
-		return fmt.Errorf("the facade's service account may not get and update the Secret %s: %w", key, err)
+		return fmt.Errorf("the service account of the facade must be allowed to get and update the Secret %s: %w", key, err)
 	default:
 		return err
 	}

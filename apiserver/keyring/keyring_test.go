@@ -46,7 +46,7 @@ func load(t *testing.T, secrets keyring.Secrets) *keyring.Ring {
 }
 
 func verifies(ring, other *keyring.Ring) bool {
-	_, ok := ring.Verify("echo", other.New("echo", expiry))
+	_, ok := ring.Verify("work", "echo", other.New("work", "echo", expiry))
 	return ok
 }
 
@@ -83,9 +83,9 @@ func TestTwoReplicasStartTogether(t *testing.T) {
 	}
 }
 
-// A key is added while two replicas run, one of which cannot read the Secret for
-// a while, and a third starts. At no time does any of them deny an id that
-// another has given out, unless it says itself that it may be wrong.
+// A key is added while two replicas run, one of which cannot read the Secret for some time,
+// and a third replica starts. No replica ever denies an id that another has given out,
+// unless it reports that its keys can be stale.
 func TestRotation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key := func(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
@@ -150,8 +150,8 @@ func TestRotation(t *testing.T) {
 	})
 }
 
-// A key that comes back, or comes under the name of one that was removed, is as
-// new as any other: no replica signs with it before all know it.
+// A key that is added again, or gets the name of a removed one, counts as new: no replica
+// signs with it before all know it.
 func TestNameUsedAgain(t *testing.T) {
 	key := func(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
 	for name, last := range map[string]map[string][]byte{
@@ -194,13 +194,13 @@ func TestNameUsedAgain(t *testing.T) {
 	}
 }
 
-// What cannot be used does not replace what can.
+// Keys that are not valid do not replace valid ones.
 func TestKeysStayWhenTheSecretIsSpoilt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := secret(nil)
 		secrets := builder(t, s).Build()
 		ring := load(t, secrets)
-		id := ring.New("echo", expiry)
+		id := ring.New("work", "echo", expiry)
 		go ring.Keep(t.Context(), logr.Discard())
 		for name, data := range map[string]map[string][]byte{"emptied": {}, "with a short key": {"k1": []byte("short")}} {
 			var now corev1.Secret
@@ -212,19 +212,19 @@ func TestKeysStayWhenTheSecretIsSpoilt(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Minute) //nolint:forbidigo // the time is synctest's
-			if _, ok := ring.Verify("echo", id); !ok {
+			if _, ok := ring.Verify("work", "echo", id); !ok {
 				t.Errorf("%s: the ring has forgotten its key", name)
 			}
 		}
 	})
 }
 
-func TestLoadGivesUpAndSaysWhy(t *testing.T) {
+func TestLoadReturnsTheLastError(t *testing.T) {
 	tests := map[string]struct {
 		secrets keyring.Secrets
 		want    string
 	}{
-		"no Secret": {builder(t).Build(), "there is no Secret system/procman-id-keys"},
+		"no Secret": {builder(t).Build(), "the Secret system/procman-id-keys does not exist"},
 		"short key": {builder(t, secret(map[string][]byte{"k1": []byte("short")})).Build(), "entry k1 of the Secret has 5 bytes"},
 		"no cluster": {builder(t).WithInterceptorFuncs(interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
 			return errors.New("refused")

@@ -1,18 +1,18 @@
-// Package processid makes and checks the ids of processes. An id carries its own
-// proof: whoever holds the key ring can tell an id that was given out for a
-// process type from one that was made up, and knows when its process expires,
-// without asking anybody and without a record of processes that are gone.
+// Package processid makes and verifies the ids of processes. An id proves itself: a
+// program that has the key ring can distinguish an id that was given out, for this
+// namespace and process type, from an invented one, and knows when its process expires.
+// It needs no record of the processes that no longer exist.
 //
-// An id is 25 bytes in lower-case base32hex (RFC 4648, section 7, no padding), 40
-// characters of 0-9 and a-v, and so a DNS label and the name of a Kubernetes object:
+// An id is 25 bytes in lower-case base32hex (RFC 4648, section 7, no padding): 40
+// characters of 0-9 and a-v. So it is a DNS label and can name a Kubernetes object.
 //
 //	7 bytes   when the process expires, in units of 1/65536 s since 1970, big-endian
-//	10 bytes  random (CONTRACT.md, section 1: 80 bits or more)
-//	8 bytes   HMAC-SHA256 over both and the name of the process type, truncated
+//	10 bytes  random (docs/contract.md, section 1: 80 bits or more)
+//	8 bytes   HMAC-SHA256 over both, the namespace and the process type, truncated
 //
-// Base32hex sorts as its bytes do. So ids of processes of one type and lifetime
-// sort as these were made by the clocks of the replicas, also within a second, which
-// is all that Kubernetes keeps of an object's creation.
+// Base32hex sorts as its bytes do. So the ids of processes of one lifetime sort by the
+// time of their creation on the clocks of the replicas, also within a second: Kubernetes
+// keeps only whole seconds of it.
 package processid
 
 import (
@@ -44,13 +44,13 @@ const (
 
 var encoding = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
 
-// Ring is the keys that ids are signed with. It does not change.
+// Ring contains the keys that sign ids. It does not change.
 type Ring struct {
 	keys [][]byte // the first signs
 }
 
-// NewRing returns a ring of keys in which the first, the newest, signs and all
-// verify. Every key has MinKeyBytes or more.
+// NewRing returns a ring of keys. The first signs and all verify. Every key must have
+// MinKeyBytes or more.
 func NewRing(keys ...[]byte) (*Ring, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("a key ring needs a key")
@@ -63,21 +63,21 @@ func NewRing(keys ...[]byte) (*Ring, error) {
 	return &Ring{keys: keys}, nil
 }
 
-// New returns a new id for a process of the type with this object name that
-// expires at expiry: in its whole second, and sorted by its fraction. It holds 80
-// random bits.
-func (r *Ring) New(typeName string, expiry time.Time) string {
+// New returns a new id for a process of the type with this object name in a namespace,
+// which expires in the second of expiry. The fraction of that second only sorts. An id has
+// 80 random bits.
+func (r *Ring) New(namespace, typeName string, expiry time.Time) string {
 	seconds := min(max(expiry.Unix(), 0), maxExpiry)
 	fraction := int64(expiry.Nanosecond()) << fractionBits / int64(time.Second)
 	units := binary.BigEndian.AppendUint64(nil, uint64(seconds<<fractionBits|fraction))
 	payload := append(units[len(units)-expiryBytes:], make([]byte, randomBytes)...)
 	_, _ = rand.Read(payload[expiryBytes:]) // documented never to fail
-	return encoding.EncodeToString(append(payload, mac(r.keys[0], payload, typeName)...))
+	return encoding.EncodeToString(append(payload, mac(r.keys[0], payload, namespace, typeName)...))
 }
 
-// Verify says whether id was given out for a process of this type, and if so
-// when that process expires.
-func (r *Ring) Verify(typeName, id string) (expiry time.Time, ok bool) {
+// Verify reports whether id was given out for a process of this type in this namespace,
+// and if so when that process expires.
+func (r *Ring) Verify(namespace, typeName, id string) (expiry time.Time, ok bool) {
 	if len(id) != Length {
 		return time.Time{}, false
 	}
@@ -87,7 +87,7 @@ func (r *Ring) Verify(typeName, id string) (expiry time.Time, ok bool) {
 	}
 	payload, sum := raw[:payloadBytes], raw[payloadBytes:]
 	for _, key := range r.keys {
-		if !hmac.Equal(sum, mac(key, payload, typeName)) {
+		if !hmac.Equal(sum, mac(key, payload, namespace, typeName)) {
 			continue
 		}
 		units := binary.BigEndian.Uint64(append(make([]byte, 8-expiryBytes), payload[:expiryBytes]...))
@@ -96,12 +96,13 @@ func (r *Ring) Verify(typeName, id string) (expiry time.Time, ok bool) {
 	return time.Time{}, false
 }
 
-// mac is the truncated proof. The text before the payload keeps these sums apart
-// from any other use of the same key.
-func mac(key, payload []byte, typeName string) []byte {
+// mac returns the truncated proof. The text at the beginning separates these proofs from
+// every other use of the same key. A namespace contains no slash, so that the text of one
+// pair of namespace and type is never that of another pair.
+func mac(key, payload []byte, namespace, typeName string) []byte {
 	h := hmac.New(sha256.New, key)
-	h.Write([]byte("procman.dev/process-id/v1\x00"))
+	h.Write([]byte("procman.dev/process-id/v2\x00"))
 	h.Write(payload)
-	h.Write([]byte(typeName))
+	h.Write([]byte(namespace + "/" + typeName))
 	return h.Sum(nil)[:macBytes]
 }

@@ -28,21 +28,28 @@ func TestAnIdProvesItself(t *testing.T) {
 		typeName := rapid.StringMatching(`[a-z][a-z0-9-]{0,20}[a-z0-9]`).Draw(t, "type")
 		expiry := time.Unix(rapid.Int64Range(0, 1<<40-1).Draw(t, "expiry"), 0).UTC()
 		r := ring(t, key(1))
-		id := r.New(typeName, expiry.Add(time.Duration(rapid.Int64Range(0, 1e9-1).Draw(t, "fraction"))))
+		namespace := rapid.StringMatching(`[a-z][a-z0-9-]{0,20}[a-z0-9]`).Draw(t, "namespace")
+		id := r.New(namespace, typeName, expiry.Add(time.Duration(rapid.Int64Range(0, 1e9-1).Draw(t, "fraction"))))
 		if !label.MatchString(id) || len(id) != processid.Length {
-			t.Fatalf("id %q is no DNS label of %d characters", id, processid.Length)
+			t.Fatalf("id %q is not a DNS label of %d characters", id, processid.Length)
 		}
-		if got, ok := r.Verify(typeName, id); !ok || !got.Equal(expiry) {
+		if got, ok := r.Verify(namespace, typeName, id); !ok || !got.Equal(expiry) {
 			t.Fatalf("Verify = %v, %t, want %v", got, ok, expiry)
 		}
-		if _, ok := r.Verify(typeName+"x", id); ok {
-			t.Fatal("the id is good for another type")
+		if _, ok := r.Verify(namespace, typeName+"x", id); ok {
+			t.Fatal("the id is valid for another type")
 		}
-		if _, ok := ring(t, key(2)).Verify(typeName, id); ok {
-			t.Fatal("the id is good under another key")
+		if _, ok := r.Verify(namespace+"x", typeName, id); ok {
+			t.Fatal("the id is valid in another namespace")
 		}
-		if got, ok := ring(t, key(2), key(1)).Verify(typeName, id); !ok || !got.Equal(expiry) {
-			t.Fatal("the id is lost when a newer key is added")
+		if _, ok := r.Verify(namespace[:1], namespace[1:]+"/"+typeName, id); ok {
+			t.Fatal("the id is valid when a part of the namespace moves into the type")
+		}
+		if _, ok := ring(t, key(2)).Verify(namespace, typeName, id); ok {
+			t.Fatal("the id is valid with another key")
+		}
+		if got, ok := ring(t, key(2), key(1)).Verify(namespace, typeName, id); !ok || !got.Equal(expiry) {
+			t.Fatal("the id is not valid after a newer key was added")
 		}
 		altered := []byte(id)
 		i := rapid.IntRange(0, len(altered)-1).Draw(t, "position")
@@ -51,19 +58,19 @@ func TestAnIdProvesItself(t *testing.T) {
 			return
 		}
 		altered[i] = b
-		if _, ok := r.Verify(typeName, string(altered)); ok {
-			t.Fatalf("the id %q is still good as %q", id, altered)
+		if _, ok := r.Verify(namespace, typeName, string(altered)); ok {
+			t.Fatalf("the id %q is still valid as %q", id, altered)
 		}
 	})
 }
 
-// Whatever has been made later sorts behind, also within a second.
+// An id that was made later sorts after an earlier one, also within a second.
 func TestIdsSortAsTheyWereMade(t *testing.T) {
 	r := ring(t, key(1))
 	rapid.Check(t, func(t *rapid.T) {
 		earlier := time.Unix(0, rapid.Int64Range(0, 1<<62).Draw(t, "expiry"))
 		later := earlier.Add(time.Duration(rapid.Int64Range(int64(20*time.Microsecond), int64(time.Hour)).Draw(t, "after")))
-		if a, b := r.New("echo", earlier), r.New("echo", later); a >= b {
+		if a, b := r.New("work", "echo", earlier), r.New("work", "echo", later); a >= b {
 			t.Fatalf("%s of %s does not sort before %s of %s", a, earlier, b, later)
 		}
 	})
@@ -73,8 +80,8 @@ func TestStrangersAreRefused(t *testing.T) {
 	r := ring(t, key(1))
 	rapid.Check(t, func(t *rapid.T) {
 		id := rapid.OneOf(rapid.String(), rapid.StringMatching(`[0-9a-v]{40}`)).Draw(t, "id")
-		if _, ok := r.Verify("echo", id); ok {
-			t.Fatalf("the made-up id %q is good", id)
+		if _, ok := r.Verify("work", "echo", id); ok {
+			t.Fatalf("the invented id %q is valid", id)
 		}
 	})
 }
@@ -83,7 +90,7 @@ func TestIdsAreDistinct(t *testing.T) {
 	r := ring(t, key(1))
 	seen := map[string]bool{}
 	for range 1000 {
-		id := r.New("echo", time.Unix(1, 0))
+		id := r.New("work", "echo", time.Unix(1, 0))
 		if seen[id] {
 			t.Fatalf("the id %s came twice", id)
 		}
@@ -91,10 +98,10 @@ func TestIdsAreDistinct(t *testing.T) {
 	}
 }
 
-// Ids outlive releases: what was given out yesterday must verify for ever.
+// Ids outlive releases: an id that was given out must verify for ever.
 func TestFormIsStable(t *testing.T) {
 	const id = "01odql95lm8qh18v4rhsqtfi90k4i1ear8kcd7j1"
-	expiry, ok := ring(t, key(7)).Verify("echo", id)
+	expiry, ok := ring(t, key(7)).Verify("work", "echo", id)
 	if !ok || !expiry.Equal(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)) {
 		t.Errorf("Verify(%s) = %v, %t", id, expiry, ok)
 	}

@@ -1,5 +1,5 @@
-// Package viewer is a page that shows the OpenAPI description of its host and
-// lets its readers try it. All of it is embedded: a browser asks no other host.
+// Package viewer is a page that shows the OpenAPI description of its host, with forms to
+// send requests. All its files are embedded: a browser loads nothing from other hosts.
 package viewer
 
 import (
@@ -22,12 +22,12 @@ import (
 //go:embed index.html viewer.js viewer.css
 var own embed.FS
 
-// policy lets the page load what this host has, and nothing else. Swagger UI sets
-// styles of single elements and has small images in its style sheet.
+// policy allows the page to load only from this host. Swagger UI sets styles of single
+// elements and has small images in its style sheet.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// file is a file as it is sent.
+// file is a file in the forms in which it is sent.
 type file struct {
 	contentType string
 	etag        string
@@ -35,11 +35,11 @@ type file struct {
 	zipped      []byte
 }
 
-// files are all there are; the page itself is called "".
+// files are all files by name; the name of the page is "".
 var files = load()
 
-// load reads the embedded files. That one is missing or broken shows at the first
-// start after a build, and so in every test.
+// load reads the embedded files. It panics if one is missing or broken, so that every test
+// fails.
 func load() map[string]*file {
 	loaded := map[string]*file{}
 	for name, source := range map[string]struct {
@@ -86,9 +86,8 @@ func unzip(data []byte) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// Serve answers a GET or HEAD of one of the page's files, or of the page itself
-// when name is "". It returns false, and has written nothing, when there is no
-// such file.
+// Serve answers a GET or HEAD of a file of the page, or of the page itself if name is "". If
+// there is no such file, it writes nothing and returns false.
 func Serve(w http.ResponseWriter, r *http.Request, name string) bool {
 	f := files[name]
 	if f == nil {
@@ -99,7 +98,7 @@ func Serve(w http.ResponseWriter, r *http.Request, name string) bool {
 	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cache-Control", "no-cache") // names stay the same from version to version: an ETag is asked for
+	h.Set("Cache-Control", "no-cache") // names do not change with the version, so that browsers must check the ETag
 	h.Set("Vary", "Accept-Encoding")
 	data, etag := f.plain, f.etag
 	if f.zipped != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
@@ -107,7 +106,7 @@ func Serve(w http.ResponseWriter, r *http.Request, name string) bool {
 		data, etag = f.zipped, f.etag+"-gzip"
 	}
 	h.Set("ETag", `"`+etag+`"`)
-	// A range or an If-Match is ignored: ServeContent would refuse it, and with a body that is no JSON.
+	// Only If-None-Match counts. ServeContent would refuse some ranges with a body that is not JSON.
 	asked := &http.Request{Method: r.Method, Header: http.Header{"If-None-Match": r.Header["If-None-Match"]}}
 	http.ServeContent(w, asked, name, time.Time{}, bytes.NewReader(data))
 	return true

@@ -11,53 +11,55 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/authorkit/manifest"
 	"procman.dev/procman/authorkit/rehearsal"
+	"procman.dev/procman/internal/errorcode"
 	"procman.dev/procman/internal/rules"
 )
 
 // Input is a JSON object to try the worker with.
 type Input struct {
-	// Name is how the report calls it: the file it comes from.
+	// Name identifies the input in the report: its file name.
 	Name string
 	Text []byte
 }
 
-// Options say what to check.
+// Options selects what Check checks.
 type Options struct {
-	// File holds the ProcessType.
+	// File is the name of the file with the ProcessType.
 	File string
-	// Inputs are to complete, beside the examples in the type's inputSchema.
+	// Inputs are inputs that the worker must complete. The example of the type's
+	// inputSchema is added to them.
 	Inputs []Input
-	// Refused are inputs that the type's schema accepts and that the worker is
-	// to refuse, with an error of its own.
+	// Refused are inputs that the type's inputSchema accepts and that the worker
+	// must refuse with an error of its own.
 	Refused []Input
-	// Command is the worker's; the type's own when empty.
+	// Command is the worker's command. Empty means the type's own.
 	Command []string
-	// NoRun leaves out what needs the worker to run.
+	// NoRun skips all checks that run the worker.
 	NoRun bool
 	// Program is rehearsal.Options.Program.
 	Program string
-	// Grace is what the worker gets between SIGTERM and SIGKILL.
+	// Grace is the time between SIGTERM and SIGKILL.
 	Grace time.Duration
-	// Each is told of each finding as it is made; nil tells nobody.
-	Each func(Finding)
+	// OnFinding is called with each finding as soon as it is made. It can be nil.
+	OnFinding func(Finding)
 }
 
-// Check makes all checks that can be made. The error says that one of them could
-// not be carried out: it says nothing about the worker.
+// Check runs all checks and reports their findings. An error means that a check
+// could not be carried out. It says nothing about the worker.
 func Check(ctx context.Context, o Options) (*Report, error) {
 	e := &examination{Options: o, report: &Report{Passed: true}}
 	err := e.all(ctx)
 	return e.report, err
 }
 
-// examination is a report in the making.
+// examination is one run of all checks, and its report so far.
 type examination struct {
 	Options
 	report *Report
 	t      *v1alpha1.ProcessType
 	rules  *rules.Rules
-	// longest is the input whose run took longest, which leaves the most time to
-	// send a signal; nil when none completed.
+	// longest is the input whose run took longest: it leaves the most time to send
+	// a signal. It is nil if no input completed. took is the duration of that run.
 	longest *Input
 	took    time.Duration
 }
@@ -67,20 +69,20 @@ func (e *examination) found(f Finding) {
 	if f.Status == Fail {
 		e.report.Passed = false
 	}
-	if e.Each != nil {
-		e.Each(f)
+	if e.OnFinding != nil {
+		e.OnFinding(f)
 	}
 }
 
-// all makes the checks in order; those of the type come first, since a worker
-// of no sound type cannot be run.
+// all runs the checks in order. The checks of the type come first, because a worker
+// cannot run without a valid type.
 func (e *examination) all(ctx context.Context) error {
-	inputs, ok, err := e.registration()
-	if err != nil || !ok || e.NoRun || !e.runnable() {
+	inputs, ok, err := e.checkType()
+	if err != nil || !ok || e.NoRun || !e.checkCommand() {
 		return err
 	}
 	for _, check := range []func(context.Context, []Input) error{
-		e.completes, e.refuses, e.takesNothing, e.stops, e.leavesNothing,
+		e.checkRuns, e.checkRefusals, e.checkEmptyInput, e.checkSIGTERM, e.checkChildren,
 	} {
 		if err := check(ctx, inputs); err != nil {
 			return err
@@ -89,20 +91,20 @@ func (e *examination) all(ctx context.Context) error {
 			return fmt.Errorf("check the worker: %w", err)
 		}
 	}
-	e.found(Finding{Check: "files", Status: Skip, Reason: "what it writes outside /tmp and its output shows in a container alone: a cluster's root file system is read-only"})
+	e.found(Finding{Check: "files", Status: Skip, Reason: "not checked on this machine: in a pod, the worker can write only to /tmp and to the files of the contract"})
 	return nil
 }
 
-// registration checks the type, its schemas and the inputs there are. It returns
-// those that the worker can be run with, and false when there is no type to run.
-// The error is that of a file that cannot be read.
-func (e *examination) registration() ([]Input, bool, error) {
+// checkType checks the type, its schemas and the inputs. It returns the valid
+// inputs, and false if the type is not valid. The error is about a file that cannot
+// be read.
+func (e *examination) checkType() ([]Input, bool, error) {
 	t, err := manifest.Load(e.File)
 	if _, ok := errors.AsType[*fs.PathError](err); ok {
 		return nil, false, err
 	}
 	if problems, ok := errors.AsType[manifest.Problems](err); ok {
-		e.found(Finding{Check: "processtype", Status: Fail, Reason: e.File + ": an API server refuses it", Details: problems})
+		e.found(Finding{Check: "processtype", Status: Fail, Reason: e.File + ": the API server would reject this ProcessType", Details: problems})
 		return nil, false, nil
 	}
 	if err != nil {
@@ -110,12 +112,12 @@ func (e *examination) registration() ([]Input, bool, error) {
 		return nil, false, nil
 	}
 	e.t, e.report.ProcessType = t, t.Name
-	e.found(Finding{Check: "processtype", Status: Pass, Reason: t.Name + ": an API server accepts it"})
+	e.found(Finding{Check: "processtype", Status: Pass, Reason: t.Name + ": the API server would accept this ProcessType"})
 
 	e.rules = rules.New(t)
 	inputErr, outputErr := e.rules.InputSchemaError(), e.rules.OutputSchemaError()
 	if inputErr != nil || outputErr != nil {
-		f := Finding{Check: "schemas", Status: Fail, Reason: "the type would not be accepted"}
+		f := Finding{Check: "schemas", Status: Fail, Reason: "a schema is not valid: the operator would not accept the type"}
 		if inputErr != nil {
 			f.Details = append(f.Details, inputErr.Error())
 		}
@@ -125,69 +127,62 @@ func (e *examination) registration() ([]Input, bool, error) {
 		e.found(f)
 		return nil, false, nil
 	}
-	e.found(Finding{Check: "schemas", Status: Pass, Reason: "inputSchema and outputSchema compile"})
+	e.found(Finding{Check: "schemas", Status: Pass, Reason: "inputSchema and outputSchema are valid"})
 
 	if example, ok := exampleIn(t.Spec.OutputSchema); ok {
-		f := Finding{Check: "schemas", Status: Pass, Reason: "the example of an output is valid"}
+		f := Finding{Check: "schemas", Status: Pass, Reason: "the example in outputSchema matches it"}
 		if v, ok := errors.AsType[*rules.Violation](e.rules.CheckOutput(example)); ok {
-			f.Status, f.Reason = Fail, "the example of an output is not valid: "+explain(v)
+			f.Status, f.Reason = Fail, "the example in outputSchema does not match it: "+errorcode.Explain(v.ErrorDetails())
 		}
 		e.found(f)
 	}
-	return e.accepted(), true, nil
+	return e.validInputs(), true, nil
 }
 
-// accepted are the inputs that the type's schema accepts, as it should.
-func (e *examination) accepted() []Input {
+// validInputs checks all inputs that the worker must complete, and returns those
+// that the type's inputSchema accepts.
+func (e *examination) validInputs() []Input {
 	all := e.Inputs
 	if example, ok := exampleIn(e.t.Spec.InputSchema); ok {
 		all = append([]Input{{Name: "schema example", Text: example}}, all...)
 	}
 	if len(all) == 0 {
-		e.found(Finding{Check: "input", Status: Warn, Reason: "there is none to try: give one with --input, or spec.inputSchema an example"})
+		e.found(Finding{Check: "input", Status: Warn, Reason: "no input to run the worker with: add --input, or an example to spec.inputSchema"})
 	}
-	var sound []Input
+	var valid []Input
 	for _, input := range all {
-		if e.accepts(input) {
-			sound = append(sound, input)
+		if e.checkInput(input) {
+			valid = append(valid, input)
 		}
 	}
-	return sound
+	return valid
 }
 
-// accepts says whether the type's schema accepts an input, and reports it.
-func (e *examination) accepts(input Input) bool {
+// checkInput reports whether the type's inputSchema accepts an input.
+func (e *examination) checkInput(input Input) bool {
 	f := Finding{Check: "input", Input: input.Name, Status: Pass, Reason: "inputSchema accepts it"}
 	if v, ok := errors.AsType[*rules.Violation](e.rules.CheckInput(input.Text)); ok {
-		f.Status, f.Reason = Fail, "a POST of it is refused: "+rehearsal.Explain(v.Code, v.ErrorDetails())
+		f.Status, f.Reason = Fail, "a POST with this input would be rejected: "+rehearsal.Explain(v.Code, v.ErrorDetails())
 	}
 	e.found(f)
 	return f.Status == Pass
 }
 
-// runnable says whether there is a command to run, and reports it when not.
-func (e *examination) runnable() bool {
+// checkCommand reports whether the worker's command can run on this machine. It adds
+// a finding only if it cannot.
+func (e *examination) checkCommand() bool {
 	e.Command = rehearsal.CommandOf(e.t, e.Command)
 	f := Finding{Check: "command", Status: Fail}
 	if len(e.Command) == 0 {
-		f.Reason = "the type has no spec.command: give the worker's command after --"
+		f.Reason = "spec.command is not set: give the worker's command after --"
 		e.found(f)
 		return false
 	}
 	if _, err := exec.LookPath(e.Command[0]); err != nil {
-		f.Reason = fmt.Sprintf("%s cannot be run on this machine: give a command that can after --, or --no-run", e.Command[0])
+		f.Reason = fmt.Sprintf("%s cannot run on this machine: give another command after --, or use --no-run", e.Command[0])
 		f.Details = []string{err.Error()}
 		e.found(f)
 		return false
 	}
 	return true
-}
-
-// explain is a violation on one line.
-func explain(v *rules.Violation) string {
-	where := "at " + v.Details.At
-	if v.Details.Expected != nil {
-		where += fmt.Sprintf(", expected %s", v.Details.Expected)
-	}
-	return where
 }

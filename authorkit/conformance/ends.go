@@ -11,27 +11,28 @@ import (
 	"procman.dev/procman/authorkit/rehearsal"
 )
 
-// longestHead is the most that a worker gets to run before it is told to stop.
-const longestHead = 500 * time.Millisecond
+// maxHeadStart is the longest time that the worker runs before it gets SIGTERM.
+const maxHeadStart = 500 * time.Millisecond
 
-// stops sends SIGTERM to the worker in the middle of its work.
-func (e *examination) stops(ctx context.Context, inputs []Input) error {
+// checkSIGTERM sends SIGTERM to the worker in the middle of its work. The worker
+// must end within the grace.
+func (e *examination) checkSIGTERM(ctx context.Context, inputs []Input) error {
 	f := Finding{Check: "sigterm"}
 	input := e.longest
 	if input == nil && len(inputs) > 0 {
-		input = &inputs[0] // which does not complete, and may run long
+		input = &inputs[0] // it does not complete, but may run long enough
 	}
 	if input == nil {
-		f.Status, f.Reason = Skip, "there is no input to run it on"
+		f.Status, f.Reason = Skip, "no input to run the worker with"
 		e.found(f)
 		return nil
 	}
 	f.Input = input.Name
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s := stopper{head: min(longestHead, e.took/2), stop: cancel}
+	s := stopper{headStart: min(maxHeadStart, e.took/2), stop: cancel}
 	if e.longest == nil {
-		s.head = longestHead
+		s.headStart = maxHeadStart
 	}
 	o := e.options(*input)
 	o.Attempts, o.Observe = 1, s.observe
@@ -42,32 +43,34 @@ func (e *examination) stops(ctx context.Context, inputs []Input) error {
 	took, sent := s.took()
 	switch {
 	case !sent:
-		f.Status, f.Reason = Skip, "it ended before it could be told to stop: try an --input that takes longer"
+		f.Status, f.Reason = Skip, "the worker ended before SIGTERM could be sent: add an --input that takes longer"
 	case took >= e.Grace:
-		f.Status, f.Reason = Fail, fmt.Sprintf("still running %s after SIGTERM, and killed: a worker that is cancelled has to end by itself", e.Grace)
+		f.Status, f.Reason = Fail, fmt.Sprintf("the worker was still running %s after SIGTERM and was killed: it must end on SIGTERM", e.Grace)
 	default:
-		f.Status, f.Reason = Pass, fmt.Sprintf("ended %s after SIGTERM", duration(took))
+		f.Status, f.Reason = Pass, fmt.Sprintf("the worker ended %s after SIGTERM", duration(took))
 	}
 	if sent && f.Status == Pass && !got.Last().Interrupted {
-		f.Reason += ", with a result"
+		f.Reason += " and delivered a result"
 	}
 	e.found(f)
 	return nil
 }
 
-// stopper ends a run a while after the worker has started.
+// stopper cancels a run when the worker has been running for headStart.
 type stopper struct {
-	head time.Duration
-	stop func()
+	headStart time.Duration
+	stop      func()
 
-	mu          sync.Mutex
-	sent, ended time.Time
+	mu sync.Mutex
+	// stopped and ended are the times of SIGTERM and of the worker's end. Zero means
+	// not yet.
+	stopped, ended time.Time
 }
 
 func (s *stopper) observe(event rehearsal.Event) {
 	switch event.Kind {
 	case rehearsal.Started:
-		go s.send(event.ProcessID)
+		go s.wait(event.ProcessID)
 	case rehearsal.Ended:
 		s.mu.Lock()
 		s.ended = time.Now()
@@ -76,41 +79,43 @@ func (s *stopper) observe(event rehearsal.Event) {
 	}
 }
 
-// send waits for the worker to run, and for its head start.
-func (s *stopper) send(processID string) {
-	over := func() bool { return !s.ended.IsZero() }
+// wait waits until the worker runs, and then for headStart, and cancels the run. It
+// does nothing if the worker has ended before.
+func (s *stopper) wait(processID string) {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for len(rehearsal.Running(processID)) == 0 {
 		<-tick.C
 		s.mu.Lock()
-		done := over()
+		ended := !s.ended.IsZero()
 		s.mu.Unlock()
-		if done {
+		if ended {
 			return
 		}
 	}
-	<-time.After(s.head)
+	<-time.After(s.headStart)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !over() && len(rehearsal.Running(processID)) > 0 {
-		s.sent = time.Now()
+	if s.ended.IsZero() && len(rehearsal.Running(processID)) > 0 {
+		s.stopped = time.Now()
 		s.stop()
 	}
 }
 
-// took is how long the worker went on after SIGTERM, and whether it was sent.
+// took returns how long the worker still ran after SIGTERM, and whether SIGTERM was
+// sent at all.
 func (s *stopper) took() (time.Duration, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ended.Sub(s.sent), !s.sent.IsZero()
+	return s.ended.Sub(s.stopped), !s.stopped.IsZero()
 }
 
-// leavesNothing looks at what is still running when the worker has ended.
-func (e *examination) leavesNothing(ctx context.Context, _ []Input) error {
-	f := Finding{Check: "children", Status: Pass, Reason: "it leaves no processes behind"}
+// checkChildren looks for processes that are still running after the worker has
+// ended.
+func (e *examination) checkChildren(ctx context.Context, _ []Input) error {
+	f := Finding{Check: "children", Status: Pass, Reason: "no process is left running after the worker has ended"}
 	if e.longest == nil {
-		f.Status, f.Reason = Skip, "there is no input that completes"
+		f.Status, f.Reason = Skip, "no input completes"
 		e.found(f)
 		return nil
 	}
@@ -121,7 +126,7 @@ func (e *examination) leavesNothing(ctx context.Context, _ []Input) error {
 	}
 	if len(names) > 0 {
 		slices.Sort(names)
-		f.Status, f.Reason = Warn, "it leaves processes behind, which the agent kills: "+strings.Join(names, ", ")
+		f.Status, f.Reason = Warn, "processes are left running after the worker has ended; the agent kills them: "+strings.Join(names, ", ")
 	}
 	e.found(f)
 	return nil

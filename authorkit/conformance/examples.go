@@ -6,19 +6,19 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 )
 
-// exampleIn is the example that a schema gives of its values: its own, or one
-// put together from the examples and defaults of its properties. False when
-// there is none, or when a required property has none.
+// exampleIn returns the example of a schema: the schema's own, or one built from
+// the examples and defaults of its properties. It returns false if the schema has no
+// example, or if a required property has none.
 func exampleIn(raw *apiextensionsv1.JSON) ([]byte, bool) {
 	if raw == nil {
 		return nil, false
 	}
 	var s apiextensionsv1.JSONSchemaProps
 	if err := json.Unmarshal(raw.Raw, &s); err != nil {
-		return nil, false // Compile says so
+		return nil, false // schema.Compile reports it
 	}
 	example, ok := example(&s)
-	return example, ok && len(example) > 2 // {} is no example
+	return example, ok && len(example) > 2 // {} does not count as an example
 }
 
 func example(s *apiextensionsv1.JSONSchemaProps) (json.RawMessage, bool) {

@@ -1,5 +1,5 @@
-// Package conformance runs a worker through what the contract asks of it and
-// reports what it found, check by check.
+// Package conformance checks that a worker follows the worker contract, and reports
+// a finding for each check.
 package conformance
 
 import (
@@ -9,42 +9,45 @@ import (
 	"strings"
 )
 
-// Status is the verdict of one check.
+// Status is the result of one check.
 type Status string
 
-// The verdicts.
+// The statuses of checks.
 const (
+	// Pass: the check succeeded.
 	Pass Status = "PASS"
-	// Warn: it works, and will surprise somebody one day.
+	// Warn: the worker works, but this may cause a problem in production.
 	Warn Status = "WARN"
-	// Fail: it does not keep the contract.
+	// Fail: the worker or its ProcessType breaks the contract.
 	Fail Status = "FAIL"
-	// Skip: it could not be looked at; the reason says why.
+	// Skip: this could not be checked. The reason says why.
 	Skip Status = "SKIP"
 )
 
-// Finding is what one check found.
+// Finding is the result of one check, with its reason.
 type Finding struct {
-	// Check is the check's name, from a closed set: see docs/procman.md.
+	// Check is the name of the check: one of those listed in docs/procman.md.
 	Check string `json:"check"`
-	// Input names the input that it is about; empty when it is about none.
+	// Input is the name of the input that was checked. Empty if the check is about
+	// the worker or its type in general.
 	Input  string `json:"input,omitempty"`
 	Status Status `json:"status"`
-	// Reason is one line for people.
+	// Reason explains the status in one line.
 	Reason string `json:"reason"`
-	// Details are more lines, such as the worker's last words.
+	// Details are further lines, such as the end of the worker's standard error.
 	Details []string `json:"details,omitempty"`
 }
 
-// Report is all of it.
+// Report is the list of all findings.
 type Report struct {
-	// ProcessType is the type's name; empty when it could not be read.
-	ProcessType string    `json:"processType,omitempty"`
-	Passed      bool      `json:"passed"`
-	Findings    []Finding `json:"checks"`
+	// ProcessType is the name of the type. Empty if the type could not be read.
+	ProcessType string `json:"processType,omitempty"`
+	// Passed reports whether no check failed.
+	Passed   bool      `json:"passed"`
+	Findings []Finding `json:"checks"`
 }
 
-// WriteText writes the finding as a line, with its details indented below.
+// WriteText writes the finding as one line, followed by its details, indented.
 func (f Finding) WriteText(w io.Writer) {
 	reason := f.Reason
 	if f.Input != "" {
@@ -58,13 +61,13 @@ func (f Finding) WriteText(w io.Writer) {
 	}
 }
 
-// Summary is the report's last line.
+// Summary returns the last line of the report: how many findings have which status.
 func (r *Report) Summary() string {
 	count := map[Status]int{}
 	for _, f := range r.Findings {
 		count[f.Status]++
 	}
-	return fmt.Sprintf("%d passed, %d warned, %d failed, %d skipped", count[Pass], count[Warn], count[Fail], count[Skip])
+	return fmt.Sprintf("%d passed, %d warnings, %d failed, %d skipped", count[Pass], count[Warn], count[Fail], count[Skip])
 }
 
 // WriteJSON writes the report as one indented JSON object.

@@ -26,15 +26,15 @@ import (
 	"procman.dev/procman/config/crd"
 )
 
-// definition is the CustomResourceDefinition's schema, ready for use.
+// definition is the schema of the CustomResourceDefinition, ready for validation.
 type definition struct {
-	spine     *structural.Structural
-	validator validation.SchemaValidator
-	rules     *cel.Validator
+	schema *structural.Structural
+	values validation.SchemaValidator
+	rules  *cel.Validator
 }
 
-// define reads the definition that this program carries.
-var define = sync.OnceValues(func() (*definition, error) {
+// loadDefinition reads the CustomResourceDefinition that is embedded in this program.
+var loadDefinition = sync.OnceValues(func() (*definition, error) {
 	var resource apiextensionsv1.CustomResourceDefinition
 	if err := yaml.Unmarshal(crd.ProcessTypes, &resource); err != nil {
 		return nil, fmt.Errorf("read the definition of ProcessType: %w", err)
@@ -45,22 +45,22 @@ var define = sync.OnceValues(func() (*definition, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the definition of ProcessType: %w", err)
 	}
-	spine, err := structural.NewStructural(&schema)
+	structure, err := structural.NewStructural(&schema)
 	if err != nil {
 		return nil, fmt.Errorf("read the definition of ProcessType: %w", err)
 	}
-	validator, _, err := validation.NewSchemaValidator(&schema)
+	values, _, err := validation.NewSchemaValidator(&schema)
 	if err != nil {
 		return nil, fmt.Errorf("read the definition of ProcessType: %w", err)
 	}
-	return &definition{spine: spine, validator: validator, rules: cel.NewValidator(spine, true, celconfig.PerCallLimit)}, nil
+	return &definition{schema: structure, values: values, rules: cel.NewValidator(structure, true, celconfig.PerCallLimit)}, nil
 })
 
-// admit does what an API server does with an object that is created, with
-// fieldValidation=Strict as kubectl asks: fields that do not exist, then
-// defaults, then the schema, then its CEL rules.
+// admit validates a new object as an API server does it for kubectl, that is with
+// fieldValidation=Strict: first unknown fields, then defaults, then the schema, then
+// the CEL rules. It returns the object with its defaults set.
 func admit(document []byte) (map[string]any, Problems, error) {
-	d, err := define()
+	d, err := loadDefinition()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -69,8 +69,8 @@ func admit(document []byte) (map[string]any, Problems, error) {
 		return nil, nil, fmt.Errorf("read the object: %w", err)
 	}
 	var problems Problems
-	delete(object, "status") // a create ignores it
-	unknown := pruning.PruneWithOptions(object, d.spine, true, structural.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
+	delete(object, "status") // ignored when an object is created
+	unknown := pruning.PruneWithOptions(object, d.schema, true, structural.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
 	meta, _, unknownMeta, err := objectmeta.GetObjectMetaWithOptions(object, objectmeta.ObjectMetaOptions{ReturnUnknownFieldPaths: true})
 	if err != nil {
 		return nil, nil, fmt.Errorf("read metadata: %w", err)
@@ -83,22 +83,23 @@ func admit(document []byte) (map[string]any, Problems, error) {
 	for _, path := range unknown {
 		problems = append(problems, path+": there is no such field")
 	}
-	defaulting.Default(object, d.spine)
-	meta.Namespace = cmp.Or(meta.Namespace, metav1.NamespaceDefault) // kubectl's flag or context fills it in
+	defaulting.Default(object, d.schema)
+	meta.Namespace = cmp.Or(meta.Namespace, metav1.NamespaceDefault) // kubectl sets it from its flag or context
 	errs := apivalidation.ValidateObjectMeta(meta, true, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
-	errs = append(errs, validation.ValidateCustomResource(nil, object, d.validator)...)
-	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, d.spine, object)...)
-	if len(errs) == 0 { // as in an API server, rules are about what is sound otherwise
-		errs, _ = d.rules.Validate(context.Background(), nil, d.spine, object, nil, celconfig.RuntimeCELCostBudget)
+	errs = append(errs, validation.ValidateCustomResource(nil, object, d.values)...)
+	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, d.schema, object)...)
+	if len(errs) == 0 { // as in an API server, rules apply only to a valid object
+		errs, _ = d.rules.Validate(context.Background(), nil, d.schema, object, nil, celconfig.RuntimeCELCostBudget)
 	}
 	for _, e := range errs {
-		problems = append(problems, sentence(e))
+		problems = append(problems, message(e))
 	}
 	return object, problems, nil
 }
 
-// sentence is an error with its place; the outermost level has none.
-func sentence(e *field.Error) string {
+// message returns the text of an error, with its path. An error about the whole
+// object has no path.
+func message(e *field.Error) string {
 	if e.Field == "" || e.Field == "<nil>" {
 		return e.ErrorBody()
 	}

@@ -1,6 +1,6 @@
-// Package manifest reads a ProcessType from a file and says what an API server
-// would say of it: by the same CustomResourceDefinition, with the same
-// libraries, and without a cluster.
+// Package manifest reads a ProcessType from a file and validates it as an API server
+// would do it: with the same CustomResourceDefinition and the same libraries, but
+// without a cluster.
 package manifest
 
 import (
@@ -18,23 +18,23 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 )
 
-// kind is what a file has to hold exactly one of.
+// kind is the kind of object that a file must contain exactly once.
 const kind = "ProcessType"
 
-// Problems is everything that is wrong with a ProcessType, each problem with its
-// place, such as spec.limits.inputBytes.
+// Problems lists everything that is wrong with a ProcessType. Each problem starts
+// with its path, such as spec.limits.inputBytes.
 type Problems []string
 
 func (p Problems) Error() string {
 	if len(p) == 1 {
 		return p[0]
 	}
-	return fmt.Sprintf("%s (and %d more: procman worker check names all)", p[0], len(p)-1)
+	return fmt.Sprintf("%s (and %d more; procman worker check lists all)", p[0], len(p)-1)
 }
 
-// Load reads the one ProcessType of a YAML or JSON file, which may hold other
-// objects beside it, and fills in the defaults of its fields. Errors begin with the file's
-// name. Of a ProcessType that an API server would refuse, the error is Problems.
+// Load reads the ProcessType in a YAML or JSON file and sets the defaults of its
+// fields. The file can contain objects of other kinds. Errors begin with the name of
+// the file. If an API server would reject the ProcessType, the error is Problems.
 func Load(name string) (*v1alpha1.ProcessType, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -51,7 +51,7 @@ func Load(name string) (*v1alpha1.ProcessType, error) {
 	return t, nil
 }
 
-// find returns the document, as JSON, that is a ProcessType.
+// find returns the only ProcessType in a file, as JSON.
 func find(text []byte) ([]byte, error) {
 	var found [][]byte
 	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
@@ -72,7 +72,7 @@ func find(text []byte) ([]byte, error) {
 			Kind       string `json:"kind"`
 		}
 		if bytes.Equal(converted, []byte("null")) {
-			continue // nothing but comments
+			continue // the document contains only comments
 		}
 		if err := json.Unmarshal(converted, &object); err != nil {
 			return nil, fmt.Errorf("document %d: expected a Kubernetes object: %w", n, err)
@@ -86,12 +86,12 @@ func find(text []byte) ([]byte, error) {
 		found = append(found, converted)
 	}
 	if len(found) != 1 {
-		return nil, fmt.Errorf("holds %d objects of kind %s, expected one", len(found), kind)
+		return nil, fmt.Errorf("contains %d objects of kind %s, expected one", len(found), kind)
 	}
 	return found[0], nil
 }
 
-// parse holds a ProcessType against its definition and decodes it.
+// parse validates a ProcessType and decodes it.
 func parse(document []byte) (*v1alpha1.ProcessType, error) {
 	object, problems, err := admit(document)
 	if err != nil {

@@ -12,12 +12,12 @@ import (
 	"procman.dev/procman/authorkit/manifest"
 )
 
-const sound = `apiVersion: procman.dev/v1alpha1
+const valid = `apiVersion: procman.dev/v1alpha1
 kind: ProcessType
-metadata: {name: sound}
+metadata: {name: valid}
 spec:
-  image: registry.example/sound:1
-  command: [/sound]
+  image: registry.example/valid:1
+  command: [/valid]
 `
 
 func load(t *testing.T, text string) error {
@@ -28,57 +28,57 @@ func load(t *testing.T, text string) error {
 	}
 	_, err := manifest.Load(name)
 	if err != nil && !strings.HasPrefix(err.Error(), name+": ") {
-		t.Errorf("%q does not begin with the file's name", err)
+		t.Errorf("%q does not begin with the name of the file", err)
 	}
 	return err
 }
 
-func TestLoadRefuses(t *testing.T) {
+func TestLoadRejects(t *testing.T) {
 	for name, test := range map[string]struct {
 		text string
 		want manifest.Problems
 	}{
 		"a field that does not exist": {
-			sound + "  timeoutSecond: 5\n", manifest.Problems{"spec.timeoutSecond: there is no such field"},
+			valid + "  timeoutSecond: 5\n", manifest.Problems{"spec.timeoutSecond: there is no such field"},
 		},
 		"fields that do not exist, deeper": {
-			sound + "  limits: {inputByte: 5, outputBytes: 5}\n  template: {resources: {limit: {}}}\n",
+			valid + "  limits: {inputByte: 5, outputBytes: 5}\n  template: {resources: {limit: {}}}\n",
 			manifest.Problems{"spec.limits.inputByte: there is no such field", "spec.template.resources.limit: there is no such field"},
 		},
 		"a bound": {
-			sound + "  attempts: 11\n",
+			valid + "  attempts: 11\n",
 			manifest.Problems{`spec.attempts: Invalid value: 11: spec.attempts in body should be less than or equal to 10`},
 		},
-		"an unknown word": {
-			sound + "  agent: Magic\n",
+		"an unknown enum value": {
+			valid + "  agent: Magic\n",
 			manifest.Problems{`spec.agent: Unsupported value: "Magic": supported values: "Embedded", "ImageVolume", "InitContainer"`},
 		},
-		"a repeated alias": {sound + "  aliases: [a, a]\n", manifest.Problems{`spec.aliases[1]: Duplicate value: "a"`}},
-		"a rule": {
-			strings.Replace(sound, "name: sound", "name: so.und", 1),
+		"a repeated alias": {valid + "  aliases: [a, a]\n", manifest.Problems{`spec.aliases[1]: Duplicate value: "a"`}},
+		"a CEL rule": {
+			strings.Replace(valid, "name: valid", "name: va.lid", 1),
 			manifest.Problems{`Invalid value: the name of a ProcessType has at most 63 characters of a-z, 0-9 and -: it is part of URLs and labels`},
 		},
 		"metadata that does not exist": {
-			strings.Replace(sound, "{name: sound}", "{name: sound, label: {}}", 1),
+			strings.Replace(valid, "{name: valid}", "{name: valid, label: {}}", 1),
 			manifest.Problems{"metadata.label: there is no such field"},
 		},
 		"a name in capitals": {
-			strings.Replace(sound, "name: sound", "name: Sound", 1),
-			manifest.Problems{`metadata.name: Invalid value: "Sound": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`},
+			strings.Replace(valid, "name: valid", "name: Valid", 1),
+			manifest.Problems{`metadata.name: Invalid value: "Valid": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`},
 		},
 		"no metadata": {
-			strings.Replace(sound, "metadata: {name: sound}", "", 1),
+			strings.Replace(valid, "metadata: {name: valid}", "", 1),
 			manifest.Problems{`metadata.name: Required value: name or generateName is required`},
 		},
 		"no name": {
-			strings.Replace(sound, "{name: sound}", "{}", 1),
+			strings.Replace(valid, "{name: valid}", "{}", 1),
 			manifest.Problems{`metadata.name: Required value: name or generateName is required`},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			problems, ok := errors.AsType[manifest.Problems](load(t, test.text))
 			if !ok {
-				t.Fatal("it is accepted")
+				t.Fatal("accepted, want Problems")
 			}
 			if diff := cmp.Diff(test.want, problems); diff != "" {
 				t.Error(diff)
@@ -89,14 +89,14 @@ func TestLoadRefuses(t *testing.T) {
 
 func TestLoadNeedsOneProcessType(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
-		"none":           {"kind: Pod\n", "holds 0 objects of kind ProcessType, expected one"},
-		"two":            {sound + "---\n" + sound, "holds 2 objects of kind ProcessType, expected one"},
-		"no object":      {"- 1\n", "document 1: expected a Kubernetes object"},
-		"no YAML":        {"a: [\n", "document 1: "},
-		"a key twice":    {sound + "  image: b\n", `"image" already set in map`},
-		"another group":  {strings.Replace(sound, "v1alpha1", "v1", 1), `document 1: apiVersion is "procman.dev/v1", expected procman.dev/v1alpha1`},
-		"an empty file":  {"", "holds 0 objects"},
-		"comments alone": {"# nothing\n", "holds 0 objects"},
+		"none":          {"kind: Pod\n", "contains 0 objects of kind ProcessType, expected one"},
+		"two":           {valid + "---\n" + valid, "contains 2 objects of kind ProcessType, expected one"},
+		"not an object": {"- 1\n", "document 1: expected a Kubernetes object"},
+		"not YAML":      {"a: [\n", "document 1: "},
+		"a key twice":   {valid + "  image: b\n", `"image" already set in map`},
+		"another group": {strings.Replace(valid, "v1alpha1", "v1", 1), `document 1: apiVersion is "procman.dev/v1", expected procman.dev/v1alpha1`},
+		"an empty file": {"", "contains 0 objects"},
+		"only comments": {"# nothing\n", "contains 0 objects"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := load(t, test.text); err == nil || !strings.Contains(err.Error(), test.want) {
@@ -106,16 +106,16 @@ func TestLoadNeedsOneProcessType(t *testing.T) {
 	}
 }
 
-func TestLoadFillsDefaults(t *testing.T) {
+func TestLoadSetsDefaults(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "all.yaml")
-	if err := os.WriteFile(name, []byte("kind: Namespace\n---\n# a comment\n---\n"+sound), 0o600); err != nil {
+	if err := os.WriteFile(name, []byte("kind: Namespace\n---\n# a comment\n---\n"+valid), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	got, err := manifest.Load(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Name != "sound" || got.Spec.Attempts != 3 || got.Spec.TimeoutSeconds != 300 || got.Spec.LifetimeSeconds != 1200 {
+	if got.Name != "valid" || got.Spec.Attempts != 3 || got.Spec.TimeoutSeconds != 300 || got.Spec.LifetimeSeconds != 1200 {
 		t.Errorf("loaded %+v", got)
 	}
 }

@@ -14,33 +14,33 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// AgentCommand is the first argument by which a program is told to be the
-// agent. It has to be a process of its own: an agent reaps all its children.
+// AgentCommand is the first argument of a program that has to run as the agent. The
+// agent needs an operating system process of its own, because it reaps all its
+// children.
 const AgentCommand = "agent"
 
-// envDir, for that process alone, is where the agent finds what a pod would
-// have in fixed places.
+// envDir is the directory with the agent's files. In a pod, they have fixed paths.
 const envDir = agentapi.EnvPrefix + "LOCAL_DIR"
 
-// progressFile is the name of the file that the worker reports its progress in.
+// progressFile is the name of the worker's progress file.
 const progressFile = "progress"
 
-// stopSignal is what the kubelet sends to a pod that is to end.
+// stopSignal is the signal by which the kubelet stops a pod.
 const stopSignal = syscall.SIGTERM
 
-// places are what a pod would have in fixed places.
-type places struct{ process, token, log string }
+// podFiles are the paths of what a pod has at fixed paths.
+type podFiles struct{ process, token, terminationLog string }
 
-func place(dir string) places {
-	return places{
-		process: filepath.Join(dir, "process"),
-		token:   filepath.Join(dir, "token"),
-		log:     filepath.Join(dir, "termination-log"),
+func podFilesIn(dir string) podFiles {
+	return podFiles{
+		process:        filepath.Join(dir, "process"),
+		token:          filepath.Join(dir, "token"),
+		terminationLog: filepath.Join(dir, "termination-log"),
 	}
 }
 
-// RunAgent is the agent, run by Run in a process of its own: args are what
-// follows AgentCommand. Returns what to exit with.
+// RunAgent runs the agent and returns its exit status. args are the arguments after
+// AgentCommand.
 func RunAgent(args, environ []string) int {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)).With("from", "procman-agent"))
 	config, err := agent.ParseConfig(args, environ)
@@ -48,14 +48,14 @@ func RunAgent(args, environ []string) int {
 		slog.Error("read the settings", "error", err)
 		return agentapi.ExitFinal
 	}
-	files := place(os.Getenv(envDir))
-	config.Dir, config.TokenFile, config.TerminationLog = files.process, files.token, files.log
+	files := podFilesIn(os.Getenv(envDir))
+	config.Dir, config.TokenFile, config.TerminationLog = files.process, files.token, files.terminationLog
 	return agent.Run(context.Background(), config)
 }
 
-// agentCommand is the agent of one attempt. It has a process group of its own,
-// so that Ctrl-C on a terminal reaches it as a cluster's cancelling would, by
-// SIGTERM, and it does not outlive this process.
+// agentCommand returns the command that runs the agent of one attempt. The agent has
+// its own process group: so Ctrl-C on a terminal does not reach it directly, and Run
+// can send SIGTERM as the kubelet does. It gets SIGTERM also when this process ends.
 func agentCommand(r *run, dir string) *exec.Cmd {
 	cmd := exec.Command(r.Program, append([]string{AgentCommand, "--"}, r.Command...)...)
 	cmd.Env = append(environment(r.Type),
@@ -66,7 +66,7 @@ func agentCommand(r *run, dir string) *exec.Cmd {
 	)
 	cmd.Stdout, cmd.Stderr = r.Stdout, r.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: stopSignal}
-	cmd.WaitDelay = time.Second // for what the worker left running with its output open
+	cmd.WaitDelay = time.Second // children of the worker may still have its output open
 	return cmd
 }
 

@@ -9,15 +9,16 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// environment is that of this machine, without the contract's names and the
-// agent's, and what a type adds to it.
+// environment returns the environment of this process and the variables of a type,
+// without variables that only the agent may set.
 func environment(t *v1alpha1.ProcessType) []string {
 	ofType, _ := typeEnviron(t)
-	return append(foreign(os.Environ()), ofType...)
+	return append(withoutReserved(os.Environ()), ofType...)
 }
 
-// foreign is an environment without the contract's names and the agent's.
-func foreign(environ []string) []string {
+// withoutReserved returns an environment without the variables of the worker contract
+// and of the agent.
+func withoutReserved(environ []string) []string {
 	var kept []string
 	for _, entry := range environ {
 		if !strings.HasPrefix(entry, agentapi.EnvPrefix) && !strings.HasPrefix(entry, "PROCESS_") {
@@ -27,8 +28,8 @@ func foreign(environ []string) []string {
 	return kept
 }
 
-// typeEnviron are the variables that a type gives its workers by value, as the
-// kubelet would set them. What it takes from Secrets and ConfigMaps is not here.
+// typeEnviron returns the variables that a type sets by value, with references
+// expanded as the kubelet does it. Variables from Secrets and ConfigMaps are left out.
 func typeEnviron(t *v1alpha1.ProcessType) (entries []string, values map[string]string) {
 	values = map[string]string{}
 	for _, v := range t.Spec.Template.Env {
@@ -47,8 +48,8 @@ func typeEnviron(t *v1alpha1.ProcessType) (entries []string, values map[string]s
 
 var reference = regexp.MustCompile(`\$\$|\$\([^)]*\)`)
 
-// expand replaces $(NAME) by what values hold and $$ by $, as the kubelet does in
-// a container's command, args and env. A name that there is no value of stays.
+// expand replaces $(NAME) by the value of NAME and $$ by $, as the kubelet does in a
+// container's command, args and env. A reference to an unknown name stays as it is.
 func expand(text string, values map[string]string) string {
 	return reference.ReplaceAllStringFunc(text, func(found string) string {
 		if found == "$$" {

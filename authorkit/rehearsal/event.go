@@ -9,34 +9,36 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// Kind is what an event is about.
+// Kind is the kind of an event.
 type Kind int
 
 // The kinds of events.
 const (
-	// Started: the agent has fetched the input, the worker is about to run.
+	// Started: the agent has fetched the input and is about to start the worker.
 	Started Kind = iota
-	// Progressed: the agent has reported a percentage, as clients see it.
+	// Progressed: the agent has reported the progress in Percent.
 	Progressed
-	// Wrote: the worker has changed its progress file to Text.
+	// Wrote: the worker has written Text to its progress file.
 	Wrote
-	// Ended: the attempt came to Result; Again says that another one follows.
+	// Ended: the attempt has ended with Result. Retry reports whether another attempt
+	// follows.
 	Ended
 )
 
-// Event is one change of a process under way.
+// Event is one change of a running process.
 type Event struct {
 	Kind      Kind
 	ProcessID string
-	// Attempt is which attempt of how many it is about, from 1.
+	// Attempt is the number of the attempt, from 1. Attempts is how many there can be.
 	Attempt, Attempts int32
 	Percent           int32
 	Text              string
 	Result            agentapi.Result
-	Again             bool
+	Retry             bool
 }
 
-// events passes events on one at a time, with their attempt filled in.
+// events calls observe with one event at a time, and sets the process and the
+// attempt of each event.
 type events struct {
 	mu                sync.Mutex
 	observe           func(Event)
@@ -59,20 +61,20 @@ func (s *events) emit(e Event) {
 	}
 }
 
-// watchInterval is how often the worker's progress file is looked at: more often
-// than the agent does, to see what clients would not.
-const watchInterval = 10 * time.Millisecond
+// pollInterval is the time between two reads of the worker's progress file. The agent
+// reads it less often; here, values that clients would not see count, too.
+const pollInterval = 10 * time.Millisecond
 
-// maxProgressBytes is how much of the progress file is read.
+// maxProgressBytes bounds what is read of the progress file.
 const maxProgressBytes = 64
 
-// watch emits Wrote for every new content of the worker's progress file, until
-// the function it returns is called, and for what is there then.
+// watch emits Wrote for each new content of the worker's progress file. The function
+// that it returns reads the file a last time and ends the watch.
 func (s *events) watch(name string) (stop func()) {
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(watchInterval)
+		tick := time.NewTicker(pollInterval)
 		defer tick.Stop()
 		var last string
 		for running := true; running; {
@@ -90,8 +92,9 @@ func (s *events) watch(name string) (stop func()) {
 	return func() { close(quit); <-done }
 }
 
-// content is the file's beginning without the white space around it. An empty
-// file is none: the worker is about to write it.
+// content returns the first bytes of a file, without white space around them. It
+// returns false for a file that does not exist or is empty: the worker may be about
+// to write it.
 func content(name string) (string, bool) {
 	f, err := os.Open(name)
 	if err != nil {

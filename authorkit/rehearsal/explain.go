@@ -7,13 +7,13 @@ import (
 	"procman.dev/procman/internal/errorcode"
 )
 
-// CommandOf is the command to run: the one given, or the type's own with its
-// args, as the kubelet would expand them; empty when there is neither.
+// CommandOf returns the command to run: given, or else the type's command and args,
+// expanded as the kubelet does it. It is empty if there is neither.
 func CommandOf(t *v1alpha1.ProcessType, given []string) []string {
 	if len(given) > 0 {
 		return given
 	}
-	if len(t.Spec.Command) == 0 { // args alone are for the image's entrypoint
+	if len(t.Spec.Command) == 0 { // args alone belong to the image's entrypoint, which is unknown here
 		return nil
 	}
 	command := slices.Concat(t.Spec.Command, t.Spec.Args)
@@ -24,7 +24,7 @@ func CommandOf(t *v1alpha1.ProcessType, given []string) []string {
 	return command
 }
 
-// Explain is an errorCode with what its details say to a person, on one line.
+// Explain describes an errorCode and its errorDetails in one line.
 func Explain(code, details string) string {
 	if said := errorcode.Explain(details); said != "" {
 		return code + ": " + said

@@ -17,12 +17,11 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// Running are the ids of the running programs that belong to the worker of a
-// process: those with the process's id and the contract's files in their
-// environment. The agent has but the id.
+// Running returns the pids of the programs that the worker of a process runs: those
+// with the id of the process and the files of the contract in their environment.
 func Running(processID string) []int {
 	var found []int
-	entries, _ := os.ReadDir("/proc") // sorted; what is gone meanwhile is not running
+	entries, _ := os.ReadDir("/proc") // a program that ends meanwhile is not running
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
 		if err != nil {
@@ -36,18 +35,18 @@ func Running(processID string) []int {
 	return found
 }
 
-// has says whether an entry of the environment begins with prefix.
+// has reports whether an entry of an environment, as /proc shows it, begins with
+// prefix.
 func has(environ []byte, prefix string) bool {
 	return bytes.HasPrefix(environ, []byte(prefix)) || bytes.Contains(environ, []byte("\x00"+prefix))
 }
 
-// childExitTime is how long children may take to exit after their parent.
+// childExitTime is how long children may still run after their parent has ended.
 const childExitTime = 200 * time.Millisecond
 
-// LeftBehind runs the worker's command without an agent, and returns the names
-// of the programs that it leaves running when it ends, after it has killed
-// them. The agent would do that unseen. A program that has cleared its environment
-// is not found.
+// LeftBehind runs the worker's command without the agent, which would kill all its
+// children, and returns the names of the programs that are still running after it has
+// ended. It kills them. A program that has cleared its environment is not found.
 func LeftBehind(ctx context.Context, o Options) (names []string, err error) {
 	dir, err := os.MkdirTemp("", "procman-")
 	if err != nil {
@@ -77,14 +76,14 @@ func LeftBehind(ctx context.Context, o Options) (names []string, err error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	_ = cmd.Wait() // how it ended is not the question
-	settled := time.After(childExitTime)
-	tick := time.NewTicker(watchInterval)
+	_ = cmd.Wait() // only its children matter
+	deadline := time.After(childExitTime)
+	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	pids := Running(id)
 	for waiting := true; waiting && len(pids) > 0; {
 		select {
-		case <-settled:
+		case <-deadline:
 			waiting = false
 		case <-tick.C:
 			pids = Running(id)

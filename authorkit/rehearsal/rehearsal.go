@@ -1,7 +1,6 @@
-// Package rehearsal runs a worker on this machine as a cluster would: under the
-// agent, which fetches its input from a collector and delivers the result to
-// it. The agent is the product's own, and the collector keeps the operator's
-// rules; only the pod around them is missing.
+// Package rehearsal runs a worker on this machine as in a cluster: the product's own
+// agent fetches the input from a collector, runs the worker and delivers the result.
+// The collector applies the same rules as the operator's. Only the pod is missing.
 package rehearsal
 
 import (
@@ -19,67 +18,66 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/clock"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/controllers/collector"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/agentapi/agentserver"
 	"procman.dev/procman/internal/errorcode"
+	"procman.dev/procman/internal/rules"
 )
 
-// Options say what to run and how.
+// Options describes the process to run.
 type Options struct {
 	Type *v1alpha1.ProcessType
-	// Input is the text of one JSON object. It is not held against the type's
-	// inputSchema here: see Refusal.
+	// Input is the text of a JSON object. Run does not validate it.
 	Input []byte
 	// Command is the worker's program and arguments.
 	Command []string
 	// Program is an executable that calls RunAgent when its first argument is
 	// AgentCommand.
 	Program string
-	// Attempts is how often a worker that crashes is started; the type's when 0.
+	// Attempts is how often the worker is started if it crashes. 0 means as often as
+	// the type says.
 	Attempts int32
-	// Timeout bounds one attempt, in whole seconds; the type's when 0.
+	// Timeout bounds one attempt, in whole seconds. 0 means the type's timeout.
 	Timeout time.Duration
-	// Grace is the time between SIGTERM and SIGKILL, in whole seconds from 1.
+	// Grace is the time between SIGTERM and SIGKILL, in whole seconds, at least 1.
 	Grace time.Duration
-	// Backoff is the pause before another attempt.
+	// Backoff is the pause between two attempts.
 	Backoff time.Duration
-	// Stdout and Stderr get what the worker writes; nil drops it.
+	// Stdout and Stderr get what the worker prints. Nil discards it.
 	Stdout, Stderr io.Writer
-	// Observe is told of each change, from several goroutines but one at a
-	// time; nil tells nobody.
+	// Observe is called with each event, from several goroutines, but never twice at
+	// the same time. It can be nil.
 	Observe func(Event)
 }
 
-// Outcome is what became of a process.
+// Outcome describes how a process ended.
 type Outcome struct {
-	// Process is in a terminal state, unless it was cancelled.
+	// Process is terminal, unless it was cancelled.
 	Process *v1alpha1.Process
-	// Attempts are the results of all attempts, in order.
+	// Attempts are all attempts, in order. There is at least one.
 	Attempts []Attempt
-	// Cancelled says that the context ended before the process did.
+	// Cancelled reports whether the context ended before the process did.
 	Cancelled bool
 }
 
-// Attempt is one run of the worker, and how long it took.
+// Attempt is the result of one run of the worker, and how long it took.
 type Attempt struct {
 	agentapi.Result
 	Duration time.Duration
 }
 
-// Last is the attempt that gave the outcome.
+// Last returns the last attempt. Its result is the result of the process.
 func (o *Outcome) Last() Attempt { return o.Attempts[len(o.Attempts)-1] }
 
-// Run runs the process to its end. When ctx ends the worker gets SIGTERM, has
-// its grace, and the outcome is Cancelled. An error means that nothing could be
-// run: it says nothing about the worker.
+// Run runs the process until it is terminal. If ctx ends before, the worker gets
+// SIGTERM and, after the grace, SIGKILL, and the outcome is Cancelled. An error means
+// that the process could not be run. It says nothing about the worker.
 func Run(ctx context.Context, o Options) (outcome *Outcome, err error) {
 	dir, err := os.MkdirTemp("", "procman-")
 	if err != nil {
-		return nil, fmt.Errorf("make the directory of the process: %w", err)
+		return nil, fmt.Errorf("create the directory of the process: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	r := run{
@@ -94,64 +92,64 @@ func Run(ctx context.Context, o Options) (outcome *Outcome, err error) {
 	return r.loop(ctx)
 }
 
-// run is a process under way.
+// run is a running process.
 type run struct {
 	Options
 	events
 	dir, token string
 	attempts   int32
 	timeout    time.Duration
-	collector  *collector.Local
+	collector  *collector
 	server     *http.Server
 	url        string
 }
 
-// open makes the process and serves its collector.
+// open creates the process and starts its collector.
 func (r *run) open() error {
 	now := metav1.Now()
 	process := &v1alpha1.Process{
 		ObjectMeta: metav1.ObjectMeta{Name: "local-" + strings.ToLower(rand.Text()), CreationTimestamp: now.Rfc3339Copy()},
 		Spec:       v1alpha1.ProcessSpec{Type: r.Type.Name, LifetimeSeconds: r.Type.Spec.LifetimeSeconds, Input: string(r.Input)},
 	}
-	var err error
-	if r.collector, err = collector.NewLocal(r.Type, process, r.token, max(r.timeout, time.Second), clock.RealClock{}); err != nil {
+	ofType := rules.New(r.Type)
+	if err := ofType.OutputSchemaError(); err != nil {
 		return err
 	}
 	r.observe, r.processID = r.Observe, process.Name
-	r.collector.OnInput = func() { r.emit(Event{Kind: Started}) }
-	r.collector.OnProgress = func(percent int32) { r.emit(Event{Kind: Progressed, Percent: percent}) }
+	r.collector = &collector{token: r.token, timeout: max(r.timeout, time.Second), rules: ofType, emit: r.emit, process: process}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listen for the agent: %w", err)
 	}
 	r.url = "http://" + listener.Addr().String()
-	r.server = agentserver.NewServer(r.collector.Handler())
-	go func() { _ = r.server.Serve(listener) }() // ends with close
+	unlogged := func(*http.Request, int, error) {} // the agent logs the status
+	r.server = agentserver.NewServer(agentserver.New(r.collector, unlogged))
+	go func() { _ = r.server.Serve(listener) }() // returns after close
 	return nil
 }
 
 func (r *run) close() { _ = r.server.Close() }
 
-// loop makes attempts until one of them settles the process.
+// loop starts attempts until the process is terminal.
 func (r *run) loop(ctx context.Context) (*Outcome, error) {
 	outcome := &Outcome{}
 	for n := int32(1); ; n++ {
 		r.begin(n, r.attempts)
-		r.collector.Begin(n, n >= r.attempts)
+		r.collector.begin(n, n >= r.attempts)
 		began := time.Now()
 		receipt, err := r.attempt(ctx)
 		if err != nil {
 			return nil, err
 		}
-		result, again := r.collector.End(receipt)
+		result, retry := r.collector.end(receipt)
 		if !result.StartTime.IsZero() {
-			began = result.StartTime // without the start of the agent
+			began = result.StartTime // does not include the start of the agent
 		}
 		outcome.Attempts = append(outcome.Attempts, Attempt{result, time.Since(began)})
-		outcome.Process, outcome.Cancelled = r.collector.Process(), ctx.Err() != nil
-		again = again && !outcome.Cancelled
-		r.emit(Event{Kind: Ended, Result: result, Again: again})
-		if !again {
+		outcome.Process, outcome.Cancelled = r.collector.current(), ctx.Err() != nil
+		retry = retry && !outcome.Cancelled
+		r.emit(Event{Kind: Ended, Result: result, Retry: retry})
+		if !retry {
 			return outcome, nil
 		}
 		select {
@@ -163,21 +161,21 @@ func (r *run) loop(ctx context.Context) (*Outcome, error) {
 	}
 }
 
-// attempt runs one agent to its end and returns what it left in its receipt.
+// attempt runs one agent until it exits, and returns the result in its receipt.
 func (r *run) attempt(ctx context.Context) (agentapi.Result, error) {
-	dir, err := os.MkdirTemp(r.dir, "attempt-") // each pod has its own
+	dir, err := os.MkdirTemp(r.dir, "attempt-") // as each pod has its own
 	if err != nil {
-		return agentapi.Result{}, fmt.Errorf("make the directory of the attempt: %w", err)
+		return agentapi.Result{}, fmt.Errorf("create the directory of the attempt: %w", err)
 	}
-	files := place(dir)
+	files := podFilesIn(dir)
 	if err := errors.Join(os.Mkdir(files.process, 0o700), os.WriteFile(files.token, []byte(r.token), 0o600)); err != nil {
-		return agentapi.Result{}, fmt.Errorf("make the directory of the attempt: %w", err)
+		return agentapi.Result{}, fmt.Errorf("create the directory of the attempt: %w", err)
 	}
 	cmd := agentCommand(r, dir)
 	if err := cmd.Start(); err != nil {
 		return agentapi.Result{}, fmt.Errorf("start the agent: %w", err)
 	}
-	watched := r.watch(filepath.Join(files.process, progressFile))
+	stopWatch := r.watch(filepath.Join(files.process, progressFile))
 	ended := make(chan struct{})
 	go func() {
 		select {
@@ -186,18 +184,18 @@ func (r *run) attempt(ctx context.Context) (agentapi.Result, error) {
 		case <-ended:
 		}
 	}()
-	_ = cmd.Wait() // what it means is in the receipt
+	_ = cmd.Wait() // the receipt explains the exit status
 	close(ended)
-	watched()
-	return receipt(files.log, cmd.ProcessState), nil
+	stopWatch()
+	return readReceipt(files.terminationLog, cmd.ProcessState), nil
 }
 
-// receipt reads what the agent left. An agent that left none has been killed.
-func receipt(name string, state *os.ProcessState) agentapi.Result {
-	text, err := os.ReadFile(name)
-	if err == nil {
-		if left, err := agentapi.DecodeReceipt(string(text)); err == nil {
-			return left.Result
+// readReceipt returns the result in an agent's receipt. An agent without a receipt
+// was killed: that counts as a crash of the worker.
+func readReceipt(name string, state *os.ProcessState) agentapi.Result {
+	if text, err := os.ReadFile(name); err == nil {
+		if receipt, err := agentapi.DecodeReceipt(string(text)); err == nil {
+			return receipt.Result
 		}
 	}
 	lost := agentapi.Failure(errorcode.WorkerFailed, map[string]any{

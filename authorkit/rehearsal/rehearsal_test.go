@@ -77,7 +77,7 @@ func TestRun(t *testing.T) {
 
 func TestProgress(t *testing.T) {
 	t.Parallel()
-	reported := filepath.Join(t.TempDir(), "reported") // the worker goes on when its progress has been
+	reported := filepath.Join(t.TempDir(), "reported") // the worker waits for it
 	o := script(`echo 30.7 >"$PROCESS_PROGRESS_FILE"; until test -e ` + reported + `; do sleep 0.05; done; echo {} >"$PROCESS_OUTPUT_FILE"`)
 	var wrote []string
 	o.Observe = func(e rehearsal.Event) {
@@ -104,9 +104,9 @@ func TestCancelling(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
-	o := script(`trap 'touch ` + filepath.Join(dir, "told") + `; exit 3' TERM; echo 1 >"$PROCESS_PROGRESS_FILE"; while :; do sleep 0.05; done`)
+	o := script(`trap 'touch ` + filepath.Join(dir, "sigterm") + `; exit 3' TERM; echo 1 >"$PROCESS_PROGRESS_FILE"; while :; do sleep 0.05; done`)
 	o.Observe = func(e rehearsal.Event) {
-		if e.Kind == rehearsal.Wrote { // so the worker listens
+		if e.Kind == rehearsal.Wrote { // the worker has set its trap
 			cancel()
 		}
 	}
@@ -117,8 +117,8 @@ func TestCancelling(t *testing.T) {
 	if !got.Cancelled || got.Process.Finished() || len(got.Attempts) != 1 {
 		t.Errorf("got %+v", got)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "told")); err != nil {
-		t.Errorf("the worker has seen no SIGTERM: %v", err)
+	if _, err := os.Stat(filepath.Join(dir, "sigterm")); err != nil {
+		t.Errorf("the worker got no SIGTERM: %v", err)
 	}
 }
 

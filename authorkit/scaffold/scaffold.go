@@ -1,4 +1,4 @@
-// Package scaffold writes the project of a new worker from a template.
+// Package scaffold creates the project of a new worker from a template.
 package scaffold
 
 import (
@@ -16,8 +16,8 @@ import (
 	"text/template"
 )
 
-// templates has a directory for each template. Its files end in .tmpl, which
-// keeps Go's tools from taking them for a part of this module.
+// templates has a directory for each template. Its files end in .tmpl, so that Go's
+// tools do not treat them as part of this module.
 //
 //go:embed all:templates
 var templates embed.FS
@@ -27,12 +27,13 @@ const (
 	suffix = ".tmpl"
 )
 
-// namePattern is the rule of a ProcessType's name: config/crd has it in CEL.
+// namePattern matches a valid name of a ProcessType. The CRD in config/crd has the
+// same rule in CEL.
 var namePattern = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 
 const maxName = 63
 
-// Templates are the names of the templates, sorted.
+// Templates returns the names of the templates, sorted.
 func Templates() []string {
 	entries, _ := templates.ReadDir(root) // embedded
 	var names []string
@@ -42,12 +43,12 @@ func Templates() []string {
 	return names
 }
 
-// Write writes the project of the worker called name into dir, which is made
-// when it does not exist, and returns the names of its files, sorted. Nothing
-// is written when a file of one of these names exists: the error names it.
+// Write creates the project of the worker called name from the template called
+// from, and returns the names of its files, sorted. It creates dir if necessary. If
+// one of the files already exists, it writes nothing and the error names that file.
 func Write(dir, name, from string) ([]string, error) {
 	if len(name) > maxName || !namePattern.MatchString(name) {
-		return nil, fmt.Errorf("the name is %q, expected at most %d characters of a-z, 0-9 and -, a letter or digit at both ends", name, maxName)
+		return nil, fmt.Errorf("the name is %q, expected at most %d characters of a-z, 0-9 and -, with a letter or digit at both ends", name, maxName)
 	}
 	if !slices.Contains(Templates(), from) {
 		return nil, fmt.Errorf("--template is %q, expected one of %s", from, strings.Join(Templates(), ", "))
@@ -60,7 +61,7 @@ func Write(dir, name, from string) ([]string, error) {
 	for file := range files {
 		names = append(names, file)
 		if _, err := os.Lstat(filepath.Join(dir, file)); err == nil {
-			return nil, fmt.Errorf("%s exists, and is not overwritten: choose another --dir", filepath.Join(dir, file))
+			return nil, fmt.Errorf("%s already exists and is not overwritten: choose another --dir", filepath.Join(dir, file))
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
@@ -77,7 +78,8 @@ func Write(dir, name, from string) ([]string, error) {
 	return names, nil
 }
 
-// render fills in the templates of a directory; the result is by file name.
+// render returns the files of a template by their names, with the worker's name
+// filled in.
 func render(dir, name string) (map[string][]byte, error) {
 	entries, err := templates.ReadDir(dir)
 	if err != nil {
@@ -91,14 +93,15 @@ func render(dir, name string) (map[string][]byte, error) {
 		}
 		var b bytes.Buffer
 		if err := t.Execute(&b, struct{ Name string }{name}); err != nil {
-			return nil, fmt.Errorf("fill in template: %w", err)
+			return nil, fmt.Errorf("render template: %w", err)
 		}
 		files[strings.TrimSuffix(entry.Name(), suffix)] = b.Bytes()
 	}
 	return files, nil
 }
 
-// create writes a file that does not exist; scripts can be executed.
+// create writes a file that must not exist. A text that starts with #! becomes
+// executable.
 func create(name string, text []byte) error {
 	mode := fs.FileMode(0o644)
 	if bytes.HasPrefix(text, []byte("#!")) {

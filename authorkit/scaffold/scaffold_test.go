@@ -12,7 +12,7 @@ import (
 	"procman.dev/procman/authorkit/scaffold"
 )
 
-func TestWriteRefuses(t *testing.T) {
+func TestWriteRejects(t *testing.T) {
 	for name, test := range map[string]struct{ name, template, want string }{
 		"no name":             {"", "go", "the name is \"\", expected at most 63 characters"},
 		"capitals":            {"wordCount", "go", "the name is \"wordCount\""},
@@ -28,7 +28,7 @@ func TestWriteRefuses(t *testing.T) {
 				t.Errorf("got %v, want %s", err, test.want)
 			}
 			if left, _ := os.ReadDir(dir); len(left) > 0 {
-				t.Errorf("it wrote %v", left)
+				t.Errorf("wrote %v, want no file", left)
 			}
 		})
 	}
@@ -41,12 +41,12 @@ func TestWriteOverwritesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := scaffold.Write(dir, "word", "python")
-	if err == nil || err.Error() != mine+" exists, and is not overwritten: choose another --dir" {
+	if err == nil || err.Error() != mine+" already exists and is not overwritten: choose another --dir" {
 		t.Errorf("got %v", err)
 	}
 	left, err := os.ReadDir(dir)
 	if text, _ := os.ReadFile(mine); err != nil || len(left) != 1 || string(text) != "mine" {
-		t.Errorf("it left %v, %v", left, err)
+		t.Errorf("the directory contains %v (%v), want only the existing file", left, err)
 	}
 }
 
@@ -78,11 +78,11 @@ func TestWrite(t *testing.T) {
 					t.Errorf("%s has mode %s", file, info.Mode())
 				}
 				if strings.Contains(string(text), "{{") || strings.Contains(string(text), "<no value>") {
-					t.Errorf("%s is not filled in", file)
+					t.Errorf("%s still contains template actions", file)
 				}
 			}
 			if text, err := fs.ReadFile(os.DirFS(dir), "processtype.yaml"); err != nil || !strings.Contains(string(text), `name: "word-0"`+"\n") {
-				t.Errorf("the type has another name: %v", err)
+				t.Errorf("processtype.yaml does not have the name word-0: %v", err)
 			}
 		})
 	}

@@ -1,4 +1,4 @@
-# Reports progress, takes a while, and ends at once on SIGTERM.
+# Reports progress, runs for a while, and ends on SIGTERM.
 echo 10 >"$PROCESS_PROGRESS_FILE"
 sleep 1.5
 echo 60.5 >"$PROCESS_PROGRESS_FILE"

@@ -1,4 +1,4 @@
-# Returns what its schema does not allow, and goes back in its progress.
+# Writes an output that outputSchema does not allow. Its progress goes back.
 echo 50 >"$PROCESS_PROGRESS_FILE"
 sleep 0.3
 echo 40 >"$PROCESS_PROGRESS_FILE"

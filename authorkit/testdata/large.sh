@@ -1,2 +1,2 @@
-# Returns more than its type allows.
+# Writes an output that is larger than limits.outputBytes.
 printf '{"greeting": "%01000d"}' 0 >"$PROCESS_OUTPUT_FILE"

@@ -1,4 +1,4 @@
-# Leaves a process behind, in a session of its own.
+# Leaves a process running, in its own session.
 setsid sleep 30 >/dev/null 2>&1 &
 sleep 0.3
 echo '{"greeting": "Hello"}' >"$PROCESS_OUTPUT_FILE"

@@ -1,3 +1,3 @@
-# Declares an error.
+# Refuses every input.
 echo '{"errorCode": "Unpolite", "errorDetails": {"at": "input.name", "message": "no title"}}' >"$PROCESS_ERROR_FILE"
 exit 4

@@ -1,4 +1,4 @@
-# Goes back in its progress, and says in words where it is.
+# Its progress goes back, and once it is not a number.
 echo 50 >"$PROCESS_PROGRESS_FILE"
 sleep 0.3
 echo 20 >"$PROCESS_PROGRESS_FILE"

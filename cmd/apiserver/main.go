@@ -17,48 +17,65 @@ import (
 
 func main() {
 	if err := run(ctrl.SetupSignalHandler()); err != nil {
-		ctrl.Log.Error(err, "apiserver ends")
+		ctrl.Log.Error(err, "apiserver failed")
 		os.Exit(1)
 	}
 }
 
 func run(ctx context.Context) error {
-	var config apiserver.Config
-	flag.StringVar(&config.Namespace, "namespace", "procman", "namespace of the Processes and ProcessTypes")
-	flag.StringVar(&config.KeyNamespace, "key-secret-namespace", os.Getenv("POD_NAMESPACE"), "namespace of the Secret with the id keys; $POD_NAMESPACE by default")
-	flag.StringVar(&config.BindAddress, "bind-address", ":8080", "where the API is served")
-	flag.StringVar(&config.HealthBindAddress, "health-bind-address", ":8081", "where /livez, /readyz and /metrics are served")
-	drain := flag.Int("drain-seconds", 5, "how long requests are still taken after SIGTERM")
-	sunset := flag.String("v4-sunset", "", "when /v4 stops being served, as an RFC 3339 time; not announced by default")
-	flag.IntVar(&config.MaxConnections, "max-connections", 12000, "how many connections are open at once, 0 for any number; more wait to be accepted")
-	flag.Float64Var(&config.Limit.PerSecond, "client-requests-per-second", 0, "how many requests a client may make in the long run; 0 for any number")
-	flag.IntVar(&config.Limit.Burst, "client-burst", 100, "how many requests a client may make at once, where --client-requests-per-second limits them")
-	flag.StringVar(&config.Limit.AddressHeader, "client-address-header", "", "header in which a trusted proxy gives the client's address, such as X-Forwarded-For; its last address counts. By default, a client is who made the connection")
 	logging := zap.Options{}
-	logging.BindFlags(flag.CommandLine)
-	flag.Parse()
+	logging.BindFlags(flag.CommandLine) // the flag --kubeconfig is there already
+	config, err := parse(flag.CommandLine, os.Args[1:])
+	if err != nil {
+		return err
+	}
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
-
-	if config.KeyNamespace == "" {
-		return errors.New("--key-secret-namespace is not set, and neither is $POD_NAMESPACE")
-	}
-	if *drain < 0 {
-		return fmt.Errorf("--drain-seconds is %d, expected 0 or more", *drain)
-	}
-	if config.MaxConnections < 0 || config.Limit.PerSecond < 0 || config.Limit.Burst < 1 {
-		return errors.New("--max-connections and --client-requests-per-second are to be 0 or more, --client-burst 1 or more")
-	}
-	config.Drain = time.Duration(*drain) * time.Second
-	if *sunset != "" {
-		at, err := time.Parse(time.RFC3339, *sunset)
-		if err != nil {
-			return fmt.Errorf("--v4-sunset: %w", err)
-		}
-		config.Sunset = at
-	}
 	kubeconfig, err := ctrl.GetConfig()
 	if err != nil {
 		return fmt.Errorf("find cluster: %w", err)
 	}
 	return apiserver.Run(ctx, kubeconfig, config, ctrl.Log)
+}
+
+// parse adds the flags of the facade to a flag set, parses the arguments and validates
+// them.
+func parse(flags *flag.FlagSet, args []string) (apiserver.Config, error) {
+	var c apiserver.Config
+	flags.StringVar(&c.Namespace, "namespace", "procman", "namespace of the Processes and ProcessTypes")
+	flags.StringVar(&c.KeyNamespace, "key-secret-namespace", os.Getenv("POD_NAMESPACE"), "namespace of the Secret with the id keys; $POD_NAMESPACE by default")
+	flags.StringVar(&c.BindAddress, "bind-address", ":8080", "address on which the API is served")
+	flags.StringVar(&c.HealthBindAddress, "health-bind-address", ":8081", "address on which /livez, /readyz and /metrics are served")
+	drain := flags.Int("drain-seconds", 5, "how long requests are accepted after SIGTERM")
+	sunset := flags.String("v4-sunset", "", "when /v4 stops being served, as an RFC 3339 time; not announced by default")
+	flags.IntVar(&c.MaxConnections, "max-connections", 8000, "how many connections are open at a time, 0 for any number; more wait to be accepted")
+	flags.IntVar(&c.MaxWaiters, "max-waiters", apiserver.DefaultMaxWaiters, "how many requests can wait for a change of a process at a time, event streams included")
+	flags.Float64Var(&c.Limit.PerSecond, "client-requests-per-second", 0, "how many requests a client can make on average, 0 for any number")
+	flags.IntVar(&c.Limit.Burst, "client-burst", 100, "how many requests a client can make at once, if --client-requests-per-second is set")
+	flags.StringVar(&c.Limit.AddressHeader, "client-address-header", "", "header in which a trusted proxy sends the client's address, such as X-Forwarded-For; the last address counts. By default, a client is the address of a connection")
+	if err := flags.Parse(args); err != nil {
+		return c, err
+	}
+	switch {
+	case c.KeyNamespace == "":
+		return c, errors.New("--key-secret-namespace and $POD_NAMESPACE are not set, expected one of them")
+	case *drain < 0:
+		return c, fmt.Errorf("--drain-seconds is %d, expected 0 or more", *drain)
+	case c.MaxConnections < 0:
+		return c, fmt.Errorf("--max-connections is %d, expected 0 or more", c.MaxConnections)
+	case c.MaxWaiters < 1:
+		return c, fmt.Errorf("--max-waiters is %d, expected 1 or more", c.MaxWaiters)
+	case c.Limit.PerSecond < 0:
+		return c, fmt.Errorf("--client-requests-per-second is %g, expected 0 or more", c.Limit.PerSecond)
+	case c.Limit.Burst < 1:
+		return c, fmt.Errorf("--client-burst is %d, expected 1 or more", c.Limit.Burst)
+	}
+	c.Drain = time.Duration(*drain) * time.Second
+	if *sunset != "" {
+		at, err := time.Parse(time.RFC3339, *sunset)
+		if err != nil {
+			return c, fmt.Errorf("--v4-sunset: %w", err)
+		}
+		c.Sunset = at
+	}
+	return c, nil
 }

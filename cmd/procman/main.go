@@ -1,4 +1,4 @@
-// Command procman is the kit of those who write workers.
+// Command procman creates, runs and checks workers without a cluster.
 package main
 
 import (

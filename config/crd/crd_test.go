@@ -1,71 +1,54 @@
 package crd
 
 import (
-	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation"
-	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel/model"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"k8s.io/apiserver/pkg/cel/environment"
 	"sigs.k8s.io/yaml"
 )
 
-// read returns a CustomResourceDefinition as the API server sees it.
-func read(t *testing.T, file string) *apiextensions.CustomResourceDefinition {
+// read returns the schema of a CustomResourceDefinition.
+func read(t *testing.T, file string) *structural.Structural {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("bases", file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var v1 apiextensionsv1.CustomResourceDefinition
-	if err := yaml.UnmarshalStrict(text, &v1); err != nil {
+	var definition apiextensionsv1.CustomResourceDefinition
+	if err := yaml.UnmarshalStrict(text, &definition); err != nil {
 		t.Fatal(err)
 	}
-	apiextensionsv1.SetDefaults_CustomResourceDefinition(&v1)
-	apiextensionsv1.SetDefaults_CustomResourceDefinitionSpec(&v1.Spec)
-	v1.Status.StoredVersions = []string{v1.Spec.Versions[0].Name}
-	var internal apiextensions.CustomResourceDefinition
-	if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(&v1, &internal, nil); err != nil {
+	var schema apiextensions.JSONSchemaProps
+	if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(definition.Spec.Versions[0].Schema.OpenAPIV3Schema, &schema, nil); err != nil {
 		t.Fatal(err)
 	}
-	return &internal
-}
-
-// An API server accepts the definitions: the schemas are structural, the rules
-// compile, and their estimated cost is within the limits.
-func TestDefinitionsAreValid(t *testing.T) {
-	for _, file := range []string{"procman.dev_processes.yaml", "procman.dev_processtypes.yaml"} {
-		t.Run(file, func(t *testing.T) {
-			for _, err := range validation.ValidateCustomResourceDefinition(t.Context(), read(t, file)) {
-				t.Error(err)
-			}
-		})
+	s, err := structural.NewStructural(&schema)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return s
 }
 
 // The rules of a Process, which need the old object too, as the API server runs them.
 func TestTransitionsOfAProcess(t *testing.T) {
-	definition := read(t, "procman.dev_processes.yaml")
-	structural, err := schema.NewStructural(definition.Spec.Validation.OpenAPIV3Schema)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rules := cel.NewValidator(structural, true, celconfig.PerCallLimit)
+	schema := read(t, "procman.dev_processes.yaml")
+	rules := cel.NewValidator(schema, true, celconfig.PerCallLimit)
 	condition := func(name, status string) any {
 		return map[string]any{"type": name, "status": status, "reason": "Any", "message": "", "lastTransitionTime": "2026-01-01T12:00:00Z"}
 	}
 	finished := condition("Finished", "True")
 	complete := map[string]any{"state": "complete", "output": "{}", "jobName": "j", "startTime": "2026-01-01T12:00:00Z", "attempts": int64(1), "conditions": []any{finished}}
 	with := func(status map[string]any, key string, value any) map[string]any {
-		changed := map[string]any{}
-		for k, v := range status {
-			changed[k] = v
-		}
+		changed := maps.Clone(status)
 		if changed[key] = value; value == nil {
 			delete(changed, key)
 		}
@@ -97,7 +80,7 @@ func TestTransitionsOfAProcess(t *testing.T) {
 			object := func(status map[string]any) map[string]any {
 				return map[string]any{"apiVersion": "procman.dev/v1alpha1", "kind": "Process", "metadata": map[string]any{"name": "p"}, "spec": map[string]any{"type": "t"}, "status": status}
 			}
-			errs, _ := rules.Validate(context.Background(), nil, structural, object(test.after), object(test.before), celconfig.RuntimeCELCostBudget)
+			errs, _ := rules.Validate(t.Context(), nil, schema, object(test.after), object(test.before), celconfig.RuntimeCELCostBudget)
 			switch {
 			case test.want == "" && len(errs) > 0:
 				t.Error(errs)
@@ -105,5 +88,22 @@ func TestTransitionsOfAProcess(t *testing.T) {
 				t.Errorf("got %v, want %q", errs, test.want)
 			}
 		})
+	}
+}
+
+// The API server refuses a definition with a rule above this estimated cost.
+const maxRuleCost = 10_000_000
+
+func TestCostOfTheRulesOfAProcess(t *testing.T) {
+	status := read(t, "procman.dev_processes.yaml").Properties["status"]
+	results, err := cel.Compile(&status, model.SchemaDeclType(&status, false), celconfig.PerCallLimit,
+		environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()), cel.StoredExpressionsEnvLoader())
+	if err != nil || len(results) != len(status.XValidations) || len(results) == 0 {
+		t.Fatalf("%d of %d rules are compiled: %v", len(results), len(status.XValidations), err)
+	}
+	for i, r := range results {
+		if r.Error != nil || r.MaxCost > maxRuleCost {
+			t.Errorf("rule %d costs %d: %v", i, r.MaxCost, r.Error)
+		}
 	}
 }

@@ -102,7 +102,8 @@ func (a *attempt) Result(ctx context.Context, r agentapi.Result) error {
 
 // Progress writes the percentage to the process's status.
 func (a *attempt) Progress(ctx context.Context, p agentapi.Progress) error {
-	// Without a lock: the schema refuses to change percentComplete of a terminal process.
+	// No lock is needed: the schema refuses to change percentComplete of a process that
+	// is terminal.
 	err := statuspatch.Apply(ctx, a.collector.Client, a.process, map[string]any{"percentComplete": p.PercentComplete})
 	if apierrors.IsInvalid(err) {
 		return fmt.Errorf("%w: %w", agentapi.ErrOver, err)

@@ -58,7 +58,7 @@ func TestOwnStatusWrite(t *testing.T) {
 	}
 }
 
-// waitingSource is a source whose WaitForSync blocks until the test says so.
+// waitingSource is a source whose WaitForSync returns what the test sends.
 type waitingSource struct {
 	started bool
 	synced  chan error

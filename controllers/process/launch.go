@@ -66,8 +66,8 @@ func (r *Reconciler) launch(ctx context.Context, p *v1alpha1.Process) (reconcile
 	return r.createJob(ctx, p, processType)
 }
 
-// createJob creates the Job. It is no error if the Job of this Process exists
-// already: the cache did not contain it yet.
+// createJob creates the Job. If the Job of this Process exists already, the cache did
+// not contain it yet, and there is nothing to do.
 func (r *Reconciler) createJob(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType) (reconcile.Result, error) {
 	config := r.Job
 	config.AgentInjection = r.Injection()

@@ -40,7 +40,7 @@ func TestAccept(t *testing.T) {
 		message string
 	}{
 		"fine":                       {named("a", 0, "x"), []v1alpha1.ProcessType{named("b", 0, "y")}, "", "True", "Accepted", "can be started"},
-		"a schema that is none":      {broken, nil, "", "False", "InvalidSchema", "spec.outputSchema: "},
+		"an invalid schema":          {broken, nil, "", "False", "InvalidSchema", "spec.outputSchema: "},
 		"more than the policy has":   {named("a", 0, "x"), []v1alpha1.ProcessType{named("b", 9, "x")}, "spec.template: no", "False", "PolicyViolation", "spec.template: no"},
 		"an alias of an older type":  {named("a", 5, "x", "z"), []v1alpha1.ProcessType{named("b", 0, "x")}, "", "True", "AliasTaken", `"x" is b's`},
 		"an alias of a younger type": {named("a", 0, "x"), []v1alpha1.ProcessType{named("b", 5, "x")}, "", "True", "Accepted", ""},

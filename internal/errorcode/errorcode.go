@@ -17,8 +17,6 @@ const (
 	TooManyRequests      = "TooManyRequests"
 	ResourceNotFound     = "ResourceNotFound"
 	ResourceExpired      = "ResourceExpired"
-	BadRequest           = "BadRequest"
-	HeadersTooLarge      = "HeadersTooLarge"
 
 	OutputMissing    = "OutputMissing"
 	OutputInvalid    = "OutputInvalid"
@@ -74,8 +72,6 @@ var All = []Code{
 	{TooManyRequests, Client, false, "a limit is reached; try again after `Retry-After`"},
 	{ResourceNotFound, Client, true, "nothing has this URL, or it was deleted"},
 	{ResourceExpired, Client, true, "the process has expired"},
-	{BadRequest, Client, true, "the request is not valid HTTP"},
-	{HeadersTooLarge, Client, true, "the request's headers are too large"},
 
 	{OutputMissing, Worker, true, "the worker exited with 0 and wrote no output"},
 	{OutputInvalid, Worker, true, "the output or the error file is not what the contract requires"},

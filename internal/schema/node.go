@@ -82,25 +82,32 @@ func (b *builder) node(props *apiextensionsv1.JSONSchemaProps, spine *structural
 	b.values(n, at)
 	if spine != nil {
 		b.structure(n, at)
-	} else {
-		b.restrictions(n, at)
 	}
-	for i := range props.AllOf {
-		n.allOf = append(n.allOf, b.node(&props.AllOf[i], nil, at.keyword("allOf").index(i)))
+	for _, key := range slices.Sorted(maps.Keys(props.Properties)) {
+		inner := props.Properties[key]
+		n.properties[key] = b.node(&inner, propertyOf(spine, key), at.keyword("properties").key(key))
 	}
-	for i := range props.AnyOf {
-		n.anyOf = append(n.anyOf, b.node(&props.AnyOf[i], nil, at.keyword("anyOf").index(i)))
+	if props.Items != nil && props.Items.Schema != nil {
+		n.items = b.node(props.Items.Schema, itemsOf(spine), at.keyword("items").inherit(n.anyKey))
 	}
-	for i := range props.OneOf {
-		n.oneOf = append(n.oneOf, b.node(&props.OneOf[i], nil, at.keyword("oneOf").index(i)))
-	}
+	n.allOf = b.composition(props.AllOf, at.keyword("allOf"))
+	n.anyOf = b.composition(props.AnyOf, at.keyword("anyOf"))
+	n.oneOf = b.composition(props.OneOf, at.keyword("oneOf"))
 	if props.Not != nil {
 		n.not = b.node(props.Not, nil, at.keyword("not"))
 	}
 	if spine != nil {
+		b.rules(n, at)
 		b.satisfiable(n, at)
 	}
 	return n
+}
+
+func (b *builder) composition(all []apiextensionsv1.JSONSchemaProps, at place) (nodes []*node) {
+	for i := range all {
+		nodes = append(nodes, b.node(&all[i], nil, at.index(i)))
+	}
+	return nodes
 }
 
 // satisfiable finds mistakes because of which no value is valid: a required
@@ -176,40 +183,22 @@ func (b *builder) values(n *node, at place) {
 	}
 }
 
-// structure builds the properties, items and rules of a node with a spine.
+// structure builds the part of a node with a spine that is about members which the
+// schema does not name.
 func (b *builder) structure(n *node, at place) {
-	preserve := n.props.XPreserveUnknownFields != nil && *n.props.XPreserveUnknownFields
-	n.anyKey = preserve || at.open
-	if n.props.XEmbeddedResource {
-		b.fail(at.keyword("x-kubernetes-embedded-resource"), "inputs and outputs contain no Kubernetes resources")
-	}
-	if isListMap(n.props) && len(n.props.XListMapKeys) == 0 {
-		b.fail(at.keyword("x-kubernetes-list-type"), "map needs x-kubernetes-list-map-keys")
-	}
-	for _, key := range slices.Sorted(maps.Keys(n.props.Properties)) {
-		inner, innerSpine := n.props.Properties[key], n.spine.Properties[key]
-		n.properties[key] = b.node(&inner, &innerSpine, at.keyword("properties").key(key))
-	}
-	if a := n.props.AdditionalProperties; a != nil && a.Schema != nil {
+	p := n.props
+	n.anyKey = at.open || p.XPreserveUnknownFields != nil && *p.XPreserveUnknownFields
+	if a := p.AdditionalProperties; a != nil && a.Schema != nil {
 		n.additional = b.node(a.Schema, n.spine.AdditionalProperties.Structural, at.keyword("additionalProperties"))
 		n.anyKey = true
 	} else if a != nil && a.Allows {
 		n.anyKey = true
 	}
-	if n.props.Items != nil && n.props.Items.Schema != nil {
-		n.items = b.node(n.props.Items.Schema, n.spine.Items, at.keyword("items").inherit(n.anyKey))
+	if p.XEmbeddedResource {
+		b.fail(at.keyword("x-kubernetes-embedded-resource"), "inputs and outputs contain no Kubernetes resources")
 	}
-	b.rules(n, at)
-}
-
-// restrictions builds the properties and items of a node without a spine.
-func (b *builder) restrictions(n *node, at place) {
-	for _, key := range slices.Sorted(maps.Keys(n.props.Properties)) {
-		inner := n.props.Properties[key]
-		n.properties[key] = b.node(&inner, nil, at.keyword("properties").key(key))
-	}
-	if n.props.Items != nil && n.props.Items.Schema != nil {
-		n.items = b.node(n.props.Items.Schema, nil, at.keyword("items"))
+	if isListMap(p) && len(p.XListMapKeys) == 0 {
+		b.fail(at.keyword("x-kubernetes-list-type"), "map needs x-kubernetes-list-map-keys")
 	}
 }
 

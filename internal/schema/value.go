@@ -69,9 +69,6 @@ func writeCanonical(b *strings.Builder, v strictjson.Value) {
 // unstructured returns the value as the Kubernetes libraries represent it. The
 // schema decides whether a number is an integer or a float.
 func unstructured(v strictjson.Value, s *structural.Structural) any {
-	if s == nil {
-		s = &structural.Structural{}
-	}
 	switch v.Kind() {
 	case object:
 		members := map[string]any{}
@@ -82,13 +79,13 @@ func unstructured(v strictjson.Value, s *structural.Structural) any {
 	case array:
 		elements := []any{}
 		for element := range v.Elements() {
-			elements = append(elements, unstructured(element, s.Items))
+			elements = append(elements, unstructured(element, itemsOf(s)))
 		}
 		return elements
 	case text:
 		return v.Text()
 	case number:
-		if i, ok := parseDecimal(v.Text()).int64(); ok && s.Type != "number" {
+		if i, ok := parseDecimal(v.Text()).int64(); ok && (s == nil || s.Type != "number") {
 			return i
 		}
 		f, err := strconv.ParseFloat(v.Text(), 64)
@@ -103,7 +100,11 @@ func unstructured(v strictjson.Value, s *structural.Structural) any {
 	}
 }
 
+// propertyOf returns the schema of the member key of an object, nil if there is none.
 func propertyOf(s *structural.Structural, key string) *structural.Structural {
+	if s == nil {
+		return nil
+	}
 	if p, ok := s.Properties[key]; ok {
 		return &p
 	}
@@ -111,4 +112,12 @@ func propertyOf(s *structural.Structural, key string) *structural.Structural {
 		return s.AdditionalProperties.Structural
 	}
 	return nil
+}
+
+// itemsOf returns the schema of the elements of an array, nil if there is none.
+func itemsOf(s *structural.Structural) *structural.Structural {
+	if s == nil {
+		return nil
+	}
+	return s.Items
 }

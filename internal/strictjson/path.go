@@ -9,15 +9,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxKeyBytes is how much of a key a path shows. With MaxDepth it keeps every
-// path, and so every errorDetails, well below 64 KiB whatever a client sends.
+// maxKeyBytes bounds how much of a key a path shows. Together with MaxDepth it keeps
+// each path, and so all errorDetails, well below 64 KiB whatever a client sends.
 const maxKeyBytes = 128
 
-// Key returns the path of the member key of the object at path: path.key, or
-// path["odd key"] when key is not a plain identifier (a letter or underscore,
-// then letters, digits and underscores, all ASCII). Of a key longer than 128
-// bytes the path shows the beginning, followed by "…", and of one that is no
-// UTF-8, U+FFFD for what is not.
+// Key returns the path of the member called key of the object at path: path.key, or
+// path["odd key"] if key is not a plain identifier (a letter or underscore, then
+// letters, digits and underscores, all ASCII). A key longer than 128 bytes is cut
+// there and ends with "…". U+FFFD replaces bytes that are not UTF-8.
 func Key(path, key string) string {
 	if plain(key) {
 		if path == "" {
@@ -25,7 +24,7 @@ func Key(path, key string) string {
 		}
 		return path + "." + key
 	}
-	quoted, _ := jsontext.AppendQuote(nil, cut(key)) // the error is of what is no UTF-8, and replaced
+	quoted, _ := jsontext.AppendQuote(nil, cut(key)) // the error reports the bytes that were replaced
 	return path + "[" + string(quoted) + "]"
 }
 
@@ -34,9 +33,9 @@ func Index(path string, i int) string {
 	return path + "[" + strconv.Itoa(i) + "]"
 }
 
-// Within returns the place that an error of this package is about, as seen from
-// root, the path of the whole: root.pages[1].dpi. It is root itself for an error
-// about the whole, and for one that is not of this package.
+// Within returns the place of an Error as a path that begins with root, the name of
+// the outermost object: root.pages[1].dpi. It returns root for an error about the
+// outermost object and for any other error.
 func Within(root string, err error) string {
 	e, ok := errors.AsType[*Error](err)
 	switch {
@@ -69,7 +68,7 @@ func cut(key string) string {
 		return key
 	}
 	end := maxKeyBytes
-	for end > 0 && !utf8.RuneStart(key[end]) { // key may be no UTF-8
+	for end > 0 && !utf8.RuneStart(key[end]) { // key need not be UTF-8
 		end--
 	}
 	return key[:end] + "…"

@@ -1,6 +1,6 @@
-// Package contract proves the HTTP contract: a black-box suite that runs against
-// any base URL, and the check of single responses against the OpenAPI
-// description that every test of the facade uses.
+// Package contract tests the HTTP contract. It has a black-box suite that runs against any
+// base URL, and a Checker, which all tests of the facade use to check their responses
+// against the OpenAPI description.
 package contract
 
 import (
@@ -20,7 +20,7 @@ import (
 	v3 "github.com/pb33f/libopenapi/datamodel/high/v3"
 )
 
-// Checker holds responses against an OpenAPI description.
+// Checker checks responses against an OpenAPI description.
 type Checker struct {
 	document  *v3.Document
 	validator validator.Validator
@@ -28,8 +28,8 @@ type Checker struct {
 	options   *config.ValidationOptions
 }
 
-// NewChecker reads a description, YAML or JSON. It returns an error when the
-// description itself is not sound OpenAPI 3.1.
+// NewChecker reads a description in YAML or JSON. It returns an error if the description
+// is not valid OpenAPI 3.1.
 func NewChecker(description []byte) (*Checker, error) {
 	document, err := libopenapi.NewDocument(description)
 	if err != nil {
@@ -44,7 +44,7 @@ func NewChecker(description []byte) (*Checker, error) {
 		return nil, fmt.Errorf("make a validator: %w", err)
 	}
 	if ok, problems := v.ValidateDocument(); !ok {
-		return nil, fmt.Errorf("the description is not sound: %w", joined(problems))
+		return nil, fmt.Errorf("the description is not valid: %w", joined(problems))
 	}
 	return &Checker{
 		document: &model.Model, validator: v,
@@ -52,10 +52,9 @@ func NewChecker(description []byte) (*Checker, error) {
 	}, nil
 }
 
-// Check returns what is wrong with a response. Its body is given apart, read
-// whole. A path that is not described has to be answered by the NotFound of the
-// components, and a method that a path does not have by MethodNotAllowed with the
-// methods that it has.
+// Check returns what is wrong with a response, whose body has been read already. A path
+// that is not described must return the NotFound of the components. A method that a path does
+// not have must return MethodNotAllowed with the methods that the path has.
 func (c *Checker) Check(request *http.Request, response *http.Response, body []byte) error {
 	request = request.Clone(request.Context())
 	if path := request.URL.Path; len(path) > 1 {
@@ -63,7 +62,7 @@ func (c *Checker) Check(request *http.Request, response *http.Response, body []b
 		request.URL.RawPath = strings.TrimSuffix(request.URL.RawPath, "/")
 	}
 	if !strings.Contains(strings.ToUpper(request.URL.RawPath), "%2F") {
-		request.URL.RawPath = "" // however else a name is escaped, it is the same name
+		request.URL.RawPath = "" // a name is the same with and without escapes
 	}
 	item := c.item(request)
 	if item == nil {
@@ -84,7 +83,7 @@ func (c *Checker) Check(request *http.Request, response *http.Response, body []b
 	return nil
 }
 
-// item is the path item of a request, whatever its method; nil when there is none.
+// item returns the path item of a request, for any method; nil if there is none.
 func (c *Checker) item(request *http.Request) *v3.PathItem {
 	for segment := range strings.SplitSeq(strings.TrimPrefix(request.URL.EscapedPath(), "/"), "/") {
 		if segment == "" || strings.Contains(segment, "%2F") || segment == "." || segment == ".." {
@@ -101,7 +100,7 @@ func (c *Checker) item(request *http.Request) *v3.PathItem {
 	return nil
 }
 
-// component holds a response against one of the components' responses.
+// component checks a response against one of the components.
 func (c *Checker) component(name string, response *http.Response, body []byte) error {
 	status := map[string]int{"NotFound": http.StatusNotFound, "MethodNotAllowed": http.StatusMethodNotAllowed}[name]
 	if response.StatusCode != status {

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// testVendorClient works as the clients do that this API has had for years: a
-// trailing slash, a charset, headers of their own; a GET at once and then one
-// each half second; anything but a 2xx with application/json is the end.
+// testVendorClient does what the existing clients of this API do: a trailing slash, a charset,
+// headers of their own, and a GET at once and then every half second. They stop at every
+// response that is not a 2xx with application/json.
 func (s *suite) testVendorClient(t *testing.T) {
 	ask := func(method, url, body string) map[string]any {
 		t.Helper()
@@ -19,7 +19,7 @@ func (s *suite) testVendorClient(t *testing.T) {
 			t.Fatal(err)
 		}
 		request.Header.Set("Content-Type", "application/json; charset=utf-8")
-		request.Header.Set("Acs-Api-Key", "none of ours")
+		request.Header.Set("Acs-Api-Key", "not one of ours")
 		request.Header.Set("X-Vendor-Version", "4.1")
 		response, err := client.Do(request)
 		if err != nil {

@@ -18,10 +18,9 @@ import (
 // Target is a deployment to run the suite against. It has the process types of
 // processtypes.yaml.
 type Target struct {
-	// URL is the base of the API, without a slash at its end.
+	// URL is the base URL of the API, without a slash at the end.
 	URL string
-	// Replicas are the base URLs of single replicas behind URL; URL alone when
-	// there are none.
+	// Replicas are the base URLs of the replicas behind URL; only URL by default.
 	Replicas []string
 }
 
@@ -29,13 +28,13 @@ const (
 	typeName  = "contract"
 	aliasName = "contractSuite"
 	briefName = "contract-brief"
-	// singleName is a type of which there may be one process under way.
+	// singleName is a type with a maxProcessing of 1.
 	singleName = "contract-single"
-	// patience is how long anything may take that is not bounded otherwise.
+	// patience bounds everything that has no other bound.
 	patience = 2 * time.Minute
 )
 
-// Run proves every row of section 1 of the contract against the target.
+// Run tests every row of docs/contract.md, section 1, against the target.
 func Run(t *testing.T, target Target) {
 	if len(target.Replicas) == 0 {
 		target.Replicas = []string{target.URL}
@@ -53,9 +52,9 @@ func Run(t *testing.T, target Target) {
 	}{
 		{"Post", s.testPost}, {"Refusals", s.testRefusals}, {"MediaType", s.testMediaType}, {"TooLarge", s.testTooLarge}, {"TooMany", s.testTooMany},
 		{"Get", s.testGet}, {"WorkerErrors", s.testWorkerErrors}, {"NotFound", s.testNotFound}, {"Expiry", s.testExpiry},
-		{"Terminal", s.testTerminal}, {"ETag", s.testETag}, {"Wait", s.testWait}, {"Events", s.testEvents}, {"EventsOfWhatGoes", s.testEventsOfWhatGoes},
+		{"Terminal", s.testTerminal}, {"ETag", s.testETag}, {"Wait", s.testWait}, {"Events", s.testEvents}, {"EndOfEvents", s.testEndOfEvents},
 		{"Delete", s.testDelete}, {"List", s.testList}, {"ProcessTypes", s.testProcessTypes}, {"Description", s.testDescription},
-		{"Router", s.testRouter}, {"Deprecated", s.testDeprecated}, {"RequestID", s.testRequestID}, {"NoHTTP", s.testNoHTTP},
+		{"Router", s.testRouter}, {"Deprecated", s.testDeprecated}, {"RequestID", s.testRequestID},
 		{"Idempotency", s.testIdempotency}, {"IdempotencyConcurrent", s.testIdempotencyConcurrent}, {"VendorClient", s.testVendorClient},
 	} {
 		t.Run(part.name, func(t *testing.T) {
@@ -70,7 +69,7 @@ type suite struct {
 	checker func() (*Checker, error)
 }
 
-// answer is a response, read whole.
+// answer is a response with its whole body.
 type answer struct {
 	status int
 	header http.Header
@@ -78,7 +77,7 @@ type answer struct {
 	process
 }
 
-// process is what a body may say.
+// process has all members that a body can have.
 type process struct {
 	ProcessID          string          `json:"processId"`
 	State              string          `json:"state"`
@@ -90,13 +89,13 @@ type process struct {
 	PercentComplete    *int            `json:"percentComplete"`
 }
 
-// client neither follows redirects, which the API never gives, nor unzips.
+// client follows no redirects, because the API never sends one, and decompresses nothing.
 var client = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	Transport:     &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64},
 }
 
-// send makes a request and holds its response against the description.
+// send sends a request and checks the response against the description.
 func (s *suite) send(t *testing.T, request *http.Request) answer {
 	t.Helper()
 	response, err := client.Do(request)
@@ -113,18 +112,18 @@ func (s *suite) send(t *testing.T, request *http.Request) answer {
 		t.Fatal(err)
 	}
 	if err := checker.Check(request, response, a.body); err != nil {
-		t.Errorf("%s %s: status %d is not as openapi.yaml says: %v\n%s", request.Method, request.URL.Path, a.status, err, a.body)
+		t.Errorf("%s %s: status %d is not as in openapi.yaml: %v\n%s", request.Method, request.URL.Path, a.status, err, a.body)
 	}
 	if response.Header.Get("Content-Type") != "application/json" {
 		return a
 	}
 	if len(a.body) > 0 {
 		if err := json.Unmarshal(a.body, &a.process); err != nil {
-			t.Errorf("%s %s: the body is no JSON object: %v: %s", request.Method, request.URL.Path, err, a.body)
+			t.Errorf("%s %s: the body is not a JSON object: %v: %s", request.Method, request.URL.Path, err, a.body)
 		}
 	}
 	if a.header.Get("X-Request-Id") == "" || a.header.Get("Cache-Control") != "private, no-cache" {
-		t.Errorf("%s %s: X-Request-Id or Cache-Control is not as it should be: %v", request.Method, request.URL.Path, a.header)
+		t.Errorf("%s %s: X-Request-Id or Cache-Control is wrong: %v", request.Method, request.URL.Path, a.header)
 	}
 	return a
 }
@@ -132,7 +131,7 @@ func (s *suite) send(t *testing.T, request *http.Request) answer {
 // header is a request's header, as pairs of name and value.
 type header [][2]string
 
-// do makes a request of a path on the target's URL.
+// do sends a request to a path on the target's URL.
 func (s *suite) do(t *testing.T, method, path string, body io.Reader, headers header) answer {
 	t.Helper()
 	return s.send(t, s.request(t, s.URL, method, path, body, headers))
@@ -168,7 +167,7 @@ func (s *suite) post(t *testing.T, body string, headers ...[2]string) answer {
 	return s.do(t, http.MethodPost, "/v1/processes/"+typeName, bytes.NewReader([]byte(body)), headers)
 }
 
-// create starts a process and returns the answer, which has to be a 200.
+// create starts a process and returns the response, which must be a 200.
 func (s *suite) create(t *testing.T, input string) answer {
 	t.Helper()
 	a := s.post(t, `{"input":`+input+`}`)
@@ -178,7 +177,7 @@ func (s *suite) create(t *testing.T, input string) answer {
 	return a
 }
 
-// finish waits until a process is terminal and returns what GET says then.
+// finish waits until a process is terminal and returns the response to GET.
 func (s *suite) finish(t *testing.T, id string) answer {
 	t.Helper()
 	for start := time.Now(); time.Since(start) < patience; {
@@ -194,7 +193,7 @@ func (s *suite) finish(t *testing.T, id string) answer {
 	return answer{}
 }
 
-// want holds a status and a whole body against what they have to be.
+// want checks a status and a whole body.
 func want(t *testing.T, got answer, status int, body string) {
 	t.Helper()
 	if got.status != status || string(got.body) != body {
@@ -202,14 +201,14 @@ func want(t *testing.T, got answer, status int, body string) {
 	}
 }
 
-// eventually looks until it is so, every tenth of a second.
+// eventually checks a condition every 100 ms until it is true.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for start := time.Now(); !holds(); <-tick.C {
 		if time.Since(start) > patience {
-			t.Fatalf("after %s it is still not so that %s", patience, what)
+			t.Fatalf("after %s it is still not true that %s", patience, what)
 		}
 	}
 }
@@ -219,7 +218,7 @@ const (
 	expired  = `{"errorCode":"ResourceExpired"}`
 )
 
-// uniqueKey is an Idempotency-Key that nobody has used.
+// uniqueKey returns an Idempotency-Key that was never used.
 func uniqueKey(t *testing.T) string { return fmt.Sprintf("%s %d", t.Name(), time.Now().UnixNano()) }
 
 var (

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// testDelete: a process is cancelled and gone.
+// testDelete: a process is cancelled and deleted.
 func (s *suite) testDelete(t *testing.T) {
 	for name, input := range map[string]string{"running": `{"echo":{"seconds":60}}`, "finished": `{}`} {
 		t.Run(name, func(t *testing.T) {
@@ -16,7 +16,7 @@ func (s *suite) testDelete(t *testing.T) {
 			want(t, s.do(t, http.MethodDelete, path(id), nil, nil), 204, "")
 			want(t, s.do(t, http.MethodDelete, path(id), nil, nil), 404, notFound)
 			// Other replicas learn of it a moment later.
-			eventually(t, "it is gone", func() bool { return s.get(t, path(id)).status == 404 })
+			eventually(t, "it is deleted", func() bool { return s.get(t, path(id)).status == 404 })
 			want(t, s.get(t, path(id)), 404, notFound)
 		})
 	}

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// testGet: a process from its acceptance to its output, asked of every replica.
+// testGet: a process from its creation to its output, on every replica.
 func (s *suite) testGet(t *testing.T) {
 	created := s.create(t, `{"echo":{"seconds":2,"progress":[25,50]},"any":1.0}`)
-	for _, replica := range s.Replicas { // at once: the pages of no client wait
+	for _, replica := range s.Replicas { // at once, without a pause
 		a := s.send(t, s.request(t, replica, http.MethodGet, path(created.ProcessID), nil, nil))
 		if a.status != 200 || string(a.Input) != string(created.Input) || a.ExpirationDateTime != created.ExpirationDateTime {
 			t.Errorf("GET right after POST: status %d: %s", a.status, a.body)
@@ -45,7 +45,7 @@ func (s *suite) testGet(t *testing.T) {
 	}
 }
 
-// testWorkerErrors: a process that failed is an ordinary 200.
+// testWorkerErrors: a process that failed is a 200.
 func (s *suite) testWorkerErrors(t *testing.T) {
 	for name, test := range map[string]struct{ input, code, details string }{
 		"the worker refuses its input": {`{"echo":{"error":{"errorCode":"InvalidInput","errorDetails":{"page":3}}}}`, "InvalidInput", `{"page":3}`},
@@ -61,7 +61,7 @@ func (s *suite) testWorkerErrors(t *testing.T) {
 	}
 }
 
-// testNotFound: ids that never were look all the same.
+// testNotFound: all ids that were never given out get the same response.
 func (s *suite) testNotFound(t *testing.T) {
 	id := s.create(t, `{}`).ProcessID
 	made := "a" + strings.Repeat("b", len(id)-1)
@@ -75,7 +75,7 @@ func (s *suite) testNotFound(t *testing.T) {
 		"escaped":                 path("%00"),
 		"very long":               path(strings.Repeat("x", 2000)),
 		"another type's":          "/v1/processes/" + briefName + "/" + id,
-		"of a type that is not":   "/v1/processes/no-such-type/" + id,
+		"of an unknown type":      "/v1/processes/no-such-type/" + id,
 		"of a type, another case": "/v1/processes/Contract/" + id,
 	} {
 		want(t, s.get(t, p), 404, notFound)
@@ -88,7 +88,7 @@ func (s *suite) testNotFound(t *testing.T) {
 	}
 }
 
-// testExpiry: 410 from the second of expirationDateTime on, and for ever.
+// testExpiry: 410 from the second of expirationDateTime on, always.
 func (s *suite) testExpiry(t *testing.T) {
 	url := "/v1/processes/" + briefName
 	a := s.do(t, http.MethodPost, url, strings.NewReader(`{"input":{}}`), nil)
@@ -107,13 +107,13 @@ func (s *suite) testExpiry(t *testing.T) {
 		case got.status == 200 && asked.After(expires.Add(skew)):
 			t.Errorf("it is shown at %s, after %s", asked, expires)
 		case got.status == 410 && time.Now().Before(expires.Add(-skew)):
-			t.Errorf("it is gone before %s", expires)
+			t.Errorf("it is 410 before %s", expires)
 		case got.status != 200 && got.status != 410:
 			t.Errorf("status %d: %s", got.status, got.body)
 		}
 		return got.status == 410
 	})
-	// Whether the object is still there or not must not show.
+	// The response must not depend on whether the object still exists.
 	for until := time.Now().Add(5 * time.Second); time.Now().Before(until); {
 		for _, replica := range s.Replicas {
 			want(t, s.send(t, s.request(t, replica, http.MethodGet, url+"/"+a.ProcessID, nil, nil)), 410, expired)
@@ -124,7 +124,7 @@ func (s *suite) testExpiry(t *testing.T) {
 	want(t, s.get(t, path(a.ProcessID)), 404, notFound) // still another type's
 }
 
-// testTerminal: once terminal, every answer is the same, byte for byte.
+// testTerminal: after a terminal state, every response is the same, byte for byte.
 func (s *suite) testTerminal(t *testing.T) {
 	for _, input := range []string{`{"any":[1.0, 2]}`, `{"echo":{"error":{"errorCode":"Odd","errorDetails":{"n":1.0}}}}`} {
 		id := s.create(t, input).ProcessID
@@ -135,7 +135,7 @@ func (s *suite) testTerminal(t *testing.T) {
 	}
 }
 
-// testETag: what a client has already is not sent again.
+// testETag: a client that has the current body gets 304.
 func (s *suite) testETag(t *testing.T) {
 	id := s.create(t, `{"echo":{"seconds":2}}`).ProcessID
 	processing := s.get(t, path(id))
@@ -158,7 +158,7 @@ func (s *suite) testETag(t *testing.T) {
 	}
 }
 
-// testWait: Prefer: wait answers as soon as there is something to say.
+// testWait: the response to Prefer: wait comes as soon as the state is terminal.
 func (s *suite) testWait(t *testing.T) {
 	t.Run("until the state is terminal", func(t *testing.T) {
 		id := s.create(t, `{"echo":{"seconds":1}}`).ProcessID
@@ -184,7 +184,7 @@ func (s *suite) testWait(t *testing.T) {
 			t.Errorf("Preference-Applied %q: %s", a.header.Get("Preference-Applied"), a.body)
 		}
 	})
-	t.Run("what is no preference is ignored", func(t *testing.T) {
+	t.Run("what is not a preference is ignored", func(t *testing.T) {
 		id := s.create(t, `{"echo":{"seconds":30}}`).ProcessID
 		for _, prefer := range []string{"wait=-1", "wait=soon", "wait", "return=minimal", "=", ","} {
 			start := time.Now()
@@ -195,13 +195,13 @@ func (s *suite) testWait(t *testing.T) {
 		}
 		want(t, s.do(t, http.MethodDelete, path(id), nil, nil), 204, "")
 	})
-	t.Run("a process that never was", func(t *testing.T) {
+	t.Run("an unknown process", func(t *testing.T) {
 		want(t, s.do(t, http.MethodGet, path("none"), nil, header{{"Prefer", "wait=60"}}), 404, notFound)
 	})
 }
 
-// events are those of a process's stream, read to its end; none when it has expired
-// before. What first does comes after the first of them.
+// events returns the events of a stream, which it reads to the end; none if the process has
+// expired already. It calls first after the first event.
 func (s *suite) events(t *testing.T, path string, first func()) (events []string) {
 	t.Helper()
 	request := s.request(t, s.URL, http.MethodGet, path, nil, header{{"Accept", "text/event-stream"}})
@@ -227,13 +227,13 @@ func (s *suite) events(t *testing.T, path string, first func()) (events []string
 		}
 	}
 	if err := lines.Err(); err != nil {
-		t.Errorf("the stream does not end well: %v", err)
+		t.Errorf("the stream ends with an error: %v", err)
 	}
 	return events
 }
 
-// testEventsOfWhatGoes: a stream ends with what GET answers from then on.
-func (s *suite) testEventsOfWhatGoes(t *testing.T) {
+// testEndOfEvents: the last event of a stream is what GET returns from then on.
+func (s *suite) testEndOfEvents(t *testing.T) {
 	for name, test := range map[string]struct {
 		typeName, last string
 		deleted        bool
@@ -261,7 +261,7 @@ func (s *suite) testEventsOfWhatGoes(t *testing.T) {
 	}
 }
 
-// testEvents: the same bodies as a stream.
+// testEvents: the bodies of GET, as a stream.
 func (s *suite) testEvents(t *testing.T) {
 	id := s.create(t, `{"echo":{"seconds":2,"progress":[50]}}`).ProcessID
 	events := s.events(t, path(id), func() {})

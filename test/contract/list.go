@@ -3,8 +3,10 @@ package contract
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -25,6 +27,30 @@ func (s *suite) list(t *testing.T, query string) page {
 	return p
 }
 
+// listAll reads all pages of a list.
+func (s *suite) listAll(t *testing.T, query string) []process {
+	t.Helper()
+	var all []process
+	for next := ""; ; {
+		p := s.list(t, query+"&limit=500"+next)
+		all = append(all, p.Processes...)
+		if p.Continue == "" {
+			return all
+		}
+		next = "&continue=" + url.QueryEscape(p.Continue)
+	}
+}
+
+// containsAll reports whether a list has all ids.
+func containsAll(listed []process, ids []string) bool {
+	for _, id := range ids {
+		if !slices.ContainsFunc(listed, func(p process) bool { return p.ProcessID == id }) {
+			return false
+		}
+	}
+	return true
+}
+
 // testList: the newest first, page by page, of one state, with and without
 // payloads.
 func (s *suite) testList(t *testing.T) {
@@ -36,16 +62,7 @@ func (s *suite) testList(t *testing.T) {
 	}
 	running := s.create(t, `{"echo":{"seconds":60}}`).ProcessID
 	eventually(t, "all are listed", func() bool {
-		listed := map[string]bool{}
-		for _, p := range s.list(t, "limit=500").Processes {
-			listed[p.ProcessID] = true
-		}
-		for id := range ids {
-			if !listed[id] {
-				return false
-			}
-		}
-		return listed[running]
+		return containsAll(s.listAll(t, ""), append(slices.Collect(maps.Keys(ids)), running))
 	})
 	t.Run("pages", func(t *testing.T) {
 		found, last := map[string]int{}, ""
@@ -55,7 +72,7 @@ func (s *suite) testList(t *testing.T) {
 			for _, item := range p.Processes {
 				found[item.ProcessID]++
 				if item.Input != nil || item.Output != nil {
-					t.Errorf("a payload that nobody asked for: %+v", item)
+					t.Errorf("a payload that was not requested: %+v", item)
 				}
 				if last != "" && item.ExpirationDateTime > last {
 					t.Errorf("%s comes after %s, want the newest first", item.ExpirationDateTime, last)
@@ -77,8 +94,15 @@ func (s *suite) testList(t *testing.T) {
 		}
 	})
 	t.Run("by state", func(t *testing.T) {
-		for _, state := range []string{"processing", "complete", "error"} {
-			for _, item := range s.list(t, "limit=500&state="+state).Processes {
+		failed := s.create(t, `{"echo":{"error":{"errorCode":"OfTheList"}}}`).ProcessID
+		s.finish(t, failed)
+		for state, wanted := range map[string][]string{"processing": {running}, "complete": slices.Collect(maps.Keys(ids)), "error": {failed}} {
+			var listed []process
+			eventually(t, "the list has all processes of state "+state, func() bool {
+				listed = s.listAll(t, "state="+state)
+				return containsAll(listed, wanted)
+			})
+			for _, item := range listed {
 				if item.State != state {
 					t.Errorf("state=%s lists %+v", state, item)
 				}
@@ -86,10 +110,17 @@ func (s *suite) testList(t *testing.T) {
 		}
 	})
 	t.Run("with payloads", func(t *testing.T) {
-		for _, item := range s.list(t, "limit=500&include=input,output").Processes {
-			if ids[item.ProcessID] && (string(item.Output) != string(item.Input) || !strings.Contains(string(item.Input), "of the list")) {
+		found := 0
+		for _, item := range s.listAll(t, "include=input,output") {
+			if !ids[item.ProcessID] {
+				continue
+			}
+			if found++; string(item.Output) != string(item.Input) || !strings.Contains(string(item.Input), "of the list") {
 				t.Errorf("input %s, output %s", item.Input, item.Output)
 			}
+		}
+		if found != len(ids) {
+			t.Errorf("%d of the processes are listed, want %d", found, len(ids))
 		}
 	})
 	t.Run("by alias and old name", func(t *testing.T) {
@@ -102,7 +133,7 @@ func (s *suite) testList(t *testing.T) {
 	t.Run("a page's last process is deleted before the next page", func(t *testing.T) {
 		first := s.list(t, "limit=1")
 		if first.Continue == "" {
-			t.Fatal("there is but one page")
+			t.Fatal("there is only one page")
 		}
 		want(t, s.do(t, http.MethodDelete, path(running), nil, nil), 204, "")
 		if next := s.list(t, "limit=1&continue="+first.Continue); len(next.Processes) != 1 || next.Processes[0].ProcessID == first.Processes[0].ProcessID {

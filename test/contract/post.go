@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// testPost: an accepted process, its form and its exactness.
+// testPost: the response to an accepted process.
 func (s *suite) testPost(t *testing.T) {
 	for name, input := range map[string]string{
 		"plain":                   `{"any":1}`,
@@ -42,7 +42,7 @@ func (s *suite) testPost(t *testing.T) {
 	}
 }
 
-// testRefusals: what is wrong with a body, by its status, its code and its place.
+// testRefusals: the status, the code and the place for each mistake in a body.
 func (s *suite) testRefusals(t *testing.T) {
 	refused := func(code, details string) string {
 		return `{"errorCode":"` + code + `","errorDetails":` + details + `}`
@@ -92,7 +92,7 @@ func (s *suite) testRefusals(t *testing.T) {
 		}
 		for _, name := range []string{typeName, aliasName, briefName} {
 			if !strings.Contains(string(a.ErrorDetails), `"`+name+`"`) {
-				t.Errorf("the expected types lack %s: %s", name, a.ErrorDetails)
+				t.Errorf("the expected types do not have %s: %s", name, a.ErrorDetails)
 			}
 		}
 	})
@@ -103,7 +103,7 @@ func (s *suite) testRefusals(t *testing.T) {
 	})
 }
 
-// testMediaType: JSON alone is taken, with any charset.
+// testMediaType: only JSON is accepted, with any charset.
 func (s *suite) testMediaType(t *testing.T) {
 	for mediaType, status := range map[string]int{
 		"application/json":                        200,
@@ -122,7 +122,7 @@ func (s *suite) testMediaType(t *testing.T) {
 	}
 }
 
-// testTooLarge: the limit of the type holds to the byte, for chunks too.
+// testTooLarge: the limit of the type is exact to the byte, also for chunks.
 func (s *suite) testTooLarge(t *testing.T) {
 	input := func(size int) string { return `{"any":"` + strings.Repeat("x", size-10) + `"}` }
 	if a := s.post(t, `{"input":`+input(4096)+`}`); a.status != 200 {
@@ -135,8 +135,8 @@ func (s *suite) testTooLarge(t *testing.T) {
 	want(t, s.do(t, http.MethodPost, "/v1/processes/"+typeName, chunked, nil), 413, body)
 }
 
-// testTooMany: with as many processes under way as its type may have, a POST is told
-// so by every replica, until one of them is gone.
+// testTooMany: when maxProcessing of a type is reached, every replica returns 429 to a POST,
+// until a process is deleted.
 func (s *suite) testTooMany(t *testing.T) {
 	const single = "/v1/processes/" + singleName
 	var made []string

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// testProcessTypes: what can be asked for.
+// testProcessTypes: the registered types.
 func (s *suite) testProcessTypes(t *testing.T) {
 	a := s.get(t, "/v1/processTypes")
 	var list struct {
@@ -42,8 +42,8 @@ func (s *suite) testProcessTypes(t *testing.T) {
 	}
 }
 
-// testDescription: /openapi.json is sound and knows the types; /docs shows it
-// with what this host has alone.
+// testDescription: /openapi.json is valid and has the types. /docs shows it and loads nothing
+// from other hosts.
 func (s *suite) testDescription(t *testing.T) {
 	a := s.get(t, "/openapi.json")
 	if _, err := NewChecker(a.body); err != nil {
@@ -51,7 +51,7 @@ func (s *suite) testDescription(t *testing.T) {
 	}
 	for _, p := range []string{`"/v1/processes/contract"`, `"/v1/processes/contract/{processId}"`, `"Input.contract"`, `"Output.contract"`} {
 		if !strings.Contains(string(a.body), p+":{") {
-			t.Errorf("/openapi.json lacks %s", p)
+			t.Errorf("/openapi.json does not have %s", p)
 		}
 	}
 	if again := s.do(t, http.MethodGet, "/openapi.json", nil, header{{"If-None-Match", a.header.Get("ETag")}}); again.status != 304 {
@@ -63,7 +63,7 @@ func (s *suite) testDescription(t *testing.T) {
 	}
 	for quoted := range strings.SplitSeq(string(docs.body), `"`) {
 		if strings.Contains(quoted, "://") {
-			t.Errorf("/docs asks another host: %s", quoted)
+			t.Errorf("/docs loads from another host: %s", quoted)
 		}
 		if !strings.HasPrefix(quoted, "/docs/") {
 			continue

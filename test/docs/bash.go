@@ -14,16 +14,15 @@ import (
 	"time"
 )
 
-// patience is how long one command may take.
-const patience = 3 * time.Minute
+// commandTimeout bounds one command.
+const commandTimeout = 3 * time.Minute
 
-// loop runs what comes in on descriptor 3, command by command, and says the end of
-// each, with its status, between two zero bytes. The commands see neither that
-// descriptor nor a terminal.
+// loop reads commands from descriptor 3, each ended by a zero byte, and runs them. After
+// each command it prints the exit status between two zero bytes. The commands have
+// no access to that descriptor or to a terminal.
 const loop = `while IFS= read -r -d '' -u 3 command; do eval "$command" </dev/null 3<&-; printf '\0%d\0' $?; done`
 
-// bash is a shell that keeps its variables and its directory from command to
-// command.
+// bash is a shell that keeps its variables and its directory between commands.
 type bash struct {
 	process *exec.Cmd
 	in      *os.File
@@ -31,7 +30,7 @@ type bash struct {
 	outPipe *os.File
 }
 
-// start starts a bash in a directory.
+// start starts a bash in a directory, with env added to the environment.
 func start(ctx context.Context, dir string, env map[string]string) (*bash, error) {
 	commands, in, err := os.Pipe()
 	if err != nil {
@@ -47,7 +46,7 @@ func start(ctx context.Context, dir string, env map[string]string) (*bash, error
 		p.Env = append(p.Env, name+"="+value)
 	}
 	p.Stdout, p.Stderr, p.ExtraFiles = output, output, []*os.File{commands}
-	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // for stop to end what a page leaves running
+	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that stop can end everything that a page started
 	b := &bash{process: p, in: in, out: bufio.NewReader(out), outPipe: out}
 	p.Cancel = b.kill
 	err = p.Start()
@@ -57,26 +56,26 @@ func start(ctx context.Context, dir string, env map[string]string) (*bash, error
 	return b, nil
 }
 
-// run runs a command and returns what it has printed, and its exit status.
+// run runs a command and returns its output and its exit status.
 func (b *bash) run(command string) (output string, status int, err error) {
 	if _, err := io.WriteString(b.in, command+"\x00"); err != nil {
 		return "", 0, err
 	}
-	overdue := time.AfterFunc(patience, func() { _ = b.kill() })
-	defer overdue.Stop()
+	timer := time.AfterFunc(commandTimeout, func() { _ = b.kill() })
+	defer timer.Stop()
 	output, err = b.out.ReadString(0)
 	if err != nil {
-		return "", 0, fmt.Errorf("bash has ended, or been ended after %s; it printed:\n%s", patience, output)
+		return "", 0, fmt.Errorf("bash ended, or was killed after %s; its output:\n%s", commandTimeout, output)
 	}
-	end, err := b.out.ReadString(0)
+	exit, err := b.out.ReadString(0)
 	if err != nil {
 		return "", 0, err
 	}
-	status, err = strconv.Atoi(strings.TrimSuffix(end, "\x00"))
+	status, err = strconv.Atoi(strings.TrimSuffix(exit, "\x00"))
 	return strings.TrimSuffix(output, "\x00"), status, err
 }
 
-// stop ends the shell, and whatever its commands have left running.
+// stop kills the shell and everything that its commands left running.
 func (b *bash) stop() {
 	_ = b.kill()
 	_ = b.process.Wait() // it was killed

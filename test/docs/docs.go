@@ -1,22 +1,23 @@
-// Package docs runs the examples of a page of documentation, so that what a page
-// prints is what its reader gets.
+// Package docs runs the examples of a page of documentation, so that a reader gets the
+// output that the page shows.
 //
-// A page is Markdown. In its fenced blocks that say console, lines that begin with
-// "$ " are commands, continued while a line ends with a backslash and through
-// here-documents. The lines after a command are what it prints, to standard output
-// and error; a line "..." stands for any lines. A block after the comment
+// A page is Markdown. In its fenced blocks of type console, lines that begin with
+// "$ " are commands. A command continues after a line that ends with a backslash, and
+// to the end of a here-document. The lines after a command are its output (standard
+// output and standard error); a line "..." matches any number of lines. A block after
+// the comment
 //
 //	<!-- file: client.py -->
 //
-// is that file, whatever its language. All other blocks are for the eye alone.
+// is the content of that file. All other blocks are ignored.
 //
-// The files are written, and the commands run, in the order of the page, in one
-// bash whose directory, unless another is set, is empty at first. A command that fails fails the page; one
-// that is meant to fail says so: "$ curl ...; echo $?".
+// The files are written and the commands run in the order of the page, in one bash.
+// Its directory is empty at first, unless the Setting has another. A command that
+// fails fails the page. Write "$ curl ...; echo $?" if it is expected to fail.
 //
-// What differs from run to run need not be the same: ids, ETags, the continue of
-// lists, times, ages. But an id that a page shows twice is one id in the run too,
-// and in a command it means the one that the run has in its place.
+// Values that differ between runs may differ: ids, ETags, the continue tokens of lists,
+// times and ages. But an id that a page shows twice must be the same id twice
+// in the run. In a command, an id of the page is replaced by the id of the run.
 package docs
 
 import (
@@ -32,28 +33,27 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write what the commands print into the pages of documentation")
+var update = flag.Bool("update", false, "write the output of the commands into the pages")
 
-// Setting is where a page is run.
+// Setting is the environment in which a page runs.
 type Setting struct {
 	// Env is added to the environment of this process.
 	Env map[string]string
-	// Dir is the directory; an empty one when "".
+	// Dir is the directory. If it is "", the page runs in a new empty one.
 	Dir string
-	// Here says what texts of the pages, such as an address, are here.
-	Here map[string]string
+	// Replace maps texts of the pages, such as an address, to the texts of this run.
+	Replace map[string]string
 }
 
-// Run runs the page, a path. Everything that it prints otherwise than the page
-// says is an error of the test, with the line. With -update, the page is changed
-// to say what was printed.
+// Run runs the page at a path. Each command whose output differs from the page is an
+// error of the test, with its line. With -update, Run writes the output into the page.
 func Run(t testing.TB, page string, setting Setting) {
 	t.Helper()
 	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	updated, wrong, err := play(t.Context(), string(text), cmp.Or(setting.Dir, t.TempDir()), setting)
+	updated, wrong, err := runPage(t.Context(), string(text), cmp.Or(setting.Dir, t.TempDir()), setting)
 	if err != nil {
 		t.Fatalf("%s:%v", page, err)
 	}
@@ -68,8 +68,8 @@ func Run(t testing.TB, page string, setting Setting) {
 	}
 }
 
-// Files returns the files of a page, a path, by their names. It returns an error
-// when the page is none, or cannot be read.
+// Files returns the files in the page at a path, by name. It returns an error if the
+// page cannot be read or parsed.
 func Files(page string) (map[string]string, error) {
 	text, err := os.ReadFile(page)
 	if err != nil {
@@ -88,10 +88,10 @@ func Files(page string) (map[string]string, error) {
 	return files, nil
 }
 
-// play runs a page in the directory dir. It returns the page as it is to be, and
-// what is wrong with it as it is; an error when it could not be run to its end.
-// Both begin with the number of a line.
-func play(ctx context.Context, page, dir string, setting Setting) (updated string, wrong []string, err error) {
+// runPage runs a page in the directory dir. It returns the page with the real output,
+// and the differences. It returns an error if the page could not run to its end.
+// Differences and errors begin with a line number.
+func runPage(ctx context.Context, page, dir string, setting Setting) (updated string, wrong []string, err error) {
 	lines := strings.Split(page, "\n")
 	steps, err := parse(lines)
 	if err != nil {
@@ -102,22 +102,22 @@ func play(ctx context.Context, page, dir string, setting Setting) (updated strin
 		return "", nil, fmt.Errorf("1: start bash: %w", err)
 	}
 	defer bash.stop()
-	here, there := replacers(setting.Here)
+	toRun, toPage := replacers(setting.Replace)
 	pairs := newPairs()
-	var out []string // the page as it is to be, up to the line next
+	var out []string // the updated page, up to the line next
 	next := 0
 	for _, s := range steps {
 		if s.file != "" {
-			if err := write(filepath.Join(dir, s.file), here.Replace(s.text)); err != nil {
+			if err := write(filepath.Join(dir, s.file), toRun.Replace(s.text)); err != nil {
 				return "", nil, fmt.Errorf("%d: %w", s.line, err)
 			}
 			continue
 		}
-		output, status, err := bash.run(here.Replace(pairs.real(s.text)))
+		output, status, err := bash.run(toRun.Replace(pairs.real(s.text)))
 		if err != nil {
 			return "", nil, fmt.Errorf("%d: $ %s\n%w", s.line, s.text, err)
 		}
-		got := printed(there.Replace(output))
+		got := printed(toPage.Replace(output))
 		if status != 0 {
 			wrong = append(wrong, fmt.Sprintf("%d: $ %s\nexit status %d", s.line, s.text, status))
 		}
@@ -128,7 +128,7 @@ func play(ctx context.Context, page, dir string, setting Setting) (updated strin
 			continue
 		}
 		pairs.guess(s.printed, got)
-		wrong = append(wrong, fmt.Sprintf("%d: $ %s\n-what the page says, +what is printed:\n%s",
+		wrong = append(wrong, fmt.Sprintf("%d: $ %s\n-page +output:\n%s",
 			s.line, s.text, gocmp.Diff(plain(s.printed), plain(pairs.page(got)))))
 		out = append(out, got...)
 	}
@@ -136,17 +136,17 @@ func play(ctx context.Context, page, dir string, setting Setting) (updated strin
 	return pairs.real(strings.Join(out, "\n")), wrong, nil
 }
 
-// replacers translate texts of the pages to what they are here, and back.
-func replacers(places map[string]string) (here, there *strings.Replacer) {
+// replacers returns replacers from texts of the page to those of the run, and back.
+func replacers(texts map[string]string) (toRun, toPage *strings.Replacer) {
 	var forth, back []string
-	for page, real := range places {
+	for page, real := range texts {
 		forth = append(forth, page, real)
 		back = append(back, real, page)
 	}
 	return strings.NewReplacer(forth...), strings.NewReplacer(back...)
 }
 
-// printed are the lines of an output.
+// printed returns the lines of an output, without spaces at their ends.
 func printed(output string) []string {
 	lines := strings.Split(output, "\n")
 	for i, line := range lines {
@@ -155,7 +155,7 @@ func printed(output string) []string {
 	return trimmed(lines)
 }
 
-// trimmed is lines without the empty ones at its end.
+// trimmed returns lines without the empty ones at the end.
 func trimmed(lines []string) []string {
 	for len(lines) > 0 && lines[len(lines)-1] == "" {
 		lines = lines[:len(lines)-1]

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Ids of processes, as a page shows them and as a run gets them.
+// Ids of processes: idA and idB on a page, realA and realB in a run.
 var (
 	idA, idB       = strings.Repeat("a", 40), strings.Repeat("b", 40)
 	realA, realB   = strings.Repeat("c", 40), strings.Repeat("d", 40)
@@ -19,27 +19,28 @@ var (
 	requestA, reqR = strings.Repeat("q", 26), strings.Repeat("r", 26)
 )
 
-// console is a page of one block.
+// console returns a page with one block.
 func console(lines ...string) string {
 	return "# Page\n\n```console\n" + strings.Join(lines, "\n") + "\n```\n"
 }
 
-func playPage(t *testing.T, page string, setting Setting) (string, []string) {
+// run runs a page in an empty directory.
+func run(t *testing.T, page string, setting Setting) (string, []string) {
 	t.Helper()
-	updated, wrong, err := play(t.Context(), page, t.TempDir(), setting)
+	updated, wrong, err := runPage(t.Context(), page, t.TempDir(), setting)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return updated, wrong
 }
 
-func TestPagesThatAreRight(t *testing.T) {
+func TestMatchingPages(t *testing.T) {
 	t.Parallel()
 	for name, page := range map[string]string{
 		"no example":          "# Page\n\n```json\n{}\n```\n",
 		"output":              console("$ echo one; echo two >&2", "one", "two"),
 		"no output":           console("$ true"),
-		"a failure that says": console("$ false; echo $?", "1"),
+		"an expected failure": console("$ false; echo $?", "1"),
 		"state is kept":       console("$ name=world; mkdir -p below; cd below", "$ echo hello $name; basename $PWD", "hello world", "below"),
 		"state from block to block": console("$ name=world") + console(
 			"$ echo hello $name", "hello world"),
@@ -52,7 +53,7 @@ func TestPagesThatAreRight(t *testing.T) {
 		"nothing to read":        console("$ cat; echo end", "end"),
 		"carriage returns":       console(`$ printf 'one\r\ntwo'`, "one", "two"),
 		"any lines":              console("$ seq 9", "1", "...", "5", "...", "9"),
-		"any lines, and there are none": console(
+		"any lines, of which there are none": console(
 			"$ echo one", "...", "one", "..."),
 		"a file":              "<!-- file: below/hello.sh -->\n\n```sh\necho hello\n```\n" + console("$ bash below/hello.sh", "hello"),
 		"a file on two sides": "<!-- file: f -->\n```sh\n1\n```\n" + console("$ cat f", "1") + "<!-- file: f -->\n```sh\n2\n```\n" + console("$ cat f", "2"),
@@ -61,22 +62,22 @@ func TestPagesThatAreRight(t *testing.T) {
 		"ids in commands":     console("$ echo "+realA, idA, "$ test "+idA+" = "+realA+" || echo other"),
 		"ids behind any lines": console(
 			"$ echo "+realB+"; echo at "+realA, "...", "at "+idA, "$ test "+idA+" = "+realA+" || echo other"),
-		"an id of no process": console("$ test " + forged + " = " + strings.Repeat("e", 20) + strings.Repeat("e", 20)),
-		"request ids":         console("$ echo X-Request-Id: "+reqR, "X-Request-Id: "+requestA),
-		"ETags":               console(`$ echo 'ETag: "00000000000000ff"'`, `ETag: "aaaaaaaaaaaaaaaa"`, `$ test '"aaaaaaaaaaaaaaaa"' = '"00000000000000ff"' || echo other`),
-		"times":               console("$ echo "+strings.ReplaceAll(pageDay, "1", "2")+" Wed, 25 Nov 2026 02:28:38 GMT", pageDay+" Thu, 24 Dec 2026 01:00:00 GMT"),
-		"columns":             console(`$ printf 'NAME      AGE\nlong-name   2m3s  x\n'`, "NAME   AGE", "long-name  3s   x"),
+		"an id that no command returned": console("$ test " + forged + " = " + strings.Repeat("e", 20) + strings.Repeat("e", 20)),
+		"request ids":                    console("$ echo X-Request-Id: "+reqR, "X-Request-Id: "+requestA),
+		"ETags":                          console(`$ echo 'ETag: "00000000000000ff"'`, `ETag: "aaaaaaaaaaaaaaaa"`, `$ test '"aaaaaaaaaaaaaaaa"' = '"00000000000000ff"' || echo other`),
+		"times":                          console("$ echo "+strings.ReplaceAll(pageDay, "1", "2")+" Wed, 25 Nov 2026 02:28:38 GMT", pageDay+" Thu, 24 Dec 2026 01:00:00 GMT"),
+		"columns":                        console(`$ printf 'NAME      AGE\nlong-name   2m3s  x\n'`, "NAME   AGE", "long-name  3s   x"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, wrong := playPage(t, page, Setting{}); wrong != nil {
-				t.Errorf("found wrong: %s", wrong)
+			if _, wrong := run(t, page, Setting{}); wrong != nil {
+				t.Errorf("unexpected differences: %s", wrong)
 			}
 		})
 	}
 }
 
-func TestPagesThatAreWrong(t *testing.T) {
+func TestDifferingPages(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		page string
@@ -85,10 +86,10 @@ func TestPagesThatAreWrong(t *testing.T) {
 		"another answer":        {console("$ echo one; echo two", "one", "too"), `"two"`},
 		"a line too many":       {console("$ echo one", "one", "two"), `"two"`},
 		"a line too few":        {console("$ echo one; echo two", "one"), `"two"`},
-		"output where none is":  {console("$ echo one"), `"one"`},
+		"unexpected output":     {console("$ echo one"), `"one"`},
 		"the second of a page":  {console("$ echo one", "one", "$ echo two", "one"), "6: $ echo two"},
 		"a command that fails":  {console("$ false"), "exit status 1"},
-		"any lines, but not so": {console("$ seq 9", "1", "...", "10"), `"10"`},
+		"any lines, no match":   {console("$ seq 9", "1", "...", "10"), `"10"`},
 		"spaces within":         {console("$ echo '{ }'", "{}"), `"{ }"`},
 		"no milliseconds":       {console("$ echo 2026-11-24T03:51:10Z", pageDay), "<0000-00-00T00:00:00.000Z>"},
 		"no id":                 {console("$ echo "+realA+"a", idA), realA},
@@ -101,27 +102,27 @@ func TestPagesThatAreWrong(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, wrong := playPage(t, test.page, Setting{})
+			_, wrong := run(t, test.page, Setting{})
 			if len(wrong) != 1 || !strings.Contains(wrong[0], test.want) {
-				t.Errorf("found wrong: %q\nwant one, with %q", wrong, test.want)
+				t.Errorf("differences: %q\nwant one, with %q", wrong, test.want)
 			}
 		})
 	}
 }
 
-func TestPagesThatCannotBeRun(t *testing.T) {
+func TestPagesThatCannotRun(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ page, want string }{
-		"output of nothing":      {console("one", "$ echo one"), "4: this is printed by no command"},
-		"a block without an end": {"```console\n$ true\n", "1: the block does not end"},
-		"a document without one": {console("$ cat <<EOF", "one"), "4: the here-document does not end with EOF"},
-		"a file without a block": {"<!-- file: f -->\nText.\n", "1: no block follows that could be file f"},
-		"a file elsewhere":       {"<!-- file: ../f -->\n```\n```\n", "1: ../f is not below the page's directory"},
-		"the shell ends":         {console("$ true", "$ echo bye; exit 3"), "5: $ echo bye; exit 3\nbash has ended, or been ended after 3m0s; it printed:\nbye"},
+		"output of nothing":      {console("one", "$ echo one"), "4: output without a command before it"},
+		"a block without an end": {"```console\n$ true\n", "1: the block has no end"},
+		"a document without one": {console("$ cat <<EOF", "one"), "4: the here-document has no end EOF"},
+		"a file without a block": {"<!-- file: f -->\nText.\n", "1: no block follows with the content of file f"},
+		"a file outside":         {"<!-- file: ../f -->\n```\n```\n", "1: file ../f is not below the directory of the page"},
+		"the shell ends":         {console("$ true", "$ echo bye; exit 3"), "5: $ echo bye; exit 3\nbash ended, or was killed after 3m0s; its output:\nbye"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, _, err := play(t.Context(), test.page, t.TempDir(), Setting{})
+			_, _, err := runPage(t.Context(), test.page, t.TempDir(), Setting{})
 			if err == nil || strings.TrimSpace(err.Error()) != test.want {
 				t.Errorf("error %v, want %s", err, test.want)
 			}
@@ -135,9 +136,9 @@ func TestSetting(t *testing.T) {
 		"$ cat f", "http://127.0.0.1:3000/",
 		"$ test http://127.0.0.1:3000/a = $REAL/a", "$ echo $REAL/b", "http://127.0.0.1:3000/b")
 	const real = "http://10.0.0.1:30300"
-	updated, wrong := playPage(t, page, Setting{Env: map[string]string{"REAL": real}, Here: map[string]string{"http://127.0.0.1:3000": real}})
+	updated, wrong := run(t, page, Setting{Env: map[string]string{"REAL": real}, Replace: map[string]string{"http://127.0.0.1:3000": real}})
 	if wrong != nil || updated != page {
-		t.Errorf("found wrong: %s\n%s", wrong, updated)
+		t.Errorf("unexpected differences: %s\n%s", wrong, updated)
 	}
 }
 
@@ -151,12 +152,12 @@ func TestUpdate(t *testing.T) {
 		"$ echo id "+realA+"; seq 9", "id "+realA, "...", "9", "",
 		"$ echo "+realA, realA,
 		"$ echo new", "new") + "\nThe end.\n"
-	got, wrong := playPage(t, page, Setting{})
+	got, wrong := run(t, page, Setting{})
 	if diff := cmp.Diff(want, got); diff != "" || len(wrong) != 2 {
-		t.Errorf("found wrong: %s\n-want +got\n%s", wrong, diff)
+		t.Errorf("differences: %s, want 2\n-want +got\n%s", wrong, diff)
 	}
-	if again, wrong := playPage(t, got, Setting{}); again != got || wrong != nil {
-		t.Errorf("the updated page is not right: %s", wrong)
+	if again, wrong := run(t, got, Setting{}); again != got || wrong != nil {
+		t.Errorf("the updated page still differs: %s", wrong)
 	}
 }
 
@@ -173,7 +174,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// recorder is a test that is expected to fail.
+// recorder records the errors of a test that must fail.
 type recorder struct {
 	testing.TB
 	errors []string
@@ -183,8 +184,8 @@ func (r *recorder) Errorf(format string, args ...any) {
 	r.errors = append(r.errors, fmt.Sprintf(format, args...))
 }
 
-// TestReport: a wrong answer on a page fails the test that runs it, and the report
-// says where and what; the page stays as it is.
+// TestReport: a difference fails the test, the message contains its place and both
+// sides, and the page is not changed.
 func TestReport(t *testing.T) {
 	t.Parallel()
 	page := filepath.Join(t.TempDir(), "page.md")
@@ -195,10 +196,10 @@ func TestReport(t *testing.T) {
 	r := &recorder{TB: t}
 	Run(r, page, Setting{})
 	if len(r.errors) != 1 {
-		t.Fatalf("reported: %q, want one error", r.errors)
+		t.Fatalf("errors %q, want one", r.errors)
 	}
 	if !strings.HasPrefix(r.errors[0], page+":4: $ echo one; echo two\n") {
-		t.Errorf("reported without its place: %s", r.errors[0])
+		t.Errorf("the error does not start with its place: %s", r.errors[0])
 	}
 	minus, plus := false, false
 	for line := range strings.Lines(r.errors[0]) {
@@ -206,9 +207,9 @@ func TestReport(t *testing.T) {
 		plus = plus || strings.HasPrefix(line, "+") && strings.Contains(line, `"two"`)
 	}
 	if !minus || !plus {
-		t.Errorf("reported without what differs: %s", r.errors[0])
+		t.Errorf("the error does not contain both sides: %s", r.errors[0])
 	}
 	if now, err := os.ReadFile(page); err != nil || string(now) != text {
-		t.Errorf("the page is changed to %q, %v", now, err)
+		t.Errorf("the page was changed to %q, error %v", now, err)
 	}
 }

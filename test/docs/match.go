@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// anyLines is the line of a page that stands for any lines.
+// anyLines is the line of a page that matches any number of lines.
 const anyLines = "..."
 
 var (
-	// names are what one run calls otherwise than another: the ids of processes and
-	// of requests, ETags, and the continue of lists.
+	// names matches names that differ between runs: ids of processes and requests,
+	// ETags, and continue tokens of lists.
 	names = regexp.MustCompile(`\b(?:[0-9a-v]{40}|[a-z2-7]{26}|AAAAA[-\w]{40,})\b|"[0-9a-f]{16}"`)
-	// moments are the times of RFC 3339 and of HTTP, and the ages in kubectl's
-	// columns. A moment of the same form is as good.
+	// moments matches times (RFC 3339 and HTTP) and the ages in kubectl's columns. Two
+	// moments of the same form are equal.
 	moments = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z` +
 		`|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT` +
 		`|  \d+(?:s|m(?:\d+s)?|h(?:\d+m)?|d(?:\d+h)?)\b`)
@@ -22,11 +22,12 @@ var (
 	column = regexp.MustCompile(`(\S) {2,}`)
 )
 
-// plain is lines without what differs from run to run, but for names.
+// plain returns lines with placeholders for everything that differs between runs,
+// except names.
 func plain(lines []string) []string {
 	out := make([]string, len(lines))
 	for i, line := range lines {
-		line = column.ReplaceAllString(line, "$1  ") // as wide as what is in them
+		line = column.ReplaceAllString(line, "$1  ") // columns are as wide as their content
 		out[i] = moments.ReplaceAllStringFunc(line, func(moment string) string {
 			switch {
 			case strings.HasPrefix(moment, " "):
@@ -41,18 +42,17 @@ func plain(lines []string) []string {
 	return out
 }
 
-// pairs are the names on a page and those in a run that stand in their places, one
-// for one.
+// pairs maps the names on a page to the names in a run, one to one.
 type pairs struct {
 	toReal, toPage map[string]string
 }
 
 func newPairs() *pairs { return &pairs{toReal: map[string]string{}, toPage: map[string]string{}} }
 
-// real is a text of the page with the names of the run.
+// real returns a text of the page with the names of the run.
 func (p *pairs) real(text string) string { return translate(text, p.toReal) }
 
-// page is lines of the run with the names of the page.
+// page returns lines of the run with the names of the page.
 func (p *pairs) page(lines []string) []string {
 	return strings.Split(translate(strings.Join(lines, "\n"), p.toPage), "\n")
 }
@@ -66,20 +66,21 @@ func translate(text string, to map[string]string) string {
 	})
 }
 
-// pair notes that two names stand for each other, unless one of them is taken.
+// pair records that two names belong together. It returns false if one of them already
+// belongs to another.
 func (p *pairs) pair(page, real string) bool {
-	toReal, known := p.toReal[page]
-	toPage, met := p.toPage[real]
-	if known || met {
+	toReal, pageKnown := p.toReal[page]
+	toPage, realKnown := p.toPage[real]
+	if pageKnown || realKnown {
 		return toReal == real && toPage == page
 	}
 	p.toReal[page], p.toPage[real] = real, page
 	return true
 }
 
-// match says whether the lines of a page are those of a run, and notes which
-// names stand for each other. It returns the run's lines, and anyLines for those
-// that the page leaves out.
+// match reports whether the lines of a page match those of a run, and records which
+// names belong together. It returns the lines of the run, with anyLines where the page
+// has it.
 func (p *pairs) match(page, real []string) ([]string, bool) {
 	if len(page) == 0 {
 		return nil, len(real) == 0
@@ -105,6 +106,7 @@ func (p *pairs) match(page, real []string) ([]string, bool) {
 	return nil, false
 }
 
+// matchLine reports whether two lines match, except for names that can be paired.
 func (p *pairs) matchLine(page, real string) bool {
 	inPage, inReal := names.FindAllString(page, -1), names.FindAllString(real, -1)
 	if len(inPage) != len(inReal) || names.ReplaceAllString(page, "\x00") != names.ReplaceAllString(real, "\x00") {
@@ -118,8 +120,8 @@ func (p *pairs) matchLine(page, real string) bool {
 	return true
 }
 
-// guess pairs the names of lines that do not match in their order, so that one
-// wrong answer on a page does not make all that follows wrong too.
+// guess pairs the names of lines that do not match, in their order. Otherwise one wrong
+// output would also make all later ones wrong.
 func (p *pairs) guess(page, real []string) {
 	inPage := names.FindAllString(strings.Join(page, "\n"), -1)
 	inReal := names.FindAllString(strings.Join(real, "\n"), -1)

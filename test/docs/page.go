@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// step is a file of a page to write, or a command to run.
+// step is a file to write or a command to run.
 type step struct {
-	line int    // where it is, from 1
-	file string // the name of the file, "" for a command
+	line int    // its line in the page, from 1
+	file string // the name of the file; "" for a command
 	text string // the content of the file, or the command
-	// printed is what the command prints: the lines [from, to) of the page, from 0.
+	// printed is the output of the command: the lines [from, to) of the page, from 0.
 	printed  []string
 	from, to int
 }
@@ -20,18 +20,18 @@ type step struct {
 var (
 	fence   = regexp.MustCompile("^(```+)(.*)$")
 	comment = regexp.MustCompile(`^<!-- file: (\S+) -->$`)
-	// here matches the start of a here-document, and not of a here-string.
+	// here matches the start of a here-document, but not a here-string.
 	here = regexp.MustCompile(`(?:^|[^<])<<-?\s*['"]?(\w+)['"]?`)
 )
 
-// parse finds the steps of a page. The error begins with the number of a line.
+// parse returns the steps of a page. An error begins with a line number.
 func parse(lines []string) ([]step, error) {
 	var steps []step
 	file, fileLine := "", 0
 	for i := 0; i < len(lines); i++ {
 		if name := comment.FindStringSubmatch(lines[i]); name != nil {
 			if !filepath.IsLocal(name[1]) {
-				return nil, fmt.Errorf("%d: %s is not below the page's directory", i+1, name[1])
+				return nil, fmt.Errorf("%d: file %s is not below the directory of the page", i+1, name[1])
 			}
 			file, fileLine = name[1], i+1
 			continue
@@ -39,7 +39,7 @@ func parse(lines []string) ([]step, error) {
 		opening := fence.FindStringSubmatch(lines[i])
 		if opening == nil {
 			if file != "" && lines[i] != "" {
-				return nil, fmt.Errorf("%d: no block follows that could be file %s", fileLine, file)
+				return nil, fmt.Errorf("%d: no block follows with the content of file %s", fileLine, file)
 			}
 			continue
 		}
@@ -47,7 +47,7 @@ func parse(lines []string) ([]step, error) {
 		for i = start; i < len(lines) && lines[i] != opening[1]; i++ {
 		}
 		if i == len(lines) {
-			return nil, fmt.Errorf("%d: the block does not end", start)
+			return nil, fmt.Errorf("%d: the block has no end", start)
 		}
 		switch {
 		case file != "":
@@ -64,14 +64,14 @@ func parse(lines []string) ([]step, error) {
 	return steps, nil
 }
 
-// parseConsole finds the commands of a block that begins at the line start, from
-// 0, and goes on to the end of lines.
+// parseConsole returns the commands of a block. It is lines from start (counted from 0)
+// to the end.
 func parseConsole(lines []string, start int) ([]step, error) {
 	var steps []step
 	for i := start; i < len(lines); {
 		first, ok := strings.CutPrefix(lines[i], "$ ")
 		if !ok {
-			return nil, fmt.Errorf("%d: this is printed by no command", i+1)
+			return nil, fmt.Errorf("%d: output without a command before it", i+1)
 		}
 		s := step{line: i + 1, text: first}
 		for i++; strings.HasSuffix(s.text, `\`) && i < len(lines); i++ {
@@ -80,7 +80,7 @@ func parseConsole(lines []string, start int) ([]step, error) {
 		if ends := here.FindStringSubmatch(s.text); ends != nil {
 			for ended := false; !ended; i++ {
 				if i == len(lines) {
-					return nil, fmt.Errorf("%d: the here-document does not end with %s", s.line, ends[1])
+					return nil, fmt.Errorf("%d: the here-document has no end %s", s.line, ends[1])
 				}
 				s.text += "\n" + lines[i]
 				ended = strings.TrimLeft(lines[i], "\t") == ends[1]

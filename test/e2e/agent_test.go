@@ -17,8 +17,8 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 )
 
-// registerShell registers a type whose worker is a shell script. The image is one
-// that has a shell.
+// registerShell registers a type whose worker is a shell script, in an image that
+// has a shell.
 func registerShell(t *testing.T, name, script string, change func(*v1alpha1.ProcessTypeSpec)) {
 	t.Helper()
 	registerEcho(t, name, func(s *v1alpha1.ProcessTypeSpec) {
@@ -29,12 +29,12 @@ func registerShell(t *testing.T, name, script string, change func(*v1alpha1.Proc
 	})
 }
 
-// injectionOf returns how the agent got into the pod of a process.
+// injectionOf returns how the agent got into the only pod of a process.
 func injectionOf(t *testing.T, id string) v1alpha1.AgentInjection {
 	t.Helper()
 	pods := workerPods(t, id)
 	if len(pods) != 1 {
-		t.Fatalf("process %s has %d pods", id, len(pods))
+		t.Fatalf("process %s has %d pods, want 1", id, len(pods))
 	}
 	spec := pods[0].Spec
 	for _, v := range spec.Volumes {
@@ -48,37 +48,37 @@ func injectionOf(t *testing.T, id string) v1alpha1.AgentInjection {
 	return v1alpha1.AgentEmbedded
 }
 
-func TestAgentIsDelivered(t *testing.T) {
+func TestInjectionOfTheAgent(t *testing.T) {
 	t.Parallel()
-	for processType, test := range map[string]struct{ says, want v1alpha1.AgentInjection }{
+	for processType, test := range map[string]struct{ spec, want v1alpha1.AgentInjection }{
 		"echo-initcontainer": {v1alpha1.AgentInitContainer, v1alpha1.AgentInitContainer},
 		"echo-imagevolume":   {v1alpha1.AgentImageVolume, v1alpha1.AgentImageVolume},
 		"echo-embedded":      {v1alpha1.AgentEmbedded, v1alpha1.AgentEmbedded},
 	} {
 		t.Run(processType, func(t *testing.T) {
 			t.Parallel()
-			registerEcho(t, processType, func(s *v1alpha1.ProcessTypeSpec) { s.Agent = test.says })
+			registerEcho(t, processType, func(s *v1alpha1.ProcessTypeSpec) { s.Agent = test.spec })
 			id := post(t, processType, `{"a":1}`)
-			complete(t, processType, id)
+			awaitComplete(t, processType, id)
 			if got := injectionOf(t, id); got != test.want {
-				t.Errorf("the agent got in by %s, want %s", got, test.want)
+				t.Errorf("the agent was injected by %s, want %s", got, test.want)
 			}
 		})
 	}
 }
 
-// This cluster's nodes have image volumes, so that is what the operator's probe has
-// to find. Before it has, and whatever it finds, processes complete.
-//
-// It runs alone: a probe that the others starve finds that they do not work.
-func TestImageVolumesAreFoundToWork(t *testing.T) {
+// TestImageVolumesAreDetected: the nodes of this cluster support image volumes, so the
+// operator's probe must find that. Processes complete before the probe has finished,
+// too. The test is not parallel: a probe that gets no CPU reports that image volumes
+// do not work.
+func TestImageVolumesAreDetected(t *testing.T) {
 	registerEcho(t, "echo-default", func(s *v1alpha1.ProcessTypeSpec) { s.Agent = "" })
-	eventually(t, 2*time.Minute, "types that do not say get their agent by an image volume", func() bool {
+	eventually(t, 2*time.Minute, "a type without an agent setting gets the agent by an image volume", func() bool {
 		id := post(t, "echo-default", `{"a":1}`)
-		complete(t, "echo-default", id)
+		awaitComplete(t, "echo-default", id)
 		return injectionOf(t, id) == v1alpha1.AgentImageVolume
 	})
-	eventually(t, time.Minute, "the probe's pod is gone", func() bool {
+	eventually(t, time.Minute, "the probe's pod is deleted", func() bool {
 		var pods corev1.PodList
 		if err := kube.List(t.Context(), &pods, client.InNamespace(workNamespace), client.MatchingLabels{"app.kubernetes.io/name": "procman-agent-probe"}); err != nil {
 			t.Fatal(err)
@@ -87,8 +87,8 @@ func TestImageVolumesAreFoundToWork(t *testing.T) {
 	})
 }
 
-// What docs/worker-contract.md says a worker finds.
-func TestWhatAWorkerSees(t *testing.T) {
+// TestWorkerEnvironment checks what docs/worker-contract.md promises to a worker.
+func TestWorkerEnvironment(t *testing.T) {
 	t.Parallel()
 	registerShell(t, "shell-sees", `
 		try() { if "$@" 2>/dev/null; then echo true; else echo false; fi; }
@@ -101,7 +101,7 @@ func TestWhatAWorkerSees(t *testing.T) {
 		} >"$PROCESS_OUTPUT_FILE"
 		echo "this is the log" && echo "and this" >&2`, nil)
 	var got, want any
-	if err := json.Unmarshal(complete(t, "shell-sees", post(t, "shell-sees", `{"n":1.0}`)).Output, &got); err != nil {
+	if err := json.Unmarshal(awaitComplete(t, "shell-sees", post(t, "shell-sees", `{"n":1.0}`)).Output, &got); err != nil {
 		t.Fatal(err)
 	}
 	if err := json.Unmarshal([]byte(`{
@@ -116,7 +116,7 @@ func TestWhatAWorkerSees(t *testing.T) {
 	}
 }
 
-func TestOutputThatIsNotTaken(t *testing.T) {
+func TestOutputIsRefused(t *testing.T) {
 	t.Parallel()
 	type shell struct {
 		script, code string
@@ -137,13 +137,13 @@ func TestOutputThatIsNotTaken(t *testing.T) {
 				s.Template.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("128Mi")}
 			})
 			id := post(t, processType, `{}`)
-			a := failed(t, processType, id, test.code)
+			a := awaitError(t, processType, id, test.code)
 			for _, want := range test.details {
 				if !strings.Contains(string(a.ErrorDetails), want) {
 					t.Errorf("errorDetails are %s, want %s in them", a.ErrorDetails, want)
 				}
 			}
-			s := process(t, id).Status
+			s := getProcess(t, id).Status
 			if s.Attempts == nil || *s.Attempts != 1 {
 				t.Errorf("attempts are %v, want 1", s.Attempts)
 			}
@@ -152,17 +152,17 @@ func TestOutputThatIsNotTaken(t *testing.T) {
 	}
 }
 
-func TestOutputIsHeldAgainstTheOutputSchema(t *testing.T) {
+func TestOutputIsValidatedAgainstTheSchema(t *testing.T) {
 	t.Parallel()
 	registerEcho(t, "echo-schema", func(s *v1alpha1.ProcessTypeSpec) {
 		s.OutputSchema = &apiextensionsv1.JSON{Raw: []byte(`{"type":"object","properties":{"lines":{"type":"array","items":{"type":"string"}}}}`)}
 	})
-	complete(t, "echo-schema", post(t, "echo-schema", `{"echo":{"output":{"lines":["a"]}}}`))
+	awaitComplete(t, "echo-schema", post(t, "echo-schema", `{"echo":{"output":{"lines":["a"]}}}`))
 	for output, want := range map[string]string{
 		`{"lines":[1]}`: `{"in":"output","at":"output.lines[0]","expected":{"type":"string"},`,
 		`{"more":1}`:    `{"in":"output","at":"output.more",`,
 	} {
-		a := failed(t, "echo-schema", post(t, "echo-schema", `{"echo":{"output":`+output+`}}`), "OutputInvalid")
+		a := awaitError(t, "echo-schema", post(t, "echo-schema", `{"echo":{"output":`+output+`}}`), "OutputInvalid")
 		if !strings.HasPrefix(string(a.ErrorDetails), want) {
 			t.Errorf("errorDetails are %s, want %s", a.ErrorDetails, want)
 		}

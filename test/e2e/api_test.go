@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -11,15 +10,13 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"procman.dev/procman/api/v1alpha1"
 )
 
-func TestBadRequestsAreToldWhatIsWrong(t *testing.T) {
+func TestBadRequestsGetTheViolation(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		processType, body string
@@ -28,13 +25,13 @@ func TestBadRequestsAreToldWhatIsWrong(t *testing.T) {
 	}{
 		"no input":            {"ocr", `{}`, 480, `{"errorCode":"MissingInput","errorDetails":{"in":"body","at":"input"}}`},
 		"no source":           {"ocr", `{"input":{}}`, 480, `{"errorCode":"MissingInput","errorDetails":{"in":"body","at":"input.source"}}`},
-		"a stranger property": {"ocr", `{"input":{"source":{"data":"aa","url":"x"}}}`, 480, `{"errorCode":"UnrecognizedInput","errorDetails":{"in":"body","at":"input.source.url"}}`},
+		"an unknown property": {"ocr", `{"input":{"source":{"data":"aa","url":"x"}}}`, 480, `{"errorCode":"UnrecognizedInput","errorDetails":{"in":"body","at":"input.source.url"}}`},
 		"beside the input":    {"ocr", `{"input":{"source":{"data":"aa"}},"more":1}`, 480, `{"errorCode":"UnrecognizedInput","errorDetails":{"in":"body","at":"more"}}`},
 		"out of range": {
 			"ocr", `{"input":{"source":{"data":"aa"},"fields":[{"area":{"x":1,"y":-1,"width":1,"height":1}}]}}`, 480,
 			`{"errorCode":"InvalidInput","errorDetails":{"in":"body","at":"input.fields[0].area.y","expected":{"type":"integer","minimum":0,"maximum":1000000}}}`,
 		},
-		"no JSON": {"echo", `{"input":`, 480, `{"errorCode":"InvalidInput","errorDetails":{"in":"body","at":"input"}}`},
+		"invalid JSON": {"echo", `{"input":`, 480, `{"errorCode":"InvalidInput","errorDetails":{"in":"body","at":"input"}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -74,10 +71,10 @@ func TestUnknownIDs(t *testing.T) {
 	id := post(t, "echo", `{}`)
 	forged := "a" + strings.Repeat("b", len(id)-1)
 	for name, path := range map[string]string{
-		"no id of ours":     "/v1/processes/echo/hello",
-		"a made-up id":      "/v1/processes/echo/" + forged,
+		"a malformed id":    "/v1/processes/echo/hello",
+		"a forged id":       "/v1/processes/echo/" + forged,
 		"another type's id": "/v1/processes/ocr/" + id,
-		"no id at all":      "/v1/processes",
+		"no id":             "/v1/processes",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -94,7 +91,7 @@ func TestDeprecatedAlias(t *testing.T) {
 	if a.status != http.StatusOK || a.header.Get("Deprecation") == "" || !strings.Contains(a.header.Get("Link"), "/v1/processes/echo") {
 		t.Fatalf("POST: status %d, headers %v", a.status, a.header)
 	}
-	complete(t, "echo", a.ProcessID)
+	awaitComplete(t, "echo", a.ProcessID)
 	if again := do(t, http.MethodGet, "/v4/processes/echo/"+a.ProcessID, nil); again.State != "complete" || again.header.Get("Deprecation") == "" {
 		t.Errorf("GET: %s, headers %v", again.body, again.header)
 	}
@@ -108,57 +105,49 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// An input that escapes swell is taken as long as the cluster can store it, with
-// an output of the usual kind, too.
-func TestInputAtTheBoundOfWhatCanBeStored(t *testing.T) {
+// TestLargestStorableInput: escapes make the stored form of this input six times as
+// large. It is accepted as long as the cluster can store it together with an output.
+func TestLargestStorableInput(t *testing.T) {
 	t.Parallel()
 	const stored, around = 5 << 18, len(`"{\"s\":\"\",\"echo\":{\"output\":{\"n\":1}}}"`)
 	input := func(size int) string { return `{"s":"` + strings.Repeat("<", size) + `","echo":{"output":{"n":1}}}` }
 	id := post(t, "echo", input((stored-around)/6))
-	if a := complete(t, "echo", id); string(a.Output) != `{"n":1}` {
+	if a := awaitComplete(t, "echo", id); string(a.Output) != `{"n":1}` {
 		t.Errorf("the output is %.200s", a.Output)
 	}
 	a := do(t, http.MethodPost, "/v1/processes/echo", []byte(`{"input":`+input((stored-around)/6+1)+`}`))
 	if a.status != http.StatusRequestEntityTooLarge || a.ErrorCode != "InputTooLarge" {
-		t.Errorf("POST of more: status %d: %.300s", a.status, a.body)
+		t.Errorf("POST of one character more: status %d: %.300s", a.status, a.body)
 	}
 }
 
-// TestProcessMadeWithKubectl makes Processes as kubectl apply does.
-func TestProcessMadeWithKubectl(t *testing.T) {
+// TestProcessCreatedWithKubectl creates Process objects, as kubectl apply does.
+func TestProcessCreatedWithKubectl(t *testing.T) {
 	t.Parallel()
-	make := func(name, processType, input string) {
-		p := &v1alpha1.Process{
-			ObjectMeta: metav1.ObjectMeta{Namespace: workNamespace, Name: name},
+	create := func(name, processType, input string) {
+		createForTest(t, &v1alpha1.Process{
+			ObjectMeta: named(name),
 			Spec:       v1alpha1.ProcessSpec{Type: processType, Input: input, LifetimeSeconds: 300},
-		}
-		if err := kube.Create(t.Context(), p); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { // the suite may run again on the same cluster
-			if err := kube.Delete(context.Background(), p); err != nil {
-				t.Error(err)
-			}
 		})
 	}
 	finished := func(name string) *v1alpha1.Process {
 		var p *v1alpha1.Process
-		eventually(t, time.Minute, "process "+name+" is finished", func() bool {
-			p = process(t, name)
+		eventually(t, time.Minute, "process "+name+" is terminal", func() bool {
+			p = getProcess(t, name)
 			return p.Finished()
 		})
 		return p
 	}
 	large := `{"filler":"` + strings.Repeat("y", 100<<10) + `"}`
-	make("by-hand", "echo", `{"n": 1.0}`)
-	make("by-hand-large", "echo", large)
-	make("by-hand-wrong", "ocr", `{"source":{"dat":1}}`)
-	make("by-hand-stranger", "no-such-type", `{}`)
+	create("by-hand", "echo", `{"n": 1.0}`)
+	create("by-hand-large", "echo", large)
+	create("by-hand-wrong", "ocr", `{"source":{"dat":1}}`)
+	create("by-hand-unknown", "no-such-type", `{}`)
 
 	if p := finished("by-hand"); p.Status.Output != `{"n": 1.0}` {
 		t.Errorf("the output is %q", p.Status.Output)
 	}
-	if a := complete(t, "echo", "by-hand"); a.status != http.StatusOK || string(a.Output) != `{"n": 1.0}` {
+	if a := awaitComplete(t, "echo", "by-hand"); a.status != http.StatusOK || string(a.Output) != `{"n": 1.0}` {
 		t.Errorf("GET: status %d: %s", a.status, a.body)
 	}
 	if p := finished("by-hand-large"); p.Status.Output != large {
@@ -167,7 +156,7 @@ func TestProcessMadeWithKubectl(t *testing.T) {
 	if p := finished("by-hand-wrong"); p.Status.ErrorCode != "MissingInput" || !strings.Contains(p.Status.ErrorDetails, `"at":"input.source.data"`) {
 		t.Errorf("wrong input: %s %s", p.Status.ErrorCode, p.Status.ErrorDetails)
 	}
-	if p := finished("by-hand-stranger"); p.Status.ErrorCode != "InvalidInput" || !strings.Contains(p.Status.ErrorDetails, `"enum":["`) {
+	if p := finished("by-hand-unknown"); p.Status.ErrorCode != "InvalidInput" || !strings.Contains(p.Status.ErrorDetails, `"enum":["`) {
 		t.Errorf("unknown type: %s %s", p.Status.ErrorCode, p.Status.ErrorDetails)
 	}
 }
@@ -177,7 +166,7 @@ func TestExpiry(t *testing.T) {
 	registerEcho(t, "echo-brief", func(s *v1alpha1.ProcessTypeSpec) { s.LifetimeSeconds = 90 }) // enough for a worker on a busy machine
 	done := post(t, "echo-brief", `{}`)
 	running := post(t, "echo-brief", `{"echo":{"seconds":250}}`)
-	complete(t, "echo-brief", done)
+	awaitComplete(t, "echo-brief", done)
 
 	expires, err := time.Parse("2006-01-02T15:04:05.000Z", get(t, "echo-brief", running).ExpirationDateTime)
 	if err != nil {
@@ -188,16 +177,16 @@ func TestExpiry(t *testing.T) {
 			asked := time.Now()
 			a := get(t, "echo-brief", id)
 			if a.status == http.StatusOK && asked.After(expires.Add(100*time.Millisecond)) {
-				t.Errorf("%s is still shown at %s, it expired at %s", id, asked, expires)
+				t.Errorf("%s was still returned at %s, but it expired at %s", id, asked, expires)
 			}
 			if a.status == http.StatusGone && time.Now().Before(expires.Add(-time.Second)) {
-				t.Errorf("%s is gone before %s", id, expires)
+				t.Errorf("%s got 410 before it expired at %s", id, expires)
 			}
 			return a.status == http.StatusGone && a.ErrorCode == "ResourceExpired"
 		})
 	}
-	// All that hangs on them goes, too, the running worker as well.
-	eventually(t, time.Minute, "Processes, Jobs and pods are gone", func() bool {
+	// Everything that belongs to them is deleted, including the running worker.
+	eventually(t, time.Minute, "Processes, Jobs and pods are deleted", func() bool {
 		for _, id := range []string{done, running} {
 			key := client.ObjectKey{Namespace: workNamespace, Name: id}
 			if !apierrors.IsNotFound(kube.Get(t.Context(), key, &v1alpha1.Process{})) || !apierrors.IsNotFound(kube.Get(t.Context(), key, &batchv1.Job{})) || len(workerPods(t, id)) > 0 {
@@ -211,11 +200,11 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
-// TestWorkerPodsAreRestricted looks at what a worker's pod may do.
+// TestWorkerPodsAreRestricted checks the rights of a worker's pod.
 func TestWorkerPodsAreRestricted(t *testing.T) {
 	t.Parallel()
 	id := post(t, "echo", `{}`)
-	complete(t, "echo", id)
+	awaitComplete(t, "echo", id)
 	pods := workerPods(t, id)
 	if len(pods) == 0 {
 		t.Fatal("the process has no pod")
@@ -230,13 +219,13 @@ func TestWorkerPodsAreRestricted(t *testing.T) {
 			}
 			for _, source := range volume.Projected.Sources {
 				if token := source.ServiceAccountToken; token == nil || token.Audience != "procman-collector" {
-					t.Errorf("volume %s holds %+v", volume.Name, source)
+					t.Errorf("volume %s contains %+v, want only a token for the collector", volume.Name, source)
 				}
 			}
 		}
 		for _, c := range pod.Spec.Containers {
 			if s := c.SecurityContext; s == nil || !*s.ReadOnlyRootFilesystem || *s.AllowPrivilegeEscalation {
-				t.Errorf("container %s runs with %+v", c.Name, s)
+				t.Errorf("container %s has the security context %+v, want a restricted one", c.Name, s)
 			}
 			for _, env := range c.Env {
 				if strings.Contains(env.Value, "hello") {
@@ -245,7 +234,7 @@ func TestWorkerPodsAreRestricted(t *testing.T) {
 			}
 		}
 	}
-	if len(pods.Items) != 1 {
-		t.Errorf("there are %d pods, want 1", len(pods.Items))
+	if len(pods) != 1 {
+		t.Errorf("there are %d pods, want 1", len(pods))
 	}
 }

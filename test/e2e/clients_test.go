@@ -18,9 +18,9 @@ import (
 	"procman.dev/procman/test/docs"
 )
 
-// unreliable is the facade behind a network that loses answers and a proxy that
-// has had enough.
-type unreliable struct {
+// unreliableFacade is a proxy to the facade that loses some responses and rejects some
+// requests, unless it is reliable.
+type unreliableFacade struct {
 	facade   http.Handler
 	reliable bool
 
@@ -29,13 +29,13 @@ type unreliable struct {
 	keys     map[string]bool // of POSTs
 }
 
-func newUnreliable(t *testing.T, reliable bool) (*unreliable, *httptest.Server) {
+func newUnreliableFacade(t *testing.T, reliable bool) (*unreliableFacade, *httptest.Server) {
 	t.Helper()
 	target, err := url.Parse(baseURL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := &unreliable{
+	u := &unreliableFacade{
 		facade:   &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }},
 		reliable: reliable, requests: map[string]int{}, keys: map[string]bool{},
 	}
@@ -44,9 +44,9 @@ func newUnreliable(t *testing.T, reliable bool) (*unreliable, *httptest.Server) 
 	return u, server
 }
 
-// ServeHTTP loses the answer to the first request of each method, refuses the
-// second, fails the third and lets through all others.
-func (u *unreliable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP loses the response to the first request of each method, answers 429 to the
+// second and 580 to the third, and forwards all others.
+func (u *unreliableFacade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u.mu.Lock()
 	u.requests[r.Method]++
 	n := u.requests[r.Method]
@@ -54,7 +54,7 @@ func (u *unreliable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		u.keys[r.Header.Get("Idempotency-Key")] = true
 	}
 	u.mu.Unlock()
-	refuse := func(status int, body string) {
+	reject := func(status int, body string) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
 		_, _ = w.Write([]byte(body))
@@ -67,14 +67,14 @@ func (u *unreliable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	case n == 2:
 		w.Header().Set("Retry-After", "1")
-		refuse(http.StatusTooManyRequests, `{"errorCode":"TooManyRequests"}`)
+		reject(http.StatusTooManyRequests, `{"errorCode":"TooManyRequests"}`)
 	default:
-		refuse(580, `{"errorCode":"InternalError"}`)
+		reject(580, `{"errorCode":"InternalError"}`)
 	}
 }
 
-// TestDocsClients runs the clients of docs/clients.md where answers get lost: they
-// send again, and it is one process; and where an input is refused: they do not.
+// TestDocsClients runs the clients of docs/clients.md. If responses are lost, they send
+// again and still create one process. If their input is refused, they do not send again.
 func TestDocsClients(t *testing.T) {
 	t.Parallel()
 	files, err := docs.Files("../../docs/clients.md")
@@ -91,7 +91,7 @@ func TestDocsClients(t *testing.T) {
 				t.Fatal(err)
 			}
 			run := func(server *httptest.Server, input string) (string, error) {
-				defer server.Close() // it has seen all when the program is looked at
+				defer server.Close() // waits for all requests before they are counted
 				c := exec.CommandContext(t.Context(), command[0], append(command[1:], "echo")...)
 				c.Dir, c.Stdin, c.Stderr = dir, strings.NewReader(input), t.Output()
 				c.Env = append(os.Environ(), "PROCMAN_URL="+server.URL)
@@ -99,20 +99,20 @@ func TestDocsClients(t *testing.T) {
 				return string(bytes.ReplaceAll(output, []byte(" "), nil)), err
 			}
 
-			u, server := newUnreliable(t, false)
+			u, server := newUnreliableFacade(t, false)
 			input := `{"sentBy":"` + program + `","from":"` + server.URL + `"}`
 			if output, err := run(server, input); err != nil || output != input+"\n" {
-				t.Errorf("with answers lost: %v, output %s\nwant %s", err, output, input)
+				t.Errorf("with lost responses: %v, output %s\nwant %s", err, output, input)
 			}
 			if u.requests[http.MethodPost] < 4 || u.requests[http.MethodGet] < 4 || len(u.keys) != 1 || u.keys[""] {
-				t.Errorf("with answers lost: %v, keys %v; want 4 of each, one key", u.requests, u.keys)
+				t.Errorf("with lost responses: %v, keys %v; want 4 of each, one key", u.requests, u.keys)
 			}
 			newest := do(t, http.MethodGet, "/v1/processes/echo?limit=500&include=input", nil)
 			if n := bytes.Count(newest.body, []byte(input)); n != 1 {
-				t.Errorf("with answers lost: %d processes, want 1", n)
+				t.Errorf("with lost responses: %d processes, want 1", n)
 			}
 
-			u, server = newUnreliable(t, true)
+			u, server = newUnreliableFacade(t, true)
 			output, err := run(server, `{"echo":{"secnods":1}}`)
 			if err == nil || output != "" || u.requests[http.MethodPost] != 1 || u.requests[http.MethodGet] != 0 {
 				t.Errorf("refused: %v, output %s, %v; want an error, and one POST", err, output, u.requests)

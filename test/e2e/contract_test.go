@@ -25,8 +25,8 @@ import (
 	"procman.dev/procman/test/contract"
 )
 
-// TestContract runs the contract suite against the installed facade, with three
-// replicas that it also asks one by one.
+// TestContract runs the contract suite against the installed facade: through the
+// Service, and against each of three replicas.
 func TestContract(t *testing.T) {
 	registerContractTypes(t)
 	deployment := &appsv1.Deployment{}
@@ -48,12 +48,12 @@ func TestContract(t *testing.T) {
 		return len(readyPods(t, "procman-apiserver")) == 3
 	})
 	for _, pod := range readyPods(t, "procman-apiserver") {
-		replicas = append(replicas, forward(t, pod, 8080))
+		replicas = append(replicas, forwardPort(t, pod, 8080))
 	}
 	contract.Run(t, contract.Target{URL: baseURL, Replicas: replicas})
 }
 
-// registerContractTypes registers the types of the suite for the time of the test.
+// registerContractTypes registers the suite's types for this test.
 func registerContractTypes(t *testing.T) {
 	t.Helper()
 	file, err := os.ReadFile("../contract/processtypes.yaml")
@@ -69,18 +69,12 @@ func registerContractTypes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := kube.Create(t.Context(), &pt); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := kube.Delete(context.Background(), &pt); err != nil {
-				t.Error(err)
-			}
-		})
-		known(t, pt.Name)
+		createForTest(t, &pt)
+		awaitKnown(t, pt.Name)
 	}
 }
 
+// readyPods lists the pods of a Deployment that are ready and are not being deleted.
 func readyPods(t *testing.T, name string) []corev1.Pod {
 	t.Helper()
 	var ready []corev1.Pod
@@ -94,9 +88,9 @@ func readyPods(t *testing.T, name string) []corev1.Pod {
 	return ready
 }
 
-// forward forwards a port of this machine to one of a pod, for the time of the
-// test, and returns its base URL.
-func forward(t *testing.T, pod corev1.Pod, port int) string {
+// forwardPort forwards a local port to a port of a pod until the test ends, and
+// returns its base URL.
+func forwardPort(t *testing.T, pod corev1.Pod, port int) string {
 	t.Helper()
 	clientset, err := kubernetes.NewForConfig(config)
 	if err != nil {

@@ -33,7 +33,7 @@ func TestEchoReturnsItsInputByteForByte(t *testing.T) {
 			if created.status != http.StatusOK || string(created.Input) != input {
 				t.Fatalf("POST: status %d, input %.200q, want %.200q", created.status, created.Input, input)
 			}
-			a := complete(t, "echo", created.ProcessID)
+			a := awaitComplete(t, "echo", created.ProcessID)
 			if string(a.Input) != input {
 				t.Errorf("the input of GET is %.200q, want %.200q", a.Input, input)
 			}
@@ -41,7 +41,7 @@ func TestEchoReturnsItsInputByteForByte(t *testing.T) {
 				t.Errorf("the output is %.200q, want %.200q", a.Output, input)
 			}
 			if a.ExpirationDateTime != created.ExpirationDateTime {
-				t.Errorf("GET says it expires at %s, POST said %s", a.ExpirationDateTime, created.ExpirationDateTime)
+				t.Errorf("GET returns the expiration %s, POST returned %s", a.ExpirationDateTime, created.ExpirationDateTime)
 			}
 		})
 	}
@@ -50,37 +50,37 @@ func TestEchoReturnsItsInputByteForByte(t *testing.T) {
 func TestWorkerRefusesItsInput(t *testing.T) {
 	t.Parallel()
 	id := post(t, "echo", `{"echo":{"exitCode":0,"error":{"errorCode":"PageUpsideDown","errorDetails":{"page":3,"n":1.0}}}}`)
-	a := failed(t, "echo", id, "PageUpsideDown")
+	a := awaitError(t, "echo", id, "PageUpsideDown")
 	if string(a.ErrorDetails) != `{"page":3,"n":1.0}` {
 		t.Errorf("errorDetails are %s", a.ErrorDetails)
 	}
 	if again := get(t, "echo", id); string(again.body) != string(a.body) {
-		t.Errorf("a second GET says\n%s\nthe first said\n%s", again.body, a.body)
+		t.Errorf("the second GET returns\n%s\nthe first returned\n%s", again.body, a.body)
 	}
-	if attempts := process(t, id).Status.Attempts; attempts == nil || *attempts != 1 {
-		t.Errorf("attempts are %v, want 1: a refusal is not tried again", attempts)
+	if attempts := getProcess(t, id).Status.Attempts; attempts == nil || *attempts != 1 {
+		t.Errorf("attempts are %v, want 1: a refusal is final", attempts)
 	}
 }
 
-func TestCrashIsTriedAgain(t *testing.T) {
+func TestCrashIsRetried(t *testing.T) {
 	t.Parallel()
 	id := post(t, "echo", `{"echo":{"failAttempts":1},"kept":true}`)
-	a := complete(t, "echo", id)
+	a := awaitComplete(t, "echo", id)
 	if string(a.Output) != string(a.Input) {
 		t.Errorf("the output is %s", a.Output)
 	}
-	if attempts := process(t, id).Status.Attempts; attempts == nil || *attempts != 2 {
+	if attempts := getProcess(t, id).Status.Attempts; attempts == nil || *attempts != 2 {
 		t.Errorf("attempts are %v, want 2", attempts)
 	}
 }
 
-func TestThePauseOfATypeIsKept(t *testing.T) {
+func TestPauseBetweenAttempts(t *testing.T) {
 	t.Parallel()
-	const pause = 20 * time.Second // Kubernetes' own is half of it
+	const pause = 20 * time.Second // Kubernetes' own backoff is 10 s
 	registerEcho(t, "echo-pausing", func(s *v1alpha1.ProcessTypeSpec) { s.Attempts, s.BackoffSeconds = 2, int32(pause/time.Second) })
 	id := post(t, "echo-pausing", `{"echo":{"failAttempts":1}}`)
-	complete(t, "echo-pausing", id)
-	s := process(t, id).Status
+	awaitComplete(t, "echo-pausing", id)
+	s := getProcess(t, id).Status
 	if s.Attempts == nil || *s.Attempts != 2 {
 		t.Fatalf("attempts are %v, want 2", s.Attempts)
 	}
@@ -92,14 +92,14 @@ func TestThePauseOfATypeIsKept(t *testing.T) {
 			next = pod.CreationTimestamp.Time
 		}
 	}
-	if waited := s.StartTime.Sub(crash); crash.IsZero() || waited < pause || waited > pause+slowness {
-		t.Errorf("the second worker started %s after the crash, want %s and at most %s more", waited, pause, slowness)
+	if waited := s.StartTime.Sub(crash); crash.IsZero() || waited < pause || waited > pause+slowMargin {
+		t.Errorf("the second worker started %s after the crash, want %s and at most %s more", waited, pause, slowMargin)
 	} else {
-		t.Logf("the second worker started %s after the crash, and its pod was made %s after it", waited, next.Sub(crash))
+		t.Logf("the second worker started %s after the crash, and its pod was created %s after it", waited, next.Sub(crash))
 	}
 }
 
-func TestHowAWorkerEndsHasItsName(t *testing.T) {
+func TestErrorCodeOfAWorkersEnd(t *testing.T) {
 	t.Parallel()
 	registerEcho(t, "echo-once", func(s *v1alpha1.ProcessTypeSpec) { s.Attempts, s.Limits.OutputBytes = 1, 1000 })
 	registerEcho(t, "echo-hurried", func(s *v1alpha1.ProcessTypeSpec) { s.Attempts, s.TimeoutSeconds = 1, 3 })
@@ -107,14 +107,14 @@ func TestHowAWorkerEndsHasItsName(t *testing.T) {
 		script, code string
 		details      []string
 	}{
-		"exit code":          {`{"exitCode":7}`, "WorkerFailed", []string{`"exitCode":7`, `"attempts":1`, "exiting with 7 as told"}},
+		"exit code":          {`{"exitCode":7}`, "WorkerFailed", []string{`"exitCode":7`, `"attempts":1`, "exiting with 7"}},
 		"reserved exit code": {`{"exitCode":113}`, "WorkerFailed", []string{`"exitCode":113`}},
 		"signal":             {`{"signal":"TERM"}`, "WorkerFailed", []string{`"signal":"SIGTERM"`}},
 		"no output":          {`{"noOutput":true}`, "OutputMissing", nil},
-		"output no JSON":     {`{"outputText":"{\"a\":"}`, "OutputInvalid", []string{`"in":"output"`, `"at":"output.a"`}},
-		"output no object":   {`{"output":[1]}`, "OutputInvalid", []string{`"expected":{"type":"object"}`}},
+		"invalid JSON":       {`{"outputText":"{\"a\":"}`, "OutputInvalid", []string{`"in":"output"`, `"at":"output.a"`}},
+		"not an object":      {`{"output":[1]}`, "OutputInvalid", []string{`"expected":{"type":"object"}`}},
 		"output too large":   {`{"outputBytes":1001}`, "OutputTooLarge", []string{`"bytes":1001`, `"maxBytes":1000`}},
-		"error file bad":     {`{"error":{"errorCode":"not a word"}}`, "OutputInvalid", nil},
+		"bad error file":     {`{"error":{"errorCode":"not a word"}}`, "OutputInvalid", nil},
 		"too slow":           {`{"seconds":60}`, "DeadlineExceeded", []string{`"timeoutSeconds":3`}},
 		"out of memory":      {`{"memoryMiB":512}`, "OutOfMemory", nil},
 	} {
@@ -124,14 +124,14 @@ func TestHowAWorkerEndsHasItsName(t *testing.T) {
 			if test.code == "DeadlineExceeded" {
 				processType = "echo-hurried"
 			}
-			a := failed(t, processType, post(t, processType, `{"echo":`+test.script+`}`), test.code)
+			a := awaitError(t, processType, post(t, processType, `{"echo":`+test.script+`}`), test.code)
 			for _, want := range test.details {
 				if !strings.Contains(string(a.ErrorDetails), strings.ReplaceAll(want, `\`, ``)) {
 					t.Errorf("errorDetails are %s, want %s in them", a.ErrorDetails, want)
 				}
 			}
 			if a.Output != nil {
-				t.Errorf("there is an output: %s", a.Output)
+				t.Errorf("the output is %s, want none", a.Output)
 			}
 		})
 	}
@@ -156,9 +156,9 @@ func TestWorkerThatCannotStart(t *testing.T) {
 	} {
 		t.Run(processType, func(t *testing.T) {
 			t.Parallel()
-			a := failed(t, processType, post(t, processType, `{}`), code)
+			a := awaitError(t, processType, post(t, processType, `{}`), code)
 			if !strings.Contains(string(a.ErrorDetails), `"message":`) {
-				t.Errorf("errorDetails %s tell nobody what to do", a.ErrorDetails)
+				t.Errorf("errorDetails are %s, want a message", a.ErrorDetails)
 			}
 		})
 	}
@@ -176,6 +176,6 @@ func TestProgressIsShown(t *testing.T) {
 		return a.State != "processing"
 	})
 	if text, _ := json.Marshal(seen); string(text) != "[25,50]" {
-		t.Errorf("the progress seen is %s, want [25,50]", text)
+		t.Errorf("the progress is %s, want [25,50]", text)
 	}
 }

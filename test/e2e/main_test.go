@@ -1,7 +1,7 @@
 //go:build e2e
 
-// Package e2e holds the end-to-end suite: the installed product on a real
-// cluster, used as its users use it. It needs KUBECONFIG; make e2e sets it up.
+// Package e2e is the end-to-end suite: it uses the installed product on a real
+// cluster, as its users do. It needs KUBECONFIG; make e2e sets it.
 package e2e
 
 import (
@@ -17,6 +17,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -34,11 +35,11 @@ const (
 )
 
 var (
-	// kube is an administrator's client of the cluster.
+	// kube is a client with an administrator's rights.
 	kube client.Client
-	// config leads to the cluster.
+	// config is the configuration of kube.
 	config *rest.Config
-	// baseURL is where the facade answers.
+	// baseURL is the URL of the facade.
 	baseURL string
 )
 
@@ -86,16 +87,16 @@ func connect() error {
 	return nil
 }
 
-// answer is a response of the facade, read whole.
-type answer struct {
+// response is a complete response of the facade.
+type response struct {
 	status int
 	header http.Header
 	body   []byte
-	shown
+	processJSON
 }
 
-// shown is a process as the facade shows it.
-type shown struct {
+// processJSON is a process as the facade returns it.
+type processJSON struct {
 	ProcessID          string          `json:"processId"`
 	State              string          `json:"state"`
 	ExpirationDateTime string          `json:"expirationDateTime"`
@@ -106,9 +107,9 @@ type shown struct {
 	PercentComplete    *int            `json:"percentComplete"`
 }
 
-// do makes a request and checks what holds for every response: it is JSON, an
-// object, and says an errorCode when it is an error.
-func do(t *testing.T, method, path string, body []byte) answer {
+// do sends a request and checks what is true for every response: it is a JSON
+// object, and it has an errorCode if it is an error.
+func do(t *testing.T, method, path string, body []byte) response {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, baseURL+path, bytes.NewReader(body))
 	if err != nil {
@@ -117,20 +118,20 @@ func do(t *testing.T, method, path string, body []byte) answer {
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	response, err := http.DefaultClient.Do(request)
+	received, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = response.Body.Close() }()
-	a := answer{status: response.StatusCode, header: response.Header}
-	if a.body, err = io.ReadAll(response.Body); err != nil {
+	defer func() { _ = received.Body.Close() }()
+	a := response{status: received.StatusCode, header: received.Header}
+	if a.body, err = io.ReadAll(received.Body); err != nil {
 		t.Fatal(err)
 	}
-	if kind := response.Header.Get("Content-Type"); kind != "application/json" {
+	if kind := a.header.Get("Content-Type"); kind != "application/json" {
 		t.Errorf("%s %s: Content-Type %q, want application/json", method, path, kind)
 	}
-	if err := json.Unmarshal(a.body, &a.shown); err != nil {
-		t.Errorf("%s %s: the body is no JSON object: %v: %s", method, path, err, a.body)
+	if err := json.Unmarshal(a.body, &a.processJSON); err != nil {
+		t.Errorf("%s %s: the body is not a JSON object: %v: %s", method, path, err, a.body)
 	}
 	if a.status != http.StatusOK && a.ErrorCode == "" {
 		t.Errorf("%s %s: status %d without an errorCode: %s", method, path, a.status, a.body)
@@ -148,16 +149,16 @@ func post(t *testing.T, processType, input string) string {
 	return a.ProcessID
 }
 
-func get(t *testing.T, processType, id string) answer {
+func get(t *testing.T, processType, id string) response {
 	t.Helper()
 	return do(t, http.MethodGet, "/v1/processes/"+processType+"/"+id, nil)
 }
 
-// finish waits until a process is in a terminal state, and returns what GET then
-// says. No GET on the way may be anything but a 200.
-func finish(t *testing.T, processType, id string, within time.Duration) answer {
+// awaitTerminal waits until a process is terminal and returns the last response to
+// GET. Every response until then must be a 200.
+func awaitTerminal(t *testing.T, processType, id string, within time.Duration) response {
 	t.Helper()
-	var last answer
+	var last response
 	eventually(t, within, "process "+id+" is terminal", func() bool {
 		last = get(t, processType, id)
 		if last.status != http.StatusOK {
@@ -168,61 +169,80 @@ func finish(t *testing.T, processType, id string, within time.Duration) answer {
 	return last
 }
 
-// complete is finish for processes that have to complete.
-func complete(t *testing.T, processType, id string) answer {
+// awaitComplete is awaitTerminal for a process that must complete.
+func awaitComplete(t *testing.T, processType, id string) response {
 	t.Helper()
-	a := finish(t, processType, id, 2*time.Minute)
+	a := awaitTerminal(t, processType, id, 2*time.Minute)
 	if a.State != "complete" {
 		t.Fatalf("process %s is in state %s: %s %s", id, a.State, a.ErrorCode, a.ErrorDetails)
 	}
 	return a
 }
 
-// failed is finish for processes that have to end in error with a code.
-func failed(t *testing.T, processType, id, code string) answer {
+// awaitError is awaitTerminal for a process that must end in error with this code.
+func awaitError(t *testing.T, processType, id, code string) response {
 	t.Helper()
-	a := finish(t, processType, id, 2*time.Minute)
+	a := awaitTerminal(t, processType, id, 2*time.Minute)
 	if a.State != "error" || a.ErrorCode != code {
 		t.Fatalf("process %s is in state %s: %s %s, want error %s", id, a.State, a.ErrorCode, a.ErrorDetails, code)
 	}
 	return a
 }
 
+// eventually waits until a condition is true. what names the condition in the
+// failure, such as "the worker runs".
 func eventually(t *testing.T, within time.Duration, what string, holds func() bool) {
 	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, within, true, func(context.Context) (bool, error) { return holds(), nil })
 	if err != nil {
-		t.Fatalf("after %s it is still not so that %s", within, what)
+		t.Fatalf("not true within %s: %s", within, what)
 	}
 }
 
-// registerEcho registers another type with the echo worker, changed as told, for
-// the time of the test. It returns once the facade knows it.
-func registerEcho(t *testing.T, name string, change func(*v1alpha1.ProcessTypeSpec)) {
+// createForTest creates an object and deletes it when the test ends. It replaces an object
+// with the same name from a run that was interrupted.
+func createForTest(t *testing.T, object client.Object) {
 	t.Helper()
-	echo := &v1alpha1.ProcessType{}
-	if err := kube.Get(t.Context(), client.ObjectKey{Namespace: workNamespace, Name: "echo"}, echo); err != nil {
-		t.Fatal(err)
-	}
-	registered := &v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Namespace: workNamespace, Name: name}, Spec: echo.Spec}
-	change(&registered.Spec)
-	if err := kube.Create(t.Context(), registered); err != nil {
+	if err := kube.Create(t.Context(), object); apierrors.IsAlreadyExists(err) {
+		if err := kube.Delete(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, time.Minute, "the object of an earlier run is deleted", func() bool {
+			object.SetResourceVersion("")
+			return kube.Create(t.Context(), object) == nil
+		})
+	} else if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := kube.Delete(context.Background(), registered); err != nil {
+		if err := client.IgnoreNotFound(kube.Delete(context.Background(), object)); err != nil {
 			t.Error(err)
 		}
 	})
-	known(t, name)
 }
 
-// known waits until the facade knows a type.
-func known(t *testing.T, name string) {
+// named returns the metadata of an object in the namespace of the processes.
+func named(name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: workNamespace, Name: name}
+}
+
+// registerEcho registers another type with the echo worker for this test. change
+// changes its spec. It returns when the facade knows the type.
+func registerEcho(t *testing.T, name string, change func(*v1alpha1.ProcessTypeSpec)) {
+	t.Helper()
+	registered := &v1alpha1.ProcessType{ObjectMeta: named(name), Spec: getType(t, "echo").Spec}
+	change(&registered.Spec)
+	createForTest(t, registered)
+	awaitKnown(t, name)
+}
+
+// awaitKnown waits until the facade knows a type. It wants ten such responses in a
+// row, because a Service may send each request to another replica.
+func awaitKnown(t *testing.T, name string) {
 	t.Helper()
 	inARow := 0
 	eventually(t, 30*time.Second, "the facade knows type "+name, func() bool {
-		// An unknown type is told before a body that is no JSON.
+		// The body is not JSON. An unknown type is reported before that.
 		if a := do(t, http.MethodPost, "/v1/processes/"+name, []byte("-")); bytes.Contains(a.body, []byte(`"at":"processType"`)) {
 			inARow = 0
 		} else {
@@ -232,8 +252,28 @@ func known(t *testing.T, name string) {
 	})
 }
 
-// process reads the Process of an id.
-func process(t *testing.T, id string) *v1alpha1.Process {
+// getType reads a ProcessType.
+func getType(t *testing.T, name string) *v1alpha1.ProcessType {
+	t.Helper()
+	pt := &v1alpha1.ProcessType{}
+	if err := kube.Get(t.Context(), client.ObjectKey{Namespace: workNamespace, Name: name}, pt); err != nil {
+		t.Fatal(err)
+	}
+	return pt
+}
+
+// getJob reads the Job of a process.
+func getJob(t *testing.T, id string) *batchv1.Job {
+	t.Helper()
+	job := &batchv1.Job{}
+	if err := kube.Get(t.Context(), client.ObjectKey{Namespace: workNamespace, Name: id}, job); err != nil {
+		t.Fatal(err)
+	}
+	return job
+}
+
+// getProcess reads the Process object of an id.
+func getProcess(t *testing.T, id string) *v1alpha1.Process {
 	t.Helper()
 	p := &v1alpha1.Process{}
 	if err := kube.Get(t.Context(), client.ObjectKey{Namespace: workNamespace, Name: id}, p); err != nil {
@@ -242,7 +282,7 @@ func process(t *testing.T, id string) *v1alpha1.Process {
 	return p
 }
 
-// workerPods returns the pods of a process: those of its Job.
+// workerPods lists the pods of a process, which are those of its Job.
 func workerPods(t *testing.T, id string) []corev1.Pod {
 	t.Helper()
 	var pods corev1.PodList
@@ -252,15 +292,11 @@ func workerPods(t *testing.T, id string) []corev1.Pod {
 	return pods.Items
 }
 
-// accepted waits until the operator has looked at a type, and taken it.
-func accepted(t *testing.T, name string) {
+// awaitAccepted waits until the operator has accepted a type.
+func awaitAccepted(t *testing.T, name string) {
 	t.Helper()
 	eventually(t, time.Minute, "type "+name+" is accepted", func() bool {
-		pt := &v1alpha1.ProcessType{}
-		if err := kube.Get(t.Context(), client.ObjectKey{Namespace: workNamespace, Name: name}, pt); err != nil {
-			t.Fatal(err)
-		}
-		c := pt.Verdict(v1alpha1.ConditionAccepted)
+		c := getType(t, name).Verdict(v1alpha1.ConditionAccepted)
 		return c != nil && c.Status == metav1.ConditionTrue
 	})
 }

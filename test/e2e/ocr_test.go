@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-func file(t *testing.T, name string) string {
+// ocrSample returns a file of the ocr worker's test data, in base64.
+func ocrSample(t *testing.T, name string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join("..", "..", "workers", "ocr", "testdata", name))
 	if err != nil {
@@ -21,10 +22,11 @@ func file(t *testing.T, name string) string {
 	return base64.StdEncoding.EncodeToString(content)
 }
 
-// words are the words of a text, however they are set.
+// words returns a text with single spaces between its words.
 func words(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-type reading struct {
+// ocrOutput is what the ocr worker returns.
+type ocrOutput struct {
 	Text   string
 	Fields []struct{ Text string }
 	Pages  []struct {
@@ -58,9 +60,9 @@ func TestOCRReadsPages(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			// By its alias, as the API's clients know it.
-			a := complete(t, "ocrReaders", post(t, "ocrReaders", `{"source":{"data":"`+file(t, name)+`"}}`))
-			var read reading
+			// The alias that clients of the original API use.
+			a := awaitComplete(t, "ocrReaders", post(t, "ocrReaders", `{"source":{"data":"`+ocrSample(t, name)+`"}}`))
+			var read ocrOutput
 			if err := json.Unmarshal(a.Output, &read); err != nil {
 				t.Fatal(err)
 			}
@@ -87,9 +89,9 @@ func TestOCRReadsFields(t *testing.T) {
 	t.Parallel()
 	input := fmt.Sprintf(`{"source":{"data":%q},"minimumCharacterConfidence":30,"language":"eng","fields":[
 		{"area":{"x":90,"y":270,"width":500,"height":60}},
-		{"area":{"x":740,"y":640,"width":200,"height":40}}]}`, file(t, "page.png"))
-	a := complete(t, "ocr", post(t, "ocr", input))
-	var read reading
+		{"area":{"x":740,"y":640,"width":200,"height":40}}]}`, ocrSample(t, "page.png"))
+	a := awaitComplete(t, "ocr", post(t, "ocr", input))
+	var read ocrOutput
 	if err := json.Unmarshal(a.Output, &read); err != nil {
 		t.Fatal(err)
 	}
@@ -98,24 +100,24 @@ func TestOCRReadsFields(t *testing.T) {
 		texts = append(texts, field.Text)
 	}
 	if got := strings.Join(texts, "|"); got != "Invoice 2026-0417|184.50" {
-		t.Errorf("the fields read %s", got)
+		t.Errorf("the fields are %s", got)
 	}
 }
 
 func TestOCRRefuses(t *testing.T) {
 	t.Parallel()
-	page := file(t, "receipt.bmp")
+	page := ocrSample(t, "receipt.bmp")
 	for name, test := range map[string]struct{ input, at string }{
-		"what is no image":         {`{"source":{"data":"aGVsbG8="}}`, "input.source.data"},
-		"what is no base64":        {`{"source":{"data":"%%%"}}`, "input.source.data"},
-		"an image that is cut off": {`{"source":{"data":"` + page[:400] + `"}}`, "input.source.data"},
-		"an area outside its page": {`{"source":{"data":"` + page + `"},"fields":[{"area":{"x":0,"y":0,"width":10,"height":10}},{"area":{"x":400,"y":0,"width":100,"height":10}}]}`, "input.fields[1].area"},
-		"a page that is not there": {`{"source":{"data":"` + page + `"},"fields":[{"page":2,"area":{"x":0,"y":0,"width":10,"height":10}}]}`, "input.fields[0].page"},
-		"a language not installed": {`{"source":{"data":"` + page + `"},"language":"eng+tlh"}`, "input.language"},
+		"data that is not an image": {`{"source":{"data":"aGVsbG8="}}`, "input.source.data"},
+		"data that is not base64":   {`{"source":{"data":"%%%"}}`, "input.source.data"},
+		"a truncated image":         {`{"source":{"data":"` + page[:400] + `"}}`, "input.source.data"},
+		"an area outside its page":  {`{"source":{"data":"` + page + `"},"fields":[{"area":{"x":0,"y":0,"width":10,"height":10}},{"area":{"x":400,"y":0,"width":100,"height":10}}]}`, "input.fields[1].area"},
+		"a missing page":            {`{"source":{"data":"` + page + `"},"fields":[{"page":2,"area":{"x":0,"y":0,"width":10,"height":10}}]}`, "input.fields[0].page"},
+		"an unknown language":       {`{"source":{"data":"` + page + `"},"language":"eng+tlh"}`, "input.language"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := failed(t, "ocr", post(t, "ocr", test.input), "InvalidInput")
+			a := awaitError(t, "ocr", post(t, "ocr", test.input), "InvalidInput")
 			var details struct {
 				In, At, Message string
 				Expected        any

@@ -13,7 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func pdf(t *testing.T, name string) string {
+// pdfSample returns a file of the pdftext worker's test data, in base64.
+func pdfSample(t *testing.T, name string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join("..", "..", "workers", "pdftext", "testdata", name))
 	if err != nil {
@@ -31,13 +32,12 @@ func TestPDFTextReadsPages(t *testing.T) {
 			`"pages":[{"number":2,"text":""},{"number":3,"text":"Third page\nwith two lines"}]}`},
 		"other scripts": {"scripts.pdf", "", `{"info":{"title":"Ελληνικά 漢字","pageCount":1,"pdfVersion":"1.6","pageSize":{"width":595,"height":842},` +
 			`"encrypted":false},"pages":[{"number":1,"text":"Καλημέρα κόσμε\nПривет мир\n你好世界"}]}`},
-		"a code that has a name": {"japanese.pdf", "", `{"info":{"pageCount":1,"pdfVersion":"1.6","pageSize":{"width":595,"height":842},` +
+		"a named encoding": {"japanese.pdf", "", `{"info":{"pageCount":1,"pdfVersion":"1.6","pageSize":{"width":595,"height":842},` +
 			`"encrypted":false},"pages":[{"number":1,"text":"日本語の文書"}]}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			// By its alias, as clients may prefer.
-			a := complete(t, "pdfText", post(t, "pdfText", `{"source":{"data":"`+pdf(t, test.file)+`"}`+test.more+`}`))
+			a := awaitComplete(t, "pdfText", post(t, "pdfText", `{"source":{"data":"`+pdfSample(t, test.file)+`"}`+test.more+`}`))
 			got, want := any(nil), any(nil)
 			if err := json.Unmarshal(a.Output, &got); err != nil {
 				t.Fatal(err)
@@ -54,17 +54,17 @@ func TestPDFTextReadsPages(t *testing.T) {
 
 func TestPDFTextRefuses(t *testing.T) {
 	t.Parallel()
-	report := pdf(t, "report.pdf")
+	report := pdfSample(t, "report.pdf")
 	for name, test := range map[string]struct{ input, code, want string }{
-		"what is no PDF":    {`{"source":{"data":"aGVsbG8="}}`, "InvalidInput", `{"in":"body","at":"input.source.data","expected":{"contentMediaType":"application/pdf"},"message":"the data is no PDF"}`},
-		"no such page":      {`{"source":{"data":"` + report + `"},"pages":{"last":4}}`, "InvalidInput", `{"in":"body","at":"input.pages.last","expected":{"maximum":3,"minimum":1,"type":"integer"},"message":"the document has 3 pages"}`},
-		"a password":        {`{"source":{"data":"` + pdf(t, "password.pdf") + `"}}`, "PasswordRequired", `{"in":"body","at":"input.source.data","message":"the document opens with a password only: send it without"}`},
-		"one that is cut":   {`{"source":{"data":"` + report[:1200] + `"}}`, "DocumentDamaged", `{"in":"body","at":"input.source.data","message":"the document cannot be read"}`},
-		"one without pages": {`{"source":{"data":"` + pdf(t, "lost.pdf") + `"}}`, "DocumentDamaged", `{"in":"body","at":"input.source.data","message":"page 3 cannot be read"}`},
+		"not a PDF":                {`{"source":{"data":"aGVsbG8="}}`, "InvalidInput", `{"in":"body","at":"input.source.data","expected":{"contentMediaType":"application/pdf"},"message":"the data is not a PDF file"}`},
+		"a missing page":           {`{"source":{"data":"` + report + `"},"pages":{"last":4}}`, "InvalidInput", `{"in":"body","at":"input.pages.last","expected":{"maximum":3,"minimum":1,"type":"integer"},"message":"the document has 3 pages"}`},
+		"a password":               {`{"source":{"data":"` + pdfSample(t, "password.pdf") + `"}}`, "PasswordRequired", `{"in":"body","at":"input.source.data","message":"the document needs a password: send it without one"}`},
+		"a truncated document":     {`{"source":{"data":"` + report[:1200] + `"}}`, "DocumentDamaged", `{"in":"body","at":"input.source.data","message":"the document cannot be read"}`},
+		"a document without pages": {`{"source":{"data":"` + pdfSample(t, "lost.pdf") + `"}}`, "DocumentDamaged", `{"in":"body","at":"input.source.data","message":"page 3 cannot be read"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := failed(t, "pdftext", post(t, "pdftext", test.input), test.code)
+			a := awaitError(t, "pdftext", post(t, "pdftext", test.input), test.code)
 			if got := string(a.ErrorDetails); got != test.want {
 				t.Errorf("errorDetails are %s\nwant %s", got, test.want)
 			}
@@ -72,7 +72,8 @@ func TestPDFTextRefuses(t *testing.T) {
 	}
 }
 
-// The rule over two properties is the schema's, and refuses at once.
+// TestPDFTextRefusesABackwardRange: a CEL rule of the schema compares two properties, so
+// POST refuses the input.
 func TestPDFTextRefusesABackwardRange(t *testing.T) {
 	t.Parallel()
 	a := do(t, http.MethodPost, "/v1/processes/pdftext", []byte(`{"input":{"source":{"data":"aGk="},"pages":{"first":3,"last":2}}}`))

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,21 +18,8 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 )
 
-// makeForTest makes an object for the time of the test.
-func makeForTest(t *testing.T, object client.Object) {
-	t.Helper()
-	object.SetNamespace(workNamespace)
-	if err := kube.Create(t.Context(), object); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := kube.Delete(context.Background(), object); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// Where no operator looks, nothing is taken in.
+// TestOtherNamespacesAreRefused: the admission policy refuses objects where no operator
+// would see them.
 func TestOtherNamespacesAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, object := range []client.Object{
@@ -50,11 +35,12 @@ func TestOtherNamespacesAreRefused(t *testing.T) {
 	}
 }
 
-// The worker, a shell, tells what it sees of the template.
+// TestTemplateReachesTheWorker registers a shell script that writes what it finds of its
+// template into its output.
 func TestTemplateReachesTheWorker(t *testing.T) {
 	t.Parallel()
-	makeForTest(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "template-secret"}, StringData: map[string]string{"password": "open sesame"}})
-	makeForTest(t, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "template-settings"}, Data: map[string]string{"level": "11", "hidden": "x"}})
+	createForTest(t, &corev1.Secret{ObjectMeta: named("template-secret"), StringData: map[string]string{"password": "open sesame"}})
+	createForTest(t, &corev1.ConfigMap{ObjectMeta: named("template-settings"), Data: map[string]string{"level": "11", "hidden": "x"}})
 	const script = `
 		mib() { echo $(($(df -k --output=size "$1" | tail -n 1) / 1024)); }
 		can() { if (echo x >"$1/x") 2>/dev/null; then echo yes; else echo no; fi; }
@@ -63,8 +49,8 @@ func TestTemplateReachesTheWorker(t *testing.T) {
 		printf '{"arg":"%s","mode":"%s","password":"%s","level":"%s","files":"%s","user":"%s","group":"%s","cacheMiB":%s,"settings":"%s","root":"%s","tmp":"%s","processFull":"%s"}' \
 			"$1" "$MODE" "$PASSWORD" "$(cat /etc/settings/sound/level)" "$(ls /etc/settings)" "$(id -u)" "$(id -g)" "$(mib /cache)" \
 			"$(can /etc/settings)" "$(can /)" "$(can /tmp)" "$full" >"$PROCESS_OUTPUT_FILE"`
-	makeForTest(t, &v1alpha1.ProcessType{
-		ObjectMeta: metav1.ObjectMeta{Name: "template"},
+	createForTest(t, &v1alpha1.ProcessType{
+		ObjectMeta: named("template"),
 		Spec: v1alpha1.ProcessTypeSpec{
 			Image: "procman.local/ocr-worker:dev", Agent: v1alpha1.AgentEmbedded,
 			Command: []string{"/bin/sh", "-c", script, "sh"}, Args: []string{"louder"},
@@ -91,9 +77,9 @@ func TestTemplateReachesTheWorker(t *testing.T) {
 			},
 		},
 	})
-	known(t, "template")
+	awaitKnown(t, "template")
 	id := post(t, "template", `{}`)
-	a := complete(t, "template", id)
+	a := awaitComplete(t, "template", id)
 	var got map[string]any
 	if err := json.Unmarshal(a.Output, &got); err != nil {
 		t.Fatal(err)
@@ -105,46 +91,39 @@ func TestTemplateReachesTheWorker(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	job := &batchv1.Job{}
-	if err := kube.Get(t.Context(), client.ObjectKey{Namespace: workNamespace, Name: id}, job); err != nil {
-		t.Fatal(err)
-	}
+	job := getJob(t, id)
 	pod := job.Spec.Template
 	if job.Labels["team"] != "pages" || pod.Labels["team"] != "pages" || pod.Annotations["registry.example/contact"] != "pages" || pod.Spec.NodeSelector["kubernetes.io/os"] != "linux" {
-		t.Errorf("the Job is %+v", job)
+		t.Errorf("the Job lacks labels, annotations or the node selector of the template: %+v", job)
 	}
 }
 
 func TestTypeThatIsNotAccepted(t *testing.T) {
 	t.Parallel()
 	registered := &v1alpha1.ProcessType{
-		ObjectMeta: metav1.ObjectMeta{Name: "too-mighty"},
+		ObjectMeta: named("too-privileged"),
 		Spec: v1alpha1.ProcessTypeSpec{
 			Image: "procman.local/echo-worker:dev", Command: []string{"/echo-worker"},
 			Template: v1alpha1.WorkerTemplate{SecurityContext: v1alpha1.SecurityContext{RunAsUser: new(int64(0))}},
 		},
 	}
-	makeForTest(t, registered)
+	createForTest(t, registered)
 	eventually(t, 30*time.Second, "the facade refuses the type", func() bool {
-		a := do(t, http.MethodPost, "/v1/processes/too-mighty", []byte(`{"input":{}}`))
-		return a.status == 480 && strings.Contains(string(a.ErrorDetails), `"message":"process type too-mighty is not accepted: the operator's --pod-security=restricted does not allow spec.template.securityContext.runAsUser`)
+		a := do(t, http.MethodPost, "/v1/processes/too-privileged", []byte(`{"input":{}}`))
+		return a.status == 480 && strings.Contains(string(a.ErrorDetails), `"message":"process type too-privileged is not accepted: the operator's --pod-security=restricted does not allow spec.template.securityContext.runAsUser`)
 	})
 }
 
-// Without a command, a registry has to say what the image runs. The cluster has
-// none.
-func TestEntrypointThatNobodyTells(t *testing.T) {
+// TestEntrypointCannotBeResolved: without a command in the type, the operator asks the
+// image's registry for the entrypoint. This cluster has no registry.
+func TestEntrypointCannotBeResolved(t *testing.T) {
 	t.Parallel()
 	registerEcho(t, "echo-entrypoint", func(s *v1alpha1.ProcessTypeSpec) { s.Command, s.StartTimeoutSeconds = nil, 3 })
-	a := failed(t, "echo-entrypoint", post(t, "echo-entrypoint", `{}`), "ImagePullFailed")
+	a := awaitError(t, "echo-entrypoint", post(t, "echo-entrypoint", `{}`), "ImagePullFailed")
 	if !strings.Contains(string(a.ErrorDetails), `"message":"`) {
-		t.Errorf("errorDetails %s tell nobody what to do", a.ErrorDetails)
+		t.Errorf("errorDetails are %s, want a message", a.ErrorDetails)
 	}
-	pt := &v1alpha1.ProcessType{}
-	if err := kube.Get(t.Context(), client.ObjectKey{Namespace: workNamespace, Name: "echo-entrypoint"}, pt); err != nil {
-		t.Fatal(err)
-	}
-	if c := pt.Verdict(v1alpha1.ConditionImageResolved); c == nil || c.Reason != v1alpha1.ReasonRegistryUnreachable {
-		t.Errorf("the condition is %+v", c)
+	if c := getType(t, "echo-entrypoint").Verdict(v1alpha1.ConditionImageResolved); c == nil || c.Reason != v1alpha1.ReasonRegistryUnreachable {
+		t.Errorf("the condition ImageResolved is %+v, want reason %s", c, v1alpha1.ReasonRegistryUnreachable)
 	}
 }

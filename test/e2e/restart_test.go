@@ -13,10 +13,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// killAll kills every pod of a Deployment at once, without warning, as a crash of
-// all replicas would. The function it returns waits until other pods are ready in
-// their place.
-func killAll(t *testing.T, name string) (replaced func()) {
+// killPods kills all pods of a Deployment at the same time and without grace, like a
+// crash of all replicas. The function that it returns waits until new pods are ready.
+func killPods(t *testing.T, name string) (replaced func()) {
 	t.Helper()
 	killed := map[types.UID]bool{}
 	for _, pod := range podsOf(t, name) {
@@ -41,6 +40,7 @@ func killAll(t *testing.T, name string) (replaced func()) {
 	}
 }
 
+// podsOf lists the pods of a Deployment.
 func podsOf(t *testing.T, name string) []corev1.Pod {
 	t.Helper()
 	var pods corev1.PodList
@@ -50,12 +50,12 @@ func podsOf(t *testing.T, name string) []corev1.Pod {
 	return pods.Items
 }
 
-// reached waits until every connection to the facade is taken: a Service's rules
-// follow its pods by a moment.
-func reached(t *testing.T) {
+// awaitReachableFacade waits until the facade accepts every connection. The rules of a
+// Service are updated a moment after its pods.
+func awaitReachableFacade(t *testing.T) {
 	t.Helper()
 	inARow := 0
-	eventually(t, time.Minute, "the facade is reached twenty times in a row", func() bool {
+	eventually(t, time.Minute, "the facade accepts twenty connections in a row", func() bool {
 		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 		response, err := client.Get(baseURL + "/v1/processes/echo/none")
 		if err != nil {
@@ -68,36 +68,36 @@ func reached(t *testing.T) {
 	})
 }
 
-// These tests disturb what all others use, so they do not run beside them.
+// These tests kill programs that all other tests need, so they are not parallel.
 
-func TestOperatorIsKilledWhileAWorkerRuns(t *testing.T) {
+func TestResultSurvivesTheOperator(t *testing.T) {
 	id := post(t, "echo", `{"echo":{"seconds":4},"kept":[1.0]}`)
 	eventually(t, time.Minute, "the worker runs", func() bool {
 		pods := workerPods(t, id)
 		return len(pods) == 1 && pods[0].Status.Phase == corev1.PodRunning
 	})
-	replaced := killAll(t, "procman-operator")
+	replaced := killPods(t, "procman-operator")
 	waiting := post(t, "echo", `{"posted":"while there was no operator"}`)
-	if a := complete(t, "echo", id); string(a.Output) != string(a.Input) {
+	if a := awaitComplete(t, "echo", id); string(a.Output) != string(a.Input) {
 		t.Errorf("the output is %s", a.Output)
 	}
-	if attempts := process(t, id).Status.Attempts; attempts == nil || *attempts != 1 {
+	if attempts := getProcess(t, id).Status.Attempts; attempts == nil || *attempts != 1 {
 		t.Errorf("attempts are %v, want 1", attempts)
 	}
-	complete(t, "echo", waiting)
+	awaitComplete(t, "echo", waiting)
 	replaced()
 }
 
-func TestFacadeIsKilledAndForgetsNothing(t *testing.T) {
+func TestAnswersSurviveTheFacade(t *testing.T) {
 	done := post(t, "echo", `{"done":true}`)
-	before := complete(t, "echo", done)
+	before := awaitComplete(t, "echo", done)
 	running := post(t, "echo", `{"echo":{"seconds":3}}`)
-	killAll(t, "procman-apiserver")()
-	reached(t)
+	killPods(t, "procman-apiserver")()
+	awaitReachableFacade(t)
 	if after := get(t, "echo", done); string(after.body) != string(before.body) {
-		t.Errorf("GET says\n%s\nbefore it said\n%s", after.body, before.body)
+		t.Errorf("GET returns\n%s\nbefore the restart it returned\n%s", after.body, before.body)
 	}
-	complete(t, "echo", running)
+	awaitComplete(t, "echo", running)
 	last := "a"
 	if strings.HasSuffix(done, last) {
 		last = "b"

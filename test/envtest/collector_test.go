@@ -22,8 +22,8 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// token asks the API server for a token of a service account, bound to a pod
-// unless that is nil.
+// token requests a token of a service account from the API server. It is bound to
+// the pod, unless pod is nil.
 func token(t *testing.T, account, audience string, pod *corev1.Pod) string {
 	t.Helper()
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{audience}}}
@@ -37,8 +37,9 @@ func token(t *testing.T, account, audience string, pod *corev1.Pod) string {
 	return request.Status.Token
 }
 
-// ask makes a request as an agent would.
-func ask(t *testing.T, method, path, token string, body any) (*http.Response, string) {
+// callCollector sends a request to the collector, as an agent does. It returns the
+// response and its body.
+func callCollector(t *testing.T, method, path, token string, body any) (*http.Response, string) {
 	t.Helper()
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -66,70 +67,70 @@ func ask(t *testing.T, method, path, token string, body any) (*http.Response, st
 // getInput gets the input of an attempt as its agent does.
 func getInput(t *testing.T, token string) (agentapi.Input, error) {
 	t.Helper()
-	response, body := ask(t, http.MethodGet, agentapi.InputPath, token, nil)
+	response, body := callCollector(t, http.MethodGet, agentapi.InputPath, token, nil)
 	if err := agentapi.ReadError(response, []byte(body)); err != nil {
 		return agentapi.Input{}, err
 	}
 	return agentapi.ReadInput(response.Header, []byte(body))
 }
 
-// workerOf launches a process of a type of its own and returns it with the first
-// pod of its Job.
-func workerOf(t *testing.T, name, input string) (*v1alpha1.Process, *corev1.Pod) {
+// startProcess creates a process of a new type, waits for its Job, and adds the first
+// pod.
+func startProcess(t *testing.T, name, input string) (*v1alpha1.Process, *corev1.Pod) {
 	t.Helper()
 	create(t, newType(name))
 	p := newProcess(name)
 	p.Spec.Type, p.Spec.Input = name, input
 	create(t, p)
-	return p, addPod(t, launched(t, p), name+"-1")
+	return p, addPod(t, awaitJob(t, p), name+"-1")
 }
 
-func TestCollectorTakesTheResult(t *testing.T) {
+func TestResultIsCommitted(t *testing.T) {
 	t.Parallel()
 	for name, input := range map[string]string{"small": `{"z": 1.0, "a":12345678901234567890}`, "large": `{"filler":"` + strings.Repeat("x", 100<<10) + `"}`} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, pod := workerOf(t, "collect-"+name, input)
+			p, pod := startProcess(t, "collect-"+name, input)
 			bearer := token(t, "procman-worker", agentapi.Audience, pod)
 			got, err := getInput(t, bearer)
 			want := agentapi.Input{ProcessID: p.Name, ProcessType: p.Spec.Type, Attempt: 1, Timeout: 300 * time.Second, Text: input}
 			if err != nil || got != want {
 				t.Fatalf("GET input: %v: %.300v, want %.300v", err, got, want)
 			}
-			if response, got := ask(t, http.MethodPut, agentapi.ProgressPath, bearer, agentapi.Progress{PercentComplete: 40}); response.StatusCode != http.StatusOK {
+			if response, got := callCollector(t, http.MethodPut, agentapi.ProgressPath, bearer, agentapi.Progress{PercentComplete: 40}); response.StatusCode != http.StatusOK {
 				t.Fatalf("PUT progress: %s: %s", response.Status, got)
 			}
 			output := input
-			if response, got := ask(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{Output: output}); response.StatusCode != http.StatusOK {
+			if response, got := callCollector(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{Output: output}); response.StatusCode != http.StatusOK {
 				t.Fatalf("PUT result: %s: %s", response.Status, got)
 			}
-			s := finished(t, p.Name).Status
+			s := awaitTerminal(t, p.Name).Status
 			if s.State != v1alpha1.StateComplete || s.Output != output || *s.PercentComplete != 40 || *s.Attempts != 1 {
 				t.Errorf("the status is %.300v", s)
 			}
-			// What comes late, or twice, or from a forger, changes nothing.
+			// A late, repeated or forged result changes nothing.
 			for _, late := range []agentapi.Result{{Output: `{"late":true}`}, {ErrorCode: "Late"}} {
-				eventually(t, "the collector knows that the process is over", func(context.Context) bool {
-					response, _ := ask(t, http.MethodPut, agentapi.ResultPath, bearer, late)
+				eventually(t, "the collector knows that the process is terminal", func(context.Context) bool {
+					response, _ := callCollector(t, http.MethodPut, agentapi.ResultPath, bearer, late)
 					return response.StatusCode == http.StatusConflict
 				})
 			}
-			if after := finished(t, p.Name).Status; after.Output != output || after.State != v1alpha1.StateComplete {
+			if after := awaitTerminal(t, p.Name).Status; after.Output != output || after.State != v1alpha1.StateComplete {
 				t.Errorf("a late result counted: %.300v", after)
 			}
 		})
 	}
 }
 
-func TestCollectorRefusesWhoIsNotAWorker(t *testing.T) {
+func TestCollectorAuthentication(t *testing.T) {
 	t.Parallel()
-	p, pod := workerOf(t, "intruders", `{"private":true}`)
+	p, pod := startProcess(t, "intruders", `{"private":true}`)
 	stranger := create(t, &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "stranger", Labels: pod.Labels},
 		Spec:       pod.Spec,
 	})
 	other := pod.DeepCopy()
-	other.ObjectMeta = metav1.ObjectMeta{Namespace: namespace, Name: "of-someone-else", Labels: pod.Labels, OwnerReferences: pod.OwnerReferences}
+	other.ObjectMeta = metav1.ObjectMeta{Namespace: namespace, Name: "another-account", Labels: pod.Labels, OwnerReferences: pod.OwnerReferences}
 	other.Spec.ServiceAccountName = "someone-else"
 	create(t, other)
 	for name, test := range map[string]struct {
@@ -137,15 +138,15 @@ func TestCollectorRefusesWhoIsNotAWorker(t *testing.T) {
 		want  int
 	}{
 		"no token":                {"", http.StatusUnauthorized},
-		"no token of anybody":     {"made-up", http.StatusUnauthorized},
+		"a forged token":          {"forged", http.StatusUnauthorized},
 		"another audience":        {token(t, "procman-worker", "someone", pod), http.StatusUnauthorized},
-		"bound to no pod":         {token(t, "procman-worker", agentapi.Audience, nil), http.StatusUnauthorized},
+		"not bound to a pod":      {token(t, "procman-worker", agentapi.Audience, nil), http.StatusUnauthorized},
 		"another service account": {token(t, "someone-else", agentapi.Audience, other), http.StatusUnauthorized},
-		"a pod of no Job":         {token(t, "procman-worker", agentapi.Audience, stranger), http.StatusConflict},
+		"a pod without a Job":     {token(t, "procman-worker", agentapi.Audience, stranger), http.StatusConflict},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, request := range []struct{ method, path string }{{http.MethodGet, agentapi.InputPath}, {http.MethodPut, agentapi.ResultPath}} {
-				response, got := ask(t, request.method, request.path, test.token, agentapi.Result{Output: `{"forged":true}`})
+				response, got := callCollector(t, request.method, request.path, test.token, agentapi.Result{Output: `{"forged":true}`})
 				if response.StatusCode != test.want || strings.Contains(got, "private") {
 					t.Errorf("%s %s: %s: %s, want %d", request.method, request.path, response.Status, got, test.want)
 				}
@@ -158,23 +159,23 @@ func TestCollectorRefusesWhoIsNotAWorker(t *testing.T) {
 	}
 }
 
-func TestATokenSpeaksForItsOwnProcessAlone(t *testing.T) {
+func TestTokenIsLimitedToItsProcess(t *testing.T) {
 	t.Parallel()
-	victim, _ := workerOf(t, "victim", `{"private":true}`)
-	own, pod := workerOf(t, "forger-of-results", `{"own":true}`)
+	victim, _ := startProcess(t, "victim", `{"private":true}`)
+	own, pod := startProcess(t, "forger-of-results", `{"own":true}`)
 	bearer := token(t, "procman-worker", agentapi.Audience, pod)
-	// There is nothing in a request by which to name another's process.
+	// A request has no field that selects the process: the token does.
 	for _, path := range []string{agentapi.InputPath, agentapi.InputPath + "?process=victim"} {
-		if _, got := ask(t, http.MethodGet, path, bearer, nil); got != `{"own":true}` {
-			t.Errorf("GET %s gives %s", path, got)
+		if _, got := callCollector(t, http.MethodGet, path, bearer, nil); got != `{"own":true}` {
+			t.Errorf("GET %s returns %s, want the input of its own process", path, got)
 		}
 	}
 	forged := map[string]any{"output": `{"forged":true}`, "process": "victim", "processId": "victim", "jobName": "victim", "attempt": 7}
-	if response, got := ask(t, http.MethodPut, agentapi.ResultPath, bearer, forged); response.StatusCode != http.StatusOK {
+	if response, got := callCollector(t, http.MethodPut, agentapi.ResultPath, bearer, forged); response.StatusCode != http.StatusOK {
 		t.Fatalf("PUT result: %s: %s", response.Status, got)
 	}
-	if s := finished(t, own.Name).Status; s.Output != `{"forged":true}` || *s.Attempts != 1 || s.JobName != own.Name {
-		t.Errorf("its own status is %+v", s)
+	if s := awaitTerminal(t, own.Name).Status; s.Output != `{"forged":true}` || *s.Attempts != 1 || s.JobName != own.Name {
+		t.Errorf("the status of its own process is %+v", s)
 	}
 	after := &v1alpha1.Process{}
 	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(victim), after); err != nil || after.Finished() {
@@ -182,66 +183,66 @@ func TestATokenSpeaksForItsOwnProcessAlone(t *testing.T) {
 	}
 }
 
-func TestCollectorChecksWhatItIsSent(t *testing.T) {
+func TestCollectorRefusesInvalidResults(t *testing.T) {
 	t.Parallel()
-	p, pod := workerOf(t, "nonsense", `{}`)
+	p, pod := startProcess(t, "invalid-results", `{}`)
 	bearer := token(t, "procman-worker", agentapi.Audience, pod)
 	for name, result := range map[string]agentapi.Result{
-		"nothing":         {},
-		"no JSON":         {Output: `{"a":`},
-		"no object":       {Output: `[1]`},
-		"a bad code":      {ErrorCode: "two words"},
-		"details no JSON": {ErrorCode: "No", ErrorDetails: `{`},
+		"empty":            {},
+		"invalid JSON":     {Output: `{"a":`},
+		"not an object":    {Output: `[1]`},
+		"an invalid code":  {ErrorCode: "two words"},
+		"details not JSON": {ErrorCode: "No", ErrorDetails: `{`},
 	} {
-		if response, _ := ask(t, http.MethodPut, agentapi.ResultPath, bearer, result); response.StatusCode != http.StatusBadRequest {
+		if response, _ := callCollector(t, http.MethodPut, agentapi.ResultPath, bearer, result); response.StatusCode != http.StatusBadRequest {
 			t.Errorf("%s: %s, want 400", name, response.Status)
 		}
 	}
-	if response, _ := ask(t, http.MethodPut, agentapi.ProgressPath, bearer, agentapi.Progress{PercentComplete: 101}); response.StatusCode != http.StatusBadRequest {
-		t.Errorf("progress of 101: %s", response.Status)
+	if response, _ := callCollector(t, http.MethodPut, agentapi.ProgressPath, bearer, agentapi.Progress{PercentComplete: 101}); response.StatusCode != http.StatusBadRequest {
+		t.Errorf("progress of 101: %s, want 400", response.Status)
 	}
 	after := &v1alpha1.Process{}
 	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(p), after); err != nil || after.Finished() {
-		t.Errorf("nonsense counted: %+v, %v", after.Status, err)
+		t.Errorf("an invalid result counted: %+v, %v", after.Status, err)
 	}
 }
 
 func TestSupersededAttemptDoesNotCount(t *testing.T) {
 	t.Parallel()
-	p, first := workerOf(t, "superseded", `{}`)
+	p, first := startProcess(t, "superseded", `{}`)
 	old := token(t, "procman-worker", agentapi.Audience, first)
-	if response, got := ask(t, http.MethodGet, agentapi.InputPath, old, nil); response.StatusCode != http.StatusOK {
+	if response, got := callCollector(t, http.MethodGet, agentapi.InputPath, old, nil); response.StatusCode != http.StatusOK {
 		t.Fatalf("GET input: %s: %s", response.Status, got)
 	}
-	// A crash that may be tried again is taken note of, not committed.
-	if response, got := ask(t, http.MethodPut, agentapi.ResultPath, old, agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}); response.StatusCode != http.StatusOK {
+	// A crash that can be retried is acknowledged but not committed.
+	if response, got := callCollector(t, http.MethodPut, agentapi.ResultPath, old, agentapi.Result{ErrorCode: "WorkerFailed", Retry: true}); response.StatusCode != http.StatusOK {
 		t.Fatalf("PUT a crash: %s: %s", response.Status, got)
 	}
-	// Creation times have whole seconds: the second pod is a later one.
+	// Creation times have whole seconds, so wait: the second pod must be newer.
 	eventually(t, "a second has passed", func(context.Context) bool { return metav1.Now().Unix() > first.CreationTimestamp.Unix() })
-	second := addPod(t, launched(t, p), "superseded-2")
-	eventually(t, "the first pod's word no longer counts", func(context.Context) bool {
-		response, _ := ask(t, http.MethodGet, agentapi.InputPath, old, nil)
+	second := addPod(t, awaitJob(t, p), "superseded-2")
+	eventually(t, "the first pod is superseded", func(context.Context) bool {
+		response, _ := callCollector(t, http.MethodGet, agentapi.InputPath, old, nil)
 		return response.StatusCode == http.StatusGone
 	})
-	if response, _ := ask(t, http.MethodPut, agentapi.ResultPath, old, agentapi.Result{Output: `{"from":1}`}); response.StatusCode != http.StatusGone {
-		t.Errorf("PUT result of the first: %s", response.Status)
+	if response, _ := callCollector(t, http.MethodPut, agentapi.ResultPath, old, agentapi.Result{Output: `{"from":1}`}); response.StatusCode != http.StatusGone {
+		t.Errorf("PUT result of the first pod: %s, want 410", response.Status)
 	}
 	bearer := token(t, "procman-worker", agentapi.Audience, second)
 	if in, err := getInput(t, bearer); err != nil || in.Attempt != 2 {
 		t.Errorf("the second is attempt %d: %v", in.Attempt, err)
 	}
-	if response, _ := ask(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{Output: `{"from":2}`}); response.StatusCode != http.StatusOK {
+	if response, _ := callCollector(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{Output: `{"from":2}`}); response.StatusCode != http.StatusOK {
 		t.Errorf("PUT result of the second: %s", response.Status)
 	}
-	if s := finished(t, p.Name).Status; s.Output != `{"from":2}` {
-		t.Errorf("the status is %+v", s)
+	if s := awaitTerminal(t, p.Name).Status; s.Output != `{"from":2}` {
+		t.Errorf("unexpected status %+v", s)
 	}
 }
 
 func TestOneOfManyResultsCounts(t *testing.T) {
 	t.Parallel()
-	p, pod := workerOf(t, "many", `{}`)
+	p, pod := startProcess(t, "many", `{}`)
 	bearer := token(t, "procman-worker", agentapi.Audience, pod)
 	var group sync.WaitGroup
 	for i := range 16 {
@@ -250,18 +251,18 @@ func TestOneOfManyResultsCounts(t *testing.T) {
 			if i%4 == 1 {
 				result = agentapi.Result{ErrorCode: "No"}
 			}
-			ask(t, http.MethodPut, agentapi.ResultPath, bearer, result)
+			callCollector(t, http.MethodPut, agentapi.ResultPath, bearer, result)
 		})
 	}
 	group.Wait()
-	first := finished(t, p.Name)
-	ask(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{ErrorCode: "Other"})
-	if again := finished(t, p.Name); again.ResourceVersion != first.ResourceVersion {
-		t.Errorf("it changed from %+v to %+v", first.Status, again.Status)
+	first := awaitTerminal(t, p.Name)
+	callCollector(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{ErrorCode: "Other"})
+	if again := awaitTerminal(t, p.Name); again.ResourceVersion != first.ResourceVersion {
+		t.Errorf("the status changed from %+v to %+v", first.Status, again.Status)
 	}
 }
 
-func TestAnAttemptIsNotDueBeforeItsPause(t *testing.T) {
+func TestAttemptStartsAfterItsPause(t *testing.T) {
 	t.Parallel()
 	const pause = 8 * time.Second
 	pt := newType("pausing")
@@ -270,9 +271,9 @@ func TestAnAttemptIsNotDueBeforeItsPause(t *testing.T) {
 	p := newProcess("pausing")
 	p.Spec.Type = "pausing"
 	create(t, p)
-	job := launched(t, p)
+	job := awaitJob(t, p)
 	first := addPod(t, job, "pausing-1")
-	if response, got := ask(t, http.MethodGet, agentapi.InputPath, token(t, "procman-worker", agentapi.Audience, first), nil); response.StatusCode != http.StatusOK {
+	if response, got := callCollector(t, http.MethodGet, agentapi.InputPath, token(t, "procman-worker", agentapi.Audience, first), nil); response.StatusCode != http.StatusOK {
 		t.Fatalf("GET input of the first attempt: %s: %s", response.Status, got)
 	}
 	crash := metav1.Now().Rfc3339Copy()
@@ -292,12 +293,12 @@ func TestAnAttemptIsNotDueBeforeItsPause(t *testing.T) {
 		return err == nil && in.Attempt == 2
 	})
 	if waited := time.Since(crash.Time); waited < pause {
-		t.Errorf("it got the input %s after the crash, want %s and more", waited, pause)
+		t.Errorf("the second attempt got the input %s after the crash, want at least %s", waited, pause)
 	}
-	if response, got := ask(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{Output: `{}`}); response.StatusCode != http.StatusOK {
+	if response, got := callCollector(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{Output: `{}`}); response.StatusCode != http.StatusOK {
 		t.Fatalf("PUT result: %s: %s", response.Status, got)
 	}
-	if s := finished(t, p.Name).Status; s.State != v1alpha1.StateComplete || *s.Attempts != 2 {
-		t.Errorf("the status is %+v", s)
+	if s := awaitTerminal(t, p.Name).Status; s.State != v1alpha1.StateComplete || *s.Attempts != 2 {
+		t.Errorf("unexpected status %+v", s)
 	}
 }

@@ -31,7 +31,7 @@ import (
 )
 
 // TestContract runs the contract suite against three replicas of the facade.
-// There are no nodes: what the echo worker would do, a goroutine does.
+// There are no nodes, so a goroutine does the work of the echo worker.
 func TestContract(t *testing.T) {
 	t.Parallel()
 	create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: keyring.SecretName}})
@@ -53,16 +53,16 @@ func TestContract(t *testing.T) {
 	for range 3 {
 		replicas = append(replicas, startFacade(t, namespace))
 	}
-	playEcho(t)
-	t.Run("a key of what is refused", func(t *testing.T) { testKeyOfARefusedCreate(t, replicas[0]) })
-	t.Run("suite", func(t *testing.T) { // ends when all its parts have
+	runFakeWorkers(t)
+	t.Run("idempotency key of a refused process", func(t *testing.T) { testKeyOfRefusedProcess(t, replicas[0]) })
+	t.Run("suite", func(t *testing.T) { // ends after all its parallel parts
 		contract.Run(t, contract.Target{URL: replicas[0], Replicas: replicas})
 	})
 }
 
-// testKeyOfARefusedCreate: what the cluster refuses to create leaves its
-// Idempotency-Key unused.
-func testKeyOfARefusedCreate(t *testing.T, url string) {
+// testKeyOfRefusedProcess: if the cluster refuses to create a Process, its
+// Idempotency-Key stays unused.
+func testKeyOfRefusedProcess(t *testing.T, url string) {
 	const name = "refuse-by-input"
 	create(t, &admissionv1.ValidatingAdmissionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
@@ -83,19 +83,19 @@ func testKeyOfARefusedCreate(t *testing.T, url string) {
 		return response.StatusCode
 	}
 	key := ""
-	eventually(t, "the policy is in force", func(context.Context) bool {
+	eventually(t, "the policy is active", func(context.Context) bool {
 		key = rand.Text()
 		return post(key, "refuse by policy") == 580
 	})
 	if status := post(key, "fine"); status != http.StatusOK {
-		t.Errorf("another input with the key of what was refused: status %d", status)
+		t.Errorf("another input with the key of a refused process: status %d, want 200", status)
 	}
 	if status := post(key, "another"); status != http.StatusUnprocessableEntity {
-		t.Errorf("another input with the key of what was created: status %d", status)
+		t.Errorf("another input with the key of a created process: status %d, want 422", status)
 	}
 }
 
-// TestQuota: a ResourceQuota bounds how many processes there are.
+// TestQuota: a ResourceQuota bounds the number of processes.
 func TestQuota(t *testing.T) {
 	t.Parallel()
 	const own = "with-quota"
@@ -108,7 +108,7 @@ func TestQuota(t *testing.T) {
 		return corev1.ResourceList{"count/processes.procman.dev": *resource.NewQuantity(n, resource.DecimalSI)}
 	}
 	quota := create(t, &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: own, Name: "procman"}, Spec: corev1.ResourceQuotaSpec{Hard: limited(2)}})
-	// count does what the quota controller would.
+	// count writes the status, as the quota controller does.
 	count := func(hard, used int64) {
 		quota.Status = corev1.ResourceQuotaStatus{Hard: limited(hard), Used: limited(used)}
 		if err := kube.Status().Update(t.Context(), quota); err != nil {
@@ -131,24 +131,24 @@ func TestQuota(t *testing.T) {
 		return status == http.StatusTooManyRequests
 	}
 	count(2, 2)
-	eventually(t, "the quota is in force", refused)
+	eventually(t, "the quota is active", refused)
 	if !refused(t.Context()) {
-		t.Error("there are more than the quota allows")
+		t.Error("a process was created beyond the quota")
 	}
 	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(quota), quota); err != nil {
 		t.Fatal(err)
 	}
-	count(2, 1) // one has expired
-	eventually(t, "there is room for another", func(context.Context) bool {
+	count(2, 1) // as if one had expired
+	eventually(t, "another process is created", func(context.Context) bool {
 		status, _ := post()
 		return status == http.StatusOK
 	})
 	if !refused(t.Context()) {
-		t.Error("there is room for two")
+		t.Error("two processes were created, the quota has room for one")
 	}
 }
 
-// postTo sends JSON, and returns the response with its body.
+// postTo sends JSON and returns the response and its body.
 func postTo(t *testing.T, url, body string, header http.Header) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
@@ -169,8 +169,8 @@ func postTo(t *testing.T, url, body string, header http.Header) (*http.Response,
 	return response, string(answer)
 }
 
-// startFacade runs a replica of the facade for the time of the test and returns
-// its base URL once it is ready.
+// startFacade runs a replica of the facade until the test ends. It returns its base
+// URL when it is ready.
 func startFacade(t *testing.T, namespace string) string {
 	t.Helper()
 	free := func() string {
@@ -209,12 +209,12 @@ func startFacade(t *testing.T, namespace string) string {
 	return "http://" + c.BindAddress
 }
 
-// playEcho does for every Process of the suite's types what the echo worker does,
-// for the time of the test.
-func playEcho(t *testing.T) {
+// runFakeWorkers does the work of the echo worker for every Process of the suite's
+// types, until the test ends.
+func runFakeWorkers(t *testing.T) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	var players sync.WaitGroup
-	players.Go(func() {
+	var workers sync.WaitGroup
+	workers.Go(func() {
 		seen := map[string]bool{}
 		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
@@ -226,7 +226,7 @@ func playEcho(t *testing.T) {
 			for _, p := range all.Items {
 				if strings.HasPrefix(p.Spec.Type, "contract") && !seen[p.Name] {
 					seen[p.Name] = true
-					players.Go(func() { echo(ctx, t, &p) })
+					workers.Go(func() { fakeEcho(ctx, t, &p) })
 				}
 			}
 			select {
@@ -235,12 +235,12 @@ func playEcho(t *testing.T) {
 			}
 		}
 	})
-	t.Cleanup(func() { stop(); players.Wait() })
+	t.Cleanup(func() { stop(); workers.Wait() })
 }
 
-// echo plays the worker of one process, by the part of its script that the suite
-// uses.
-func echo(ctx context.Context, t *testing.T, p *v1alpha1.Process) {
+// fakeEcho writes the status of one process as its script says. It knows the part of
+// the script language that the suite uses.
+func fakeEcho(ctx context.Context, t *testing.T, p *v1alpha1.Process) {
 	var input struct {
 		Echo struct {
 			Seconds  float64

@@ -15,11 +15,11 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 )
 
-// refused asserts that an error says why, in the rule's own words.
-func refused(t *testing.T, err error, message string) {
+// wantRefusal checks that an error contains the message of a rule.
+func wantRefusal(t *testing.T, err error, message string) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), message) {
-		t.Errorf("got %v, want a refusal with %q", err, message)
+		t.Errorf("the error is %v, want one with %q", err, message)
 	}
 }
 
@@ -41,7 +41,7 @@ func TestProcessRules(t *testing.T) {
 			t.Parallel()
 			p := newProcess("rules")
 			test.change(p)
-			refused(t, kube.Create(t.Context(), p), test.message)
+			wantRefusal(t, kube.Create(t.Context(), p), test.message)
 		})
 	}
 }
@@ -52,14 +52,14 @@ func TestProcessDefaults(t *testing.T) {
 	p.Spec = v1alpha1.ProcessSpec{Type: "defaults"}
 	create(t, p)
 	if p.Spec.Input != "{}" || p.Spec.LifetimeSeconds != 1200 || p.Status.State != v1alpha1.StateProcessing {
-		t.Errorf("created as %+v", p)
+		t.Errorf("unexpected defaults: %+v", p)
 	}
 	var found v1alpha1.ProcessList
 	err := kube.List(t.Context(), &found, client.InNamespace(namespace), client.MatchingFieldsSelector{
 		Selector: fields.SelectorFromSet(fields.Set{"spec.type": "defaults", "status.state": "processing"}),
 	})
 	if err != nil || len(found.Items) != 1 {
-		t.Errorf("selected by its fields: %d, %v", len(found.Items), err)
+		t.Errorf("selecting by type and state finds %d processes, want 1; error %v", len(found.Items), err)
 	}
 }
 
@@ -73,11 +73,11 @@ func TestProcessSpecIsImmutable(t *testing.T) {
 		`{"spec":{"type":"other"}}`,
 		`{"spec":{"lifetimeSeconds":5}}`,
 	} {
-		refused(t, kube.Patch(t.Context(), p.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(patch))), "spec is immutable: create another Process instead")
+		wantRefusal(t, kube.Patch(t.Context(), p.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(patch))), "spec is immutable: create another Process instead")
 	}
 }
 
-func TestTerminalIsTerminal(t *testing.T) {
+func TestTerminalIsFinal(t *testing.T) {
 	t.Parallel()
 	p := newProcess("terminal")
 	p.Spec.Type = "terminal-test"
@@ -85,11 +85,11 @@ func TestTerminalIsTerminal(t *testing.T) {
 	status := func(patch string) error {
 		return kube.Status().Patch(t.Context(), p.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"status":`+patch+`}`)))
 	}
-	refused(t, status(`{"state":"complete"}`), "a complete process has an output")
-	refused(t, status(`{"state":"error"}`), "a process in error has an errorCode")
-	refused(t, status(`{"state":"done"}`), "Unsupported value")
-	refused(t, status(`{"errorCode":"two words"}`), "should match")
-	refused(t, status(`{"percentComplete":101}`), "less than or equal to 100")
+	wantRefusal(t, status(`{"state":"complete"}`), "a complete process has an output")
+	wantRefusal(t, status(`{"state":"error"}`), "a process in error has an errorCode")
+	wantRefusal(t, status(`{"state":"done"}`), "Unsupported value")
+	wantRefusal(t, status(`{"errorCode":"two words"}`), "should match")
+	wantRefusal(t, status(`{"percentComplete":101}`), "less than or equal to 100")
 	const (
 		finished  = `{"type":"Finished","status":"True","reason":"Complete","message":"","lastTransitionTime":"2026-01-01T12:00:00Z"}`
 		delivered = `{"type":"Delivered","status":"True","reason":"Sent","message":"","lastTransitionTime":"2026-01-01T12:00:01Z"}`
@@ -111,14 +111,14 @@ func TestTerminalIsTerminal(t *testing.T) {
 		`{"percentComplete":60}`, `{"percentComplete":null}`, `{"queuePosition":1}`, `{"attempts":2}`, `{"attempts":null}`, `{"startTime":"2026-01-01T12:00:01Z"}`, `{"startTime":null}`,
 		`{"completionTime":"2026-01-01T12:00:01Z"}`, `{"expirationTime":"2026-01-01T12:00:01Z"}`, `{"jobName":"other"}`, `{"jobName":null}`,
 	} {
-		refused(t, status(change), "the result of a finished process cannot change")
+		wantRefusal(t, status(change), "the result of a finished process cannot change")
 	}
 	// Other conditions can be added and changed; Finished stays as it is.
 	const frozen = "the condition Finished cannot change once it is True"
-	refused(t, status(`{"conditions":null}`), frozen)
-	refused(t, status(`{"conditions":[`+delivered+`]}`), frozen)
-	refused(t, status(`{"conditions":[`+strings.Replace(finished, `"status":"True"`, `"status":"False"`, 1)+`]}`), frozen)
-	refused(t, status(`{"conditions":[`+strings.Replace(finished, `"reason":"Complete"`, `"reason":"Other"`, 1)+`]}`), frozen)
+	wantRefusal(t, status(`{"conditions":null}`), frozen)
+	wantRefusal(t, status(`{"conditions":[`+delivered+`]}`), frozen)
+	wantRefusal(t, status(`{"conditions":[`+strings.Replace(finished, `"status":"True"`, `"status":"False"`, 1)+`]}`), frozen)
+	wantRefusal(t, status(`{"conditions":[`+strings.Replace(finished, `"reason":"Complete"`, `"reason":"Other"`, 1)+`]}`), frozen)
 	allowed(`{"conditions":[`+finished+`,`+delivered+`]}`, `{"conditions":[`+failed+`,`+finished+`]}`, `{"conditions":[`+finished+`]}`)
 }
 
@@ -160,7 +160,7 @@ func TestProcessTypeRules(t *testing.T) {
 			t.Parallel()
 			pt := &v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "type-rules"}, Spec: newType("").Spec}
 			test.change(pt)
-			refused(t, kube.Create(t.Context(), pt), test.message)
+			wantRefusal(t, kube.Create(t.Context(), pt), test.message)
 		})
 	}
 }
@@ -192,7 +192,7 @@ func TestTemplateRules(t *testing.T) {
 	const taken = "mountPath must not be, be inside, or contain /process, /procman, /tmp, /var/run/procman, /dev, /proc or /sys"
 	for name, test := range map[string]struct {
 		change  func(*v1alpha1.WorkerTemplate)
-		message string // none: it is fine
+		message string // "" if it is accepted
 	}{
 		"a label":                      {labels("team"), ""},
 		"a label with a domain":        {labels("notkubernetes.io/a"), ""},
@@ -201,19 +201,19 @@ func TestTemplateRules(t *testing.T) {
 		"a label below kubernetes.io":  {labels("batch.kubernetes.io/job-name"), "labels under kubernetes.io are refused"},
 		"a label below k8s.io":         {labels("node.k8s.io/a"), "labels under k8s.io are refused"},
 		"a label of the product":       {labels("procman.dev/process"), "labels under procman.dev are reserved"},
-		"seventeen labels":             {func(w *v1alpha1.WorkerTemplate) { w.Labels = many[v1alpha1.LabelValue](17) }, "at most 16"},
+		"seventeen labels":             {func(w *v1alpha1.WorkerTemplate) { w.Labels = entries[v1alpha1.LabelValue](17) }, "at most 16"},
 		"an annotation":                {annotations("registry.example/a"), ""},
 		"an annotation of AppArmor's":  {annotations("container.apparmor.security.beta.kubernetes.io/worker"), "annotations under kubernetes.io are refused"},
 		"an annotation of k8s.io":      {annotations("k8s.io/a"), "annotations under k8s.io are refused"},
 		"an annotation of the product": {annotations("procman.dev/start-timeout-seconds"), "annotations under procman.dev are reserved"},
 		"a volume":                     {volumes(v1alpha1.Volume{Name: "keys", Secret: keys}), ""},
-		"a volume of no kind":          {volumes(v1alpha1.Volume{Name: "none"}), "exactly one of the fields in [emptyDir configMap secret persistentVolumeClaim image] must be set"},
+		"a volume without a kind":      {volumes(v1alpha1.Volume{Name: "none"}), "exactly one of the fields in [emptyDir configMap secret persistentVolumeClaim image] must be set"},
 		"a volume of two kinds":        {volumes(v1alpha1.Volume{Name: "two", Secret: keys, ConfigMap: v1alpha1.ConfigMapVolume{Name: "a"}}), "exactly one of the fields in"},
-		"a volume of our name":         {volumes(v1alpha1.Volume{Name: "token", Secret: keys}), "the volume names process, tmp, token and agent are reserved"},
+		"a volume with our name":       {volumes(v1alpha1.Volume{Name: "token", Secret: keys}), "the volume names process, tmp, token and agent are reserved"},
 		"two volumes of a name":        {volumes(v1alpha1.Volume{Name: "a", Secret: keys}, v1alpha1.Volume{Name: "a", Secret: keys}), "Duplicate value"},
 		"a mount":                      {at("/keys/a"), ""},
 		"a mount beside ours":          {at("/processes"), ""},
-		"a mount of no volume":         {mounted(v1alpha1.VolumeMount{Name: "other", MountPath: "/a"}), "every volumeMount must name one of volumes"},
+		"a mount without a volume":     {mounted(v1alpha1.VolumeMount{Name: "other", MountPath: "/a"}), "every volumeMount must name one of volumes"},
 		"two mounts of a path":         {mounted(v1alpha1.VolumeMount{Name: "keys", MountPath: "/a"}, v1alpha1.VolumeMount{Name: "keys", MountPath: "/a", SubPath: "b"}), "Duplicate value"},
 		"a mount that is relative":     {at("keys"), "should match"},
 		"a mount of the root":          {at("/"), "spec.template.volumeMounts[0].mountPath"},
@@ -223,21 +223,21 @@ func TestTemplateRules(t *testing.T) {
 		"a mount at the agent":         {at("/procman/agent"), taken},
 		"a mount in /tmp":              {at("/tmp/cache"), taken},
 		"a mount at the token":         {at("/var/run/procman"), taken},
-		"a mount at the token's place": {at("/run/procman/token"), taken},
-		"a mount that holds the token": {at("/var"), taken},
+		"a mount over the token":       {at("/run/procman/token"), taken},
+		"a mount above the token":      {at("/var"), taken},
 		"a mount in /proc":             {at("/proc/sys"), taken},
-		"a way out of a volume":        {mounted(v1alpha1.VolumeMount{Name: "keys", MountPath: "/a", SubPath: "b/../../c"}), "subPath must not contain .."},
-		"an access that there is not":  {mounted(v1alpha1.VolumeMount{Name: "keys", MountPath: "/a", Access: "Append"}), "Unsupported value"},
+		"a path out of a volume":       {mounted(v1alpha1.VolumeMount{Name: "keys", MountPath: "/a", SubPath: "b/../../c"}), "subPath must not contain .."},
+		"an unknown access":            {mounted(v1alpha1.VolumeMount{Name: "keys", MountPath: "/a", Access: "Append"}), "Unsupported value"},
 		"a variable":                   {env(v1alpha1.EnvVar{Name: "PROCESS", Value: new("")}), ""},
 		"a variable of ours":           {env(v1alpha1.EnvVar{Name: "PROCMAN_TIMEOUT_SECONDS", Value: new("1")}), "names that begin with PROCESS_ or PROCMAN_ are reserved"},
 		"a variable of the contract":   {env(v1alpha1.EnvVar{Name: "PROCESS_ID", Value: new("1")}), "names that begin with PROCESS_ or PROCMAN_ are reserved"},
 		"a variable twice":             {env(v1alpha1.EnvVar{Name: "A"}, v1alpha1.EnvVar{Name: "A"}), "Duplicate value"},
-		"a variable that is none":      {env(v1alpha1.EnvVar{Name: "A=B"}), "should match"},
+		"an invalid variable name":     {env(v1alpha1.EnvVar{Name: "A=B"}), "should match"},
 		"a variable of two values":     {env(v1alpha1.EnvVar{Name: "A", Value: new("1"), ValueFrom: v1alpha1.EnvSource{SecretKeyRef: v1alpha1.KeyRef{Name: "a", Key: "b"}}}), "a variable must not have both value and valueFrom"},
 		"a variable from two sources":  {env(v1alpha1.EnvVar{Name: "A", ValueFrom: v1alpha1.EnvSource{SecretKeyRef: v1alpha1.KeyRef{Name: "a", Key: "b"}, ConfigMapKeyRef: v1alpha1.KeyRef{Name: "a", Key: "b"}}}), "exactly one of the fields in [secretKeyRef configMapKeyRef] must be set"},
 		"a user below zero":            {func(w *v1alpha1.WorkerTemplate) { w.SecurityContext.RunAsUser = new(int64(-1)) }, "greater than or equal to 0"},
 		"a capability with CAP_":       {func(w *v1alpha1.WorkerTemplate) { w.SecurityContext.AddCapabilities = []v1alpha1.Capability{"chown"} }, "should match"},
-		"an escalation that is odd":    {func(w *v1alpha1.WorkerTemplate) { w.SecurityContext.PrivilegeEscalation = "Perhaps" }, "Unsupported value"},
+		"an unknown escalation":        {func(w *v1alpha1.WorkerTemplate) { w.SecurityContext.PrivilegeEscalation = "Perhaps" }, "Unsupported value"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -248,14 +248,14 @@ func TestTemplateRules(t *testing.T) {
 				t.Errorf("refused: %v", err)
 			}
 			if test.message != "" {
-				refused(t, err, test.message)
+				wantRefusal(t, err, test.message)
 			}
 		})
 	}
 }
 
-// What Go types cannot say, people can write.
-func TestWhatPeopleWrite(t *testing.T) {
+// TestManifestRules tests manifests that the Go types cannot express.
+func TestManifestRules(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ spec, message string }{
 		"an emptyDir without a bound": {`{"template":{"volumes":[{"name":"a","emptyDir":{}}]}}`, "spec.template.volumes[0].emptyDir.sizeLimit: Required value"},
@@ -263,7 +263,7 @@ func TestWhatPeopleWrite(t *testing.T) {
 		"an emptyDir of 0Gi":          {`{"template":{"volumes":[{"name":"a","emptyDir":{"sizeLimit":"0Gi"}}]}}`, "sizeLimit must be more than 0"},
 		"a directory of the node":     {`{"template":{"volumes":[{"name":"a","hostPath":{"path":"/"}}]}}`, "exactly one of the fields in"},
 		"an empty template":           {`{"template":{}}`, "spec.template in body should have at least 1 properties"},
-		"a schema that is no object":  {`{"inputSchema":"string"}`, "spec.inputSchema"},
+		"a schema that is a string":   {`{"inputSchema":"string"}`, "spec.inputSchema"},
 		"an env of a field":           {`{"template":{"env":[{"name":"A","valueFrom":{"fieldRef":{"fieldPath":"spec.nodeName"}}}]}}`, "exactly one of the fields in"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -273,17 +273,17 @@ func TestWhatPeopleWrite(t *testing.T) {
 				t.Fatal(err)
 			}
 			spec["image"] = "worker:1"
-			written := &unstructured.Unstructured{Object: map[string]any{
+			manifest := &unstructured.Unstructured{Object: map[string]any{
 				"apiVersion": "procman.dev/v1alpha1", "kind": "ProcessType",
-				"metadata": map[string]any{"namespace": namespace, "name": "written"}, "spec": spec,
+				"metadata": map[string]any{"namespace": namespace, "name": "manifest"}, "spec": spec,
 			}}
-			refused(t, kube.Create(t.Context(), written, client.DryRunAll), test.message)
+			wantRefusal(t, kube.Create(t.Context(), manifest, client.DryRunAll), test.message)
 		})
 	}
 }
 
-// many is a map of n entries.
-func many[V ~string](n int) map[string]V {
+// entries returns a map with n entries.
+func entries[V ~string](n int) map[string]V {
 	m := map[string]V{}
 	for i := range n {
 		m[fmt.Sprintf("key-%d", i)] = "x"

@@ -1,5 +1,5 @@
-// Package envtest tests the CRDs and the operator against a real API server,
-// without nodes: what the Job controller and the kubelet would do, the tests do.
+// Package envtest tests the CRDs, the operator and the facade on a real API server.
+// There is no Job controller and no node: the tests do their work.
 package envtest
 
 import (
@@ -33,13 +33,13 @@ import (
 const namespace = "work"
 
 var (
-	// config leads to the API server.
+	// config is the configuration of kube.
 	config *rest.Config
-	// kube is an administrator's client.
+	// kube is a client with an administrator's rights.
 	kube client.Client
-	// registry has the metrics of the operator under test.
+	// registry contains the metrics of the operator under test.
 	registry = prometheus.NewRegistry()
-	// collectorURL is where the operator under test serves agents.
+	// collectorURL is the URL of the collector of the operator under test.
 	collectorURL string
 )
 
@@ -57,7 +57,7 @@ func run(m *testing.M) (int, error) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		return 0, fmt.Errorf("KUBEBUILDER_ASSETS is not set; make unit sets it, or: export KUBEBUILDER_ASSETS=$(bin/localcluster assets)")
 	}
-	ctrl.SetLogger(logr.Discard()) // what matters is asserted
+	ctrl.SetLogger(logr.Discard()) // the tests assert everything that matters
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
 		return 0, err
@@ -126,15 +126,17 @@ func run(m *testing.M) (int, error) {
 	return code, <-ended
 }
 
-// eventually waits for the world to be so.
+// eventually waits until a condition is true. what names the condition in the
+// failure, such as "the process is deleted".
 func eventually(t *testing.T, what string, holds func(ctx context.Context) bool) {
 	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) { return holds(ctx), nil })
 	if err != nil {
-		t.Fatalf("it does not come to be that %s", what)
+		t.Fatalf("not true within 20 s: %s", what)
 	}
 }
 
+// create creates an object and returns it as the API server stored it.
 func create[T client.Object](t *testing.T, object T) T {
 	t.Helper()
 	if err := kube.Create(t.Context(), object); err != nil {
@@ -143,6 +145,7 @@ func create[T client.Object](t *testing.T, object T) T {
 	return object
 }
 
+// newProcess returns a Process of type "any". It is not created.
 func newProcess(name string) *v1alpha1.Process {
 	return &v1alpha1.Process{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
@@ -150,6 +153,7 @@ func newProcess(name string) *v1alpha1.Process {
 	}
 }
 
+// newType returns a ProcessType that can be accepted. It is not created.
 func newType(name string) *v1alpha1.ProcessType {
 	return &v1alpha1.ProcessType{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
@@ -157,11 +161,11 @@ func newType(name string) *v1alpha1.ProcessType {
 	}
 }
 
-// finished waits until a Process is in a terminal state.
-func finished(t *testing.T, name string) *v1alpha1.Process {
+// awaitTerminal waits until a Process is terminal.
+func awaitTerminal(t *testing.T, name string) *v1alpha1.Process {
 	t.Helper()
 	p := &v1alpha1.Process{}
-	eventually(t, "process "+name+" is finished", func(ctx context.Context) bool {
+	eventually(t, "process "+name+" is terminal", func(ctx context.Context) bool {
 		if err := kube.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, p); err != nil {
 			t.Fatal(err)
 		}

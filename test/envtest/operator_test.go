@@ -17,8 +17,8 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// launched waits for a Process's Job.
-func launched(t *testing.T, p *v1alpha1.Process) *batchv1.Job {
+// awaitJob waits for the Job of a Process.
+func awaitJob(t *testing.T, p *v1alpha1.Process) *batchv1.Job {
 	t.Helper()
 	job := &batchv1.Job{}
 	eventually(t, "process "+p.Name+" has a Job", func(ctx context.Context) bool {
@@ -27,7 +27,7 @@ func launched(t *testing.T, p *v1alpha1.Process) *batchv1.Job {
 	return job
 }
 
-// addPod makes a pod of the Job's, as the Job controller would.
+// addPod creates a pod of the Job, as the Job controller does.
 func addPod(t *testing.T, job *batchv1.Job, name string) *corev1.Pod {
 	t.Helper()
 	return create(t, &corev1.Pod{
@@ -39,7 +39,7 @@ func addPod(t *testing.T, job *batchv1.Job, name string) *corev1.Pod {
 	})
 }
 
-// endPod gives a pod the status of one whose worker ended.
+// endPod sets a pod to Failed, with its container terminated.
 func endPod(t *testing.T, pod *corev1.Pod, ended corev1.ContainerStateTerminated) {
 	t.Helper()
 	pod.Status.Phase = corev1.PodFailed
@@ -53,7 +53,7 @@ func TestJobOfAProcess(t *testing.T) {
 	t.Parallel()
 	create(t, newType("any"))
 	p := create(t, newProcess("job-of-a-process"))
-	job := launched(t, p)
+	job := awaitJob(t, p)
 	if !metav1.IsControlledBy(job, p) {
 		t.Errorf("the Job's owners are %+v", job.OwnerReferences)
 	}
@@ -62,7 +62,7 @@ func TestJobOfAProcess(t *testing.T) {
 	}
 }
 
-func TestReceiptIsCommittedWhenNothingWasDelivered(t *testing.T) {
+func TestReceiptIsCommittedWithoutDelivery(t *testing.T) {
 	t.Parallel()
 	create(t, newType("receipts"))
 	for name, test := range map[string]struct {
@@ -86,19 +86,19 @@ func TestReceiptIsCommittedWhenNothingWasDelivered(t *testing.T) {
 			p := newProcess("receipt-" + name)
 			p.Spec.Type = "receipts"
 			create(t, p)
-			endPod(t, addPod(t, launched(t, p), p.Name+"-1"), test.ended)
-			s := finished(t, p.Name).Status
+			endPod(t, addPod(t, awaitJob(t, p), p.Name+"-1"), test.ended)
+			s := awaitTerminal(t, p.Name).Status
 			if s.State != test.state || s.ErrorCode != test.code || s.Output != test.output || *s.Attempts != 1 || s.JobName != p.Name {
-				t.Errorf("the status is %+v", s)
+				t.Errorf("unexpected status %+v", s)
 			}
 			if !s.ExpirationTime.Time.Equal(p.ExpirationTime()) || !meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionFinished) {
-				t.Errorf("the status is %+v", s)
+				t.Errorf("unexpected status %+v", s)
 			}
 		})
 	}
 }
 
-func TestInputIsCheckedBeforeLaunch(t *testing.T) {
+func TestInputIsValidatedBeforeLaunch(t *testing.T) {
 	t.Parallel()
 	pt := newType("strict")
 	pt.Spec.InputSchema = &apiextensionsv1.JSON{Raw: []byte(`{"type":"object","required":["page"],"properties":{"page":{"type":"integer","minimum":1},"filler":{"type":"string"}}}`)}
@@ -118,40 +118,40 @@ func TestInputIsCheckedBeforeLaunch(t *testing.T) {
 			p := newProcess("input-" + name)
 			p.Spec.Type, p.Spec.Input = "strict", test.input
 			create(t, p)
-			s := finished(t, p.Name).Status
+			s := awaitTerminal(t, p.Name).Status
 			if s.ErrorCode != test.code || !strings.Contains(s.ErrorDetails, test.details) || s.JobName != "" {
-				t.Errorf("the status is %+v", s)
+				t.Errorf("unexpected status %+v", s)
 			}
 			if err := kube.Get(t.Context(), client.ObjectKeyFromObject(p), &batchv1.Job{}); !apierrors.IsNotFound(err) {
-				t.Errorf("there is a Job: %v", err)
+				t.Errorf("a Job was created: %v", err)
 			}
 		})
 	}
 }
 
-func TestTypeMayComeAfterItsProcess(t *testing.T) {
+func TestTypeIsCreatedAfterItsProcess(t *testing.T) {
 	t.Parallel()
 	p := newProcess("before-its-type")
 	p.Spec.Type = "late"
 	create(t, p)
 	create(t, newType("late"))
-	launched(t, p)
+	awaitJob(t, p)
 }
 
-func TestTypeThatDoesNotCome(t *testing.T) {
+func TestTypeIsNeverCreated(t *testing.T) {
 	t.Parallel()
 	p := newProcess("without-type")
 	p.Spec.Type = "never"
 	create(t, p)
-	if s := finished(t, p.Name).Status; s.ErrorCode != "InvalidInput" || !strings.Contains(s.ErrorDetails, `"at":"type"`) {
-		t.Errorf("the status is %+v", s)
+	if s := awaitTerminal(t, p.Name).Status; s.ErrorCode != "InvalidInput" || !strings.Contains(s.ErrorDetails, `"at":"type"`) {
+		t.Errorf("unexpected status %+v", s)
 	}
 }
 
-func TestStrangersJobIsLeftAlone(t *testing.T) {
+func TestForeignJobIsNotTouched(t *testing.T) {
 	t.Parallel()
 	create(t, newType("squatted"))
-	stranger := create(t, &batchv1.Job{
+	foreign := create(t, &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "squatted"},
 		Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
 			RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "c", Image: "i"}},
@@ -160,12 +160,12 @@ func TestStrangersJobIsLeftAlone(t *testing.T) {
 	p := newProcess("squatted")
 	p.Spec.Type = "squatted"
 	create(t, p)
-	if s := finished(t, p.Name).Status; s.ErrorCode != "NameTaken" {
-		t.Errorf("the status is %+v", s)
+	if s := awaitTerminal(t, p.Name).Status; s.ErrorCode != "NameTaken" {
+		t.Errorf("unexpected status %+v", s)
 	}
 	after := &batchv1.Job{}
-	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(p), after); err != nil || after.UID != stranger.UID || after.ResourceVersion != stranger.ResourceVersion {
-		t.Errorf("the stranger's Job was touched: %v", err)
+	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(p), after); err != nil || after.UID != foreign.UID || after.ResourceVersion != foreign.ResourceVersion {
+		t.Errorf("the foreign Job was changed: %v", err)
 	}
 }
 
@@ -177,11 +177,11 @@ func TestExpiredProcessIsDeleted(t *testing.T) {
 	create(t, p)
 	early := false
 	eventually(t, "the process is deleted", func(ctx context.Context) bool {
-		gone := apierrors.IsNotFound(kube.Get(ctx, client.ObjectKeyFromObject(p), &v1alpha1.Process{}))
-		early = early || gone && !p.Expired(metav1.Now().Time)
-		return gone
+		deleted := apierrors.IsNotFound(kube.Get(ctx, client.ObjectKeyFromObject(p), &v1alpha1.Process{}))
+		early = early || deleted && !p.Expired(metav1.Now().Time)
+		return deleted
 	})
 	if early {
-		t.Error("it was deleted before its time")
+		t.Error("the process was deleted before it expired")
 	}
 }

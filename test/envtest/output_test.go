@@ -14,13 +14,14 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// Both ways of a result end at the same check.
-func TestOutputIsHeldAgainstItsTypesSchema(t *testing.T) {
+// TestOutputIsValidated: an output is validated whether it was delivered or comes
+// from the receipt.
+func TestOutputIsValidated(t *testing.T) {
 	t.Parallel()
 	pt := newType("lines")
 	pt.Spec.OutputSchema = &apiextensionsv1.JSON{Raw: []byte(`{"type":"object","required":["lines"],"properties":{"lines":{"type":"array","items":{"type":"string","maxLength":5}}}}`)}
 	create(t, pt)
-	for name, test := range map[string]struct{ output, details string }{ // no details: complete
+	for name, test := range map[string]struct{ output, details string }{ // complete if there are no details
 		"valid":   {`{"lines":["a", "b"]}`, ""},
 		"invalid": {`{"lines":["longer"]}`, `{"in":"output","at":"output.lines[0]","expected":{"type":"string","maxLength":5},`},
 		"missing": {`{}`, `{"in":"output","at":"output.lines",`},
@@ -29,7 +30,7 @@ func TestOutputIsHeldAgainstItsTypesSchema(t *testing.T) {
 	} {
 		check := func(t *testing.T, p *v1alpha1.Process) {
 			t.Helper()
-			s := finished(t, p.Name).Status
+			s := awaitTerminal(t, p.Name).Status
 			if test.details == "" && (s.State != v1alpha1.StateComplete || s.Output != test.output) {
 				t.Errorf("the status is %+v, want it complete", s)
 			}
@@ -42,14 +43,14 @@ func TestOutputIsHeldAgainstItsTypesSchema(t *testing.T) {
 			p := newProcess(name)
 			p.Spec.Type = "lines"
 			create(t, p)
-			return p, addPod(t, launched(t, p), name+"-1")
+			return p, addPod(t, awaitJob(t, p), name+"-1")
 		}
 		t.Run(name+", delivered", func(t *testing.T) {
 			t.Parallel()
 			p, pod := launch(t, "lines-delivered-"+name)
 			bearer := token(t, "procman-worker", agentapi.Audience, pod)
-			// The agent has done its part, whatever the output is worth.
-			if response, got := ask(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{Output: test.output}); response.StatusCode != http.StatusOK {
+			// The delivery succeeds even if the output is invalid.
+			if response, got := callCollector(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{Output: test.output}); response.StatusCode != http.StatusOK {
 				t.Fatalf("PUT result: %s: %s", response.Status, got)
 			}
 			check(t, p)
@@ -67,8 +68,8 @@ func TestOutputIsHeldAgainstItsTypesSchema(t *testing.T) {
 	}
 }
 
-// What a worker writes into its termination message itself is no receipt.
-func TestForgedReceiptIsNone(t *testing.T) {
+// TestInvalidReceiptIsIgnored: a worker can write its own termination message.
+func TestInvalidReceiptIsIgnored(t *testing.T) {
 	t.Parallel()
 	create(t, newType("forger"))
 	for name, message := range map[string]string{
@@ -81,21 +82,21 @@ func TestForgedReceiptIsNone(t *testing.T) {
 			p := newProcess("forger-" + name)
 			p.Spec.Type = "forger"
 			create(t, p)
-			pod := addPod(t, launched(t, p), p.Name+"-1")
+			pod := addPod(t, awaitJob(t, p), p.Name+"-1")
 			endPod(t, pod, corev1.ContainerStateTerminated{ExitCode: 1, Message: message})
 			failJob(t, p)
-			if s := finished(t, p.Name).Status; s.ErrorCode != "WorkerFailed" || s.Output != "" {
-				t.Errorf("the status is %+v", s)
+			if s := awaitTerminal(t, p.Name).Status; s.ErrorCode != "WorkerFailed" || s.Output != "" {
+				t.Errorf("unexpected status %+v", s)
 			}
 		})
 	}
 }
 
-// failJob says of a Process's Job what the Job controller says when it makes no
-// more attempts.
+// failJob sets the Job of a Process to Failed, as the Job controller does after the
+// last attempt.
 func failJob(t *testing.T, p *v1alpha1.Process) {
 	t.Helper()
-	job := launched(t, p)
+	job := awaitJob(t, p)
 	job.Status.StartTime = &job.CreationTimestamp
 	for _, kind := range []batchv1.JobConditionType{batchv1.JobFailureTarget, batchv1.JobFailed} {
 		job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{

@@ -2,6 +2,7 @@ package envtest
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log"
 	"net/http/httptest"
@@ -28,32 +29,32 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 )
 
-// verdict waits for what the operator says of a type as it is.
-func verdict(t *testing.T, name, condition string) metav1.Condition {
+// awaitCondition waits until a type has a condition for its current generation.
+func awaitCondition(t *testing.T, name, conditionType string) metav1.Condition {
 	t.Helper()
 	pt := &v1alpha1.ProcessType{}
-	var said metav1.Condition
-	eventually(t, "type "+name+" has a condition "+condition, func(ctx context.Context) bool {
+	var condition metav1.Condition
+	eventually(t, "type "+name+" has a condition "+conditionType, func(ctx context.Context) bool {
 		if err := kube.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, pt); err != nil {
 			t.Fatal(err)
 		}
-		c := pt.Verdict(condition)
+		c := pt.Verdict(conditionType)
 		if c != nil {
-			said = *c
+			condition = *c
 		}
 		return c != nil
 	})
-	return said
+	return condition
 }
 
-func TestTypeIsAcceptedOrSaysWhyNot(t *testing.T) {
+func TestAccepted(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		change         func(*v1alpha1.ProcessTypeSpec)
 		reason, prefix string // of the message
 	}{
-		"fine":   {func(*v1alpha1.ProcessTypeSpec) {}, "Accepted", "processes of this type can be started"},
-		"schema": {func(s *v1alpha1.ProcessTypeSpec) { s.OutputSchema = object(`{"type":"objekt"}`) }, "InvalidSchema", "spec.outputSchema: "},
+		"valid":  {func(*v1alpha1.ProcessTypeSpec) {}, "Accepted", "processes of this type can be started"},
+		"schema": {func(s *v1alpha1.ProcessTypeSpec) { s.OutputSchema = schema(`{"type":"objekt"}`) }, "InvalidSchema", "spec.outputSchema: "},
 		"root":   {func(s *v1alpha1.ProcessTypeSpec) { s.Template.SecurityContext.RunAsUser = new(int64(0)) }, "PolicyViolation", "the operator's --pod-security=restricted does not allow spec.template.securityContext.runAsUser: "},
 		"label": {func(s *v1alpha1.ProcessTypeSpec) {
 			s.Template.Labels = map[string]v1alpha1.LabelValue{"a": "not a label"}
@@ -62,37 +63,39 @@ func TestTypeIsAcceptedOrSaysWhyNot(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			pt := newType("judged-" + name)
+			pt := newType("accepted-" + name)
 			test.change(&pt.Spec)
 			create(t, pt)
-			accepted := verdict(t, pt.Name, v1alpha1.ConditionAccepted)
+			accepted := awaitCondition(t, pt.Name, v1alpha1.ConditionAccepted)
 			if accepted.Reason != test.reason || !strings.HasPrefix(accepted.Message, test.prefix) {
 				t.Errorf("the condition is %+v, want %s: %s", accepted, test.reason, test.prefix)
 			}
-			if ready := verdict(t, pt.Name, v1alpha1.ConditionReady); (ready.Status == metav1.ConditionTrue) != (test.reason == "Accepted") || !strings.HasPrefix(ready.Message, test.prefix) {
+			if ready := awaitCondition(t, pt.Name, v1alpha1.ConditionReady); (ready.Status == metav1.ConditionTrue) != (test.reason == "Accepted") || !strings.HasPrefix(ready.Message, test.prefix) {
 				t.Errorf("the condition is %+v", ready)
 			}
 			p := newProcess(pt.Name)
 			p.Spec.Type = pt.Name
 			create(t, p)
 			if test.reason == "Accepted" {
-				launched(t, p)
+				awaitJob(t, p)
 				return
 			}
-			s := finished(t, p.Name).Status
+			s := awaitTerminal(t, p.Name).Status
 			if s.ErrorCode != "TypeNotAccepted" || !strings.Contains(s.ErrorDetails, `"reason":"`+test.reason+`"`) || s.JobName != "" {
 				t.Errorf("the status of its process is %+v", s)
 			}
 			var jobs batchv1.JobList
 			if err := kube.List(t.Context(), &jobs, client.InNamespace(namespace), client.MatchingLabels{v1alpha1.LabelType: pt.Name}); err != nil || len(jobs.Items) > 0 {
-				t.Errorf("%d Jobs, %v", len(jobs.Items), err)
+				t.Errorf("a type that is not accepted has %d Jobs, want none; error %v", len(jobs.Items), err)
 			}
 		})
 	}
 }
 
-func object(text string) *apiextensionsv1.JSON { return &apiextensionsv1.JSON{Raw: []byte(text)} }
+// schema returns a schema for a ProcessType.
+func schema(text string) *apiextensionsv1.JSON { return &apiextensionsv1.JSON{Raw: []byte(text)} }
 
+// moreThanItsLimit returns resources that the API server refuses.
 func moreThanItsLimit() corev1.ResourceRequirements {
 	return corev1.ResourceRequirements{
 		Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2")},
@@ -108,9 +111,9 @@ func serveRegistry(t *testing.T) string {
 	return strings.TrimPrefix(server.URL, "http://")
 }
 
-// push puts an image that runs a program into a registry and returns it by its
-// digest.
-func push(t *testing.T, reference, program string) string {
+// pushImage pushes an image whose entrypoint is program. It returns the image's
+// reference by digest.
+func pushImage(t *testing.T, reference, program string) string {
 	t.Helper()
 	image, err := mutate.Config(empty.Image, v1.Config{Entrypoint: []string{program}})
 	if err != nil {
@@ -139,29 +142,29 @@ func TestCommandComesFromTheImage(t *testing.T) {
 	p := newProcess("from-image")
 	p.Spec.Type = pt.Name
 	create(t, p)
-	if said := verdict(t, pt.Name, v1alpha1.ConditionImageResolved); said.Reason != "ImageNotFound" {
-		t.Errorf("an image that is not there: %+v", said)
+	if condition := awaitCondition(t, pt.Name, v1alpha1.ConditionImageResolved); condition.Reason != "ImageNotFound" {
+		t.Errorf("the condition of a missing image is %+v", condition)
 	}
-	if said := verdict(t, pt.Name, v1alpha1.ConditionAccepted); said.Status != metav1.ConditionTrue {
-		t.Errorf("the type is not accepted: %+v", said)
+	if condition := awaitCondition(t, pt.Name, v1alpha1.ConditionAccepted); condition.Status != metav1.ConditionTrue {
+		t.Errorf("the type is not accepted: %+v", condition)
 	}
 	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(p), &batchv1.Job{}); !apierrors.IsNotFound(err) {
-		t.Errorf("its process did not wait: %v", err)
+		t.Errorf("its process was launched without a command: %v", err)
 	}
-	if ready := verdict(t, pt.Name, v1alpha1.ConditionReady); ready.Status != metav1.ConditionFalse || ready.Reason != v1alpha1.ReasonImageNotResolved {
+	if ready := awaitCondition(t, pt.Name, v1alpha1.ConditionReady); ready.Status != metav1.ConditionFalse || ready.Reason != v1alpha1.ReasonImageNotResolved {
 		t.Errorf("the type is %+v", ready)
 	}
-	pinned := push(t, image, "/entrypoint") // what the process waits for
-	worker := launched(t, p).Spec.Template.Spec.Containers[0]
+	pinned := pushImage(t, image, "/entrypoint") // the process waits for this
+	worker := awaitJob(t, p).Spec.Template.Spec.Containers[0]
 	if diff := cmp.Diff([]string{"/procman/agent", "--", "/entrypoint", "--fast"}, worker.Command); diff != "" || worker.Image != pinned {
 		t.Errorf("command %s\nimage %s, want %s", diff, worker.Image, pinned)
 	}
-	if ready := verdict(t, pt.Name, v1alpha1.ConditionReady); ready.Status != metav1.ConditionTrue {
+	if ready := awaitCondition(t, pt.Name, v1alpha1.ConditionReady); ready.Status != metav1.ConditionTrue {
 		t.Errorf("the type is %+v", ready)
 	}
 }
 
-func TestImageThatIsNotResolvedInTime(t *testing.T) {
+func TestImageIsNotResolvedInTime(t *testing.T) {
 	t.Parallel()
 	pt := newType("never-resolved")
 	pt.Spec.Image, pt.Spec.Command, pt.Spec.StartTimeoutSeconds = serveRegistry(t)+"/none:1", nil, 2
@@ -169,76 +172,77 @@ func TestImageThatIsNotResolvedInTime(t *testing.T) {
 	p := newProcess(pt.Name)
 	p.Spec.Type = pt.Name
 	create(t, p)
-	if s := finished(t, p.Name).Status; s.ErrorCode != "ImagePullFailed" || !strings.Contains(s.ErrorDetails, "NAME_UNKNOWN") || s.JobName != "" {
-		t.Errorf("the status is %+v", s)
+	if s := awaitTerminal(t, p.Name).Status; s.ErrorCode != "ImagePullFailed" || !strings.Contains(s.ErrorDetails, "NAME_UNKNOWN") || s.JobName != "" {
+		t.Errorf("unexpected status %+v", s)
 	}
 }
 
-// What has been launched keeps its form; what has not takes the type's new one.
-func TestTypeChangesUnderItsProcesses(t *testing.T) {
+// TestChangedType: processes that are launched keep the old spec of their type, others
+// use the new one.
+func TestChangedType(t *testing.T) {
 	t.Parallel()
 	pt := create(t, newType("changing"))
 	before := newProcess("changing-before")
 	before.Spec.Type = pt.Name
 	create(t, before)
-	old := launched(t, before)
+	old := awaitJob(t, before)
 	patch := client.MergeFrom(pt.DeepCopy())
 	pt.Spec.Image, pt.Spec.StartTimeoutSeconds = "worker:2", 77
-	pt.Spec.InputSchema = object(`{"type":"object","required":["m"],"properties":{"m":{"type":"integer"}}}`)
+	pt.Spec.InputSchema = schema(`{"type":"object","required":["m"],"properties":{"m":{"type":"integer"}}}`)
 	if err := kube.Patch(t.Context(), pt, patch); err != nil {
 		t.Fatal(err)
 	}
-	refusedNow, after := newProcess("changing-refused"), newProcess("changing-after")
-	refusedNow.Spec.Type, after.Spec.Type = pt.Name, pt.Name
+	refused, after := newProcess("changing-refused"), newProcess("changing-after")
+	refused.Spec.Type, after.Spec.Type = pt.Name, pt.Name
 	after.Spec.Input = `{"m":1}`
-	// The caches of the operator may be behind for a moment, as after any change.
-	verdict(t, pt.Name, v1alpha1.ConditionAccepted)
-	create(t, refusedNow)
+	// Wait until the operator's cache has the change.
+	awaitCondition(t, pt.Name, v1alpha1.ConditionAccepted)
+	create(t, refused)
 	create(t, after)
-	if image := launched(t, after).Spec.Template.Spec.Containers[0].Image; image != "worker:2" {
-		t.Errorf("a process launched afterwards runs %s", image)
+	if image := awaitJob(t, after).Spec.Template.Spec.Containers[0].Image; image != "worker:2" {
+		t.Errorf("a process launched after the change runs %s, want worker:2", image)
 	}
-	if s := finished(t, refusedNow.Name).Status; s.ErrorCode != "MissingInput" {
-		t.Errorf("the status of one whose input the new schema refuses is %+v", s)
+	if s := awaitTerminal(t, refused.Name).Status; s.ErrorCode != "MissingInput" {
+		t.Errorf("the status of a process with an input that the new schema refuses is %+v", s)
 	}
-	if again := launched(t, before); again.UID != old.UID || again.ResourceVersion != old.ResourceVersion {
-		t.Errorf("the Job launched before was touched: %+v", again)
+	if again := awaitJob(t, before); again.UID != old.UID || again.ResourceVersion != old.ResourceVersion {
+		t.Errorf("the Job launched before the change was changed: %+v", again)
 	}
 }
 
-// A type that becomes unacceptable does so for what is not launched yet.
-func TestTypeIsNoLongerAccepted(t *testing.T) {
+// TestTypeBecomesInvalid: only processes that are not launched yet fail.
+func TestTypeBecomesInvalid(t *testing.T) {
 	t.Parallel()
 	pt := create(t, newType("worsening"))
 	before := newProcess("worsening-before")
 	before.Spec.Type = pt.Name
 	create(t, before)
-	launched(t, before)
+	awaitJob(t, before)
 	patch := client.MergeFrom(pt.DeepCopy())
-	pt.Spec.InputSchema = object(`{"type":"objekt"}`)
+	pt.Spec.InputSchema = schema(`{"type":"objekt"}`)
 	if err := kube.Patch(t.Context(), pt, patch); err != nil {
 		t.Fatal(err)
 	}
-	verdict(t, pt.Name, v1alpha1.ConditionAccepted) // the operator has seen it
+	awaitCondition(t, pt.Name, v1alpha1.ConditionAccepted) // the operator has seen it
 	after := newProcess("worsening-after")
 	after.Spec.Type = pt.Name
 	create(t, after)
-	if s := finished(t, after.Name).Status; s.ErrorCode != "TypeNotAccepted" {
-		t.Errorf("the status is %+v", s)
+	if s := awaitTerminal(t, after.Name).Status; s.ErrorCode != "TypeNotAccepted" {
+		t.Errorf("unexpected status %+v", s)
 	}
-	endPod(t, addPod(t, launched(t, before), "worsening-1"), corev1.ContainerStateTerminated{Message: `{"attempt":1,"output":"{}"}`})
-	if s := finished(t, before.Name).Status; s.State != v1alpha1.StateComplete {
-		t.Errorf("the one that ran ends as %+v", s)
+	endPod(t, addPod(t, awaitJob(t, before), "worsening-1"), corev1.ContainerStateTerminated{Message: `{"attempt":1,"output":"{}"}`})
+	if s := awaitTerminal(t, before.Name).Status; s.State != v1alpha1.StateComplete {
+		t.Errorf("the status of the launched process is %+v, want complete", s)
 	}
 }
 
-func TestTypeIsDeletedUnderItsProcesses(t *testing.T) {
+func TestDeletedType(t *testing.T) {
 	t.Parallel()
 	pt := create(t, newType("deleted-type"))
 	before := newProcess("deleted-before")
 	before.Spec.Type = pt.Name
 	create(t, before)
-	pod := addPod(t, launched(t, before), "deleted-1")
+	pod := addPod(t, awaitJob(t, before), "deleted-1")
 	if err := kube.Delete(t.Context(), pt); err != nil {
 		t.Fatal(err)
 	}
@@ -249,19 +253,19 @@ func TestTypeIsDeletedUnderItsProcesses(t *testing.T) {
 	after := newProcess("deleted-after")
 	after.Spec.Type = pt.Name
 	create(t, after)
-	if s := finished(t, after.Name).Status; s.ErrorCode != "InvalidInput" || !strings.Contains(s.ErrorDetails, "there is no process type deleted-type") {
-		t.Errorf("the status of one made afterwards is %+v", s)
+	if s := awaitTerminal(t, after.Name).Status; s.ErrorCode != "InvalidInput" || !strings.Contains(s.ErrorDetails, "there is no process type deleted-type") {
+		t.Errorf("the status of a process created after the deletion is %+v", s)
 	}
 	endPod(t, pod, corev1.ContainerStateTerminated{Message: `{"attempt":1,"output":"{}"}`})
-	if s := finished(t, before.Name).Status; s.State != v1alpha1.StateComplete {
-		t.Errorf("the one that ran ends as %+v", s)
+	if s := awaitTerminal(t, before.Name).Status; s.State != v1alpha1.StateComplete {
+		t.Errorf("the status of the launched process is %+v, want complete", s)
 	}
 }
 
-func TestProcessesOfATypeAreCounted(t *testing.T) {
+func TestCountsOfAType(t *testing.T) {
 	t.Parallel()
 	pt := newType("counted")
-	pt.Spec.Image, pt.Spec.Command = serveRegistry(t)+"/none:1", nil // what waits for it is queued
+	pt.Spec.Image, pt.Spec.Command = serveRegistry(t)+"/none:1", nil // processes that wait for it are queued
 	create(t, pt)
 	for _, name := range []string{"counted-1", "counted-2", "counted-3"} {
 		p := newProcess(name)
@@ -270,7 +274,7 @@ func TestProcessesOfATypeAreCounted(t *testing.T) {
 	}
 	counts := func(queued, running, finished int32) {
 		t.Helper()
-		eventually(t, "the counts are right", func(ctx context.Context) bool {
+		eventually(t, fmt.Sprintf("the type counts %d queued, %d running, %d finished", queued, running, finished), func(ctx context.Context) bool {
 			if err := kube.Get(ctx, client.ObjectKeyFromObject(pt), pt); err != nil {
 				t.Fatal(err)
 			}
@@ -286,7 +290,7 @@ func TestProcessesOfATypeAreCounted(t *testing.T) {
 	}
 	counts(0, 3, 0)
 	p := newProcess("counted-1")
-	endPod(t, addPod(t, launched(t, p), "counted-1-1"), corev1.ContainerStateTerminated{Message: `{"attempt":1,"output":"{}"}`})
+	endPod(t, addPod(t, awaitJob(t, p), "counted-1-1"), corev1.ContainerStateTerminated{Message: `{"attempt":1,"output":"{}"}`})
 	counts(0, 2, 1)
 	if err := kube.Delete(t.Context(), p); err != nil {
 		t.Fatal(err)
@@ -294,8 +298,9 @@ func TestProcessesOfATypeAreCounted(t *testing.T) {
 	counts(0, 2, 0)
 }
 
-// The page names every field of the CRD, and every reason of its conditions.
-func TestTypesPageIsComplete(t *testing.T) {
+// TestEveryFieldIsDocumented: docs/processtype.md names every field of the CRD and every
+// reason of its conditions.
+func TestEveryFieldIsDocumented(t *testing.T) {
 	t.Parallel()
 	file, err := os.ReadFile("../../config/crd/bases/procman.dev_processtypes.yaml")
 	if err != nil {
@@ -321,7 +326,7 @@ func TestTypesPageIsComplete(t *testing.T) {
 			if !strings.Contains(page, "`"+full+"`") {
 				t.Errorf("docs/processtype.md does not name `%s`", full)
 			}
-			switch full { // what these hold is Kubernetes' own, and as in a pod
+			switch full { // these have the structure of their Kubernetes types
 			case "template.resources", "template.tolerations", "template.affinity", "conditions", "inputSchema", "outputSchema":
 				continue
 			}

@@ -18,9 +18,9 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// underWay waits until those of a type's Processes that are not finished have
-// Jobs or positions as told: "running", or a place in line.
-func underWay(t *testing.T, typeName string, want map[string]string) {
+// awaitQueue waits until the Processes of a type that are not terminal are as in want:
+// by name, "running" for one with a Job, or its queue position.
+func awaitQueue(t *testing.T, typeName string, want map[string]string) {
 	t.Helper()
 	got := map[string]string{}
 	var processes v1alpha1.ProcessList
@@ -32,7 +32,7 @@ func underWay(t *testing.T, typeName string, want map[string]string) {
 		for _, p := range processes.Items {
 			state := fmt.Sprint(p.Status.QueuePosition)
 			if kube.Get(ctx, client.ObjectKeyFromObject(&p), &batchv1.Job{}) == nil {
-				state = strings.TrimSuffix("running, shown as "+state, ", shown as 0")
+				state = strings.TrimSuffix("running, with position "+state, ", with position 0")
 			}
 			got[p.Name] = state
 		}
@@ -40,17 +40,17 @@ func underWay(t *testing.T, typeName string, want map[string]string) {
 	})
 }
 
-// gauge is what the operator's metric says of a type.
+// gauge returns the value of the operator's metric for a type.
 func gauge(t *testing.T, name, typeName string) float64 {
 	t.Helper()
 	value, ok := series(t, name, typeName)
 	if !ok {
-		t.Fatalf("there is no %s of type %s", name, typeName)
+		t.Fatalf("there is no metric %s of type %s", name, typeName)
 	}
 	return value
 }
 
-// series is the operator's metric of a type, if it has one.
+// series returns the value of the operator's metric for a type, if there is one.
 func series(t *testing.T, name, typeName string) (value float64, ok bool) {
 	t.Helper()
 	families, err := registry.Gather()
@@ -82,62 +82,61 @@ func TestMaxConcurrent(t *testing.T) {
 		p.Spec.Type = pt.Name
 		all = append(all, create(t, p))
 	}
-	slices.SortFunc(all[2:], func(a, b *v1alpha1.Process) int { // as the line is
+	slices.SortFunc(all[2:], func(a, b *v1alpha1.Process) int { // in the order of the queue
 		if c := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); c != 0 {
 			return c
 		}
 		return strings.Compare(a.Name, b.Name)
 	})
 	n := func(i int) string { return all[i].Name }
-	underWay(t, pt.Name, map[string]string{n(0): "running", n(1): "running", n(2): "1", n(3): "2", n(4): "3", n(5): "4"})
+	awaitQueue(t, pt.Name, map[string]string{n(0): "running", n(1): "running", n(2): "1", n(3): "2", n(4): "3", n(5): "4"})
 	if queued, running := gauge(t, "procman_processes_queued", pt.Name), gauge(t, "procman_processes_running", pt.Name); queued != 4 || running != 2 {
-		t.Errorf("the metrics say that %g are queued and %g run", queued, running)
+		t.Errorf("the metrics count %g queued and %g running, want 4 and 2", queued, running)
 	}
 
 	output := corev1.ContainerStateTerminated{Message: string(agentapi.Receipt{Result: agentapi.Result{Attempt: 1, Output: `{}`}}.Encode())}
-	endPod(t, addPod(t, launched(t, all[0]), n(0)+"-1"), output)
-	finished(t, n(0))
-	underWay(t, pt.Name, map[string]string{n(1): "running", n(2): "running", n(3): "1", n(4): "2", n(5): "3"})
+	endPod(t, addPod(t, awaitJob(t, all[0]), n(0)+"-1"), output)
+	awaitTerminal(t, n(0))
+	awaitQueue(t, pt.Name, map[string]string{n(1): "running", n(2): "running", n(3): "1", n(4): "2", n(5): "3"})
 
 	if err := kube.Delete(t.Context(), all[1]); err != nil {
 		t.Fatal(err)
 	}
-	underWay(t, pt.Name, map[string]string{n(2): "running", n(3): "running", n(4): "1", n(5): "2"})
+	awaitQueue(t, pt.Name, map[string]string{n(2): "running", n(3): "running", n(4): "1", n(5): "2"})
 
-	endPod(t, addPod(t, launched(t, all[3]), n(3)+"-1"), output)
-	finished(t, n(3))
+	endPod(t, addPod(t, awaitJob(t, all[3]), n(3)+"-1"), output)
+	awaitTerminal(t, n(3))
 	before := pt.DeepCopy()
 	pt.Spec.MaxConcurrent = 3
 	if err := kube.Patch(t.Context(), pt, client.MergeFrom(before)); err != nil {
 		t.Fatal(err)
 	}
-	underWay(t, pt.Name, map[string]string{n(2): "running", n(4): "running", n(5): "running"})
+	awaitQueue(t, pt.Name, map[string]string{n(2): "running", n(4): "running", n(5): "running"})
 }
 
-func TestThoseInLineLearnThatTheirTypeIsGone(t *testing.T) {
+func TestDeletionOfATypeEmptiesItsQueue(t *testing.T) {
 	t.Parallel()
-	pt := newType("going")
+	pt := newType("deleted-queue")
 	pt.Spec.MaxConcurrent = 1
 	create(t, pt)
 	for i := range 3 {
-		p := newProcess(fmt.Sprint("going-", i))
+		p := newProcess(fmt.Sprint("deleted-queue-", i))
 		p.Spec.Type = pt.Name
 		create(t, p)
 	}
-	underWay(t, pt.Name, map[string]string{"going-0": "running", "going-1": "1", "going-2": "2"})
+	awaitQueue(t, pt.Name, map[string]string{"deleted-queue-0": "running", "deleted-queue-1": "1", "deleted-queue-2": "2"})
 	if err := kube.Delete(t.Context(), pt); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"going-1", "going-2"} {
-		if s := finished(t, name).Status; s.ErrorCode != "InvalidInput" || s.QueuePosition != 0 {
-			t.Errorf("the status is %+v", s)
+	for _, name := range []string{"deleted-queue-1", "deleted-queue-2"} {
+		if s := awaitTerminal(t, name).Status; s.ErrorCode != "InvalidInput" || s.QueuePosition != 0 {
+			t.Errorf("unexpected status %+v", s)
 		}
 	}
 }
 
-// suspend is what Kueue and the Job controller do to let a Job wait, or run
-// (again).
-func suspend(t *testing.T, job *batchv1.Job, suspended bool) {
+// setSuspended suspends or resumes a Job, as Kueue and the Job controller do.
+func setSuspended(t *testing.T, job *batchv1.Job, suspended bool) {
 	t.Helper()
 	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(job), job); err != nil {
 		t.Fatal(err)
@@ -159,60 +158,60 @@ func suspend(t *testing.T, job *batchv1.Job, suspended bool) {
 	}
 }
 
-func TestSuspendedJobIsWaitedForAndAPreemptedOneRunsAgain(t *testing.T) {
+func TestKueueSuspendsAndResumes(t *testing.T) {
 	t.Parallel()
-	through := newType("through-kueue")
-	through.Labels = map[string]string{"kueue.x-k8s.io/queue-name": "team", "kueue.x-k8s.io/priority-class": "low"}
-	through.Spec.StartTimeoutSeconds = 3
-	create(t, through)
-	past := newType("past-kueue")
-	past.Spec.StartTimeoutSeconds = 3
-	create(t, past)
+	kueued := newType("through-kueue")
+	kueued.Labels = map[string]string{"kueue.x-k8s.io/queue-name": "team", "kueue.x-k8s.io/priority-class": "low"}
+	kueued.Spec.StartTimeoutSeconds = 3
+	create(t, kueued)
+	without := newType("without-kueue")
+	without.Spec.StartTimeoutSeconds = 3
+	create(t, without)
 
 	p := newProcess("through-kueue")
-	p.Spec.Type = through.Name
+	p.Spec.Type = kueued.Name
 	create(t, p)
-	job := launched(t, p)
+	job := awaitJob(t, p)
 	if job.Spec.Suspend == nil || !*job.Spec.Suspend || job.Labels["kueue.x-k8s.io/queue-name"] != "team" || job.Labels["kueue.x-k8s.io/priority-class"] != "low" {
 		t.Errorf("the Job is %+v", job)
 	}
 	if job.Spec.Template.Labels["kueue.x-k8s.io/queue-name"] != "" {
-		t.Errorf("its pod is Kueue's too: %v", job.Spec.Template.Labels)
+		t.Errorf("the pod has the label of Kueue, too: %v", job.Spec.Template.Labels)
 	}
-	suspend(t, job, true) // the Job controller has seen it
-	// As long as it takes another to run out of the same start timeout.
-	timedOut := func(name string) {
+	setSuspended(t, job, true) // as the Job controller reports it
+	// Wait until another process with the same start timeout has failed.
+	awaitStartTimeout := func(name string) {
 		t.Helper()
 		other := newProcess(name)
-		other.Spec.Type = past.Name
+		other.Spec.Type = without.Name
 		create(t, other)
-		if s := finished(t, name).Status; s.ErrorCode != "StartTimeout" {
-			t.Fatalf("the status is %+v", s)
+		if s := awaitTerminal(t, name).Status; s.ErrorCode != "StartTimeout" {
+			t.Fatalf("unexpected status %+v", s)
 		}
 		if err := kube.Get(t.Context(), client.ObjectKeyFromObject(p), p); err != nil || p.Finished() {
-			t.Fatalf("the status of the one whose Job is suspended is %+v, %v", p.Status, err)
+			t.Fatalf("the process with the suspended Job ended with %+v, %v", p.Status, err)
 		}
 	}
-	timedOut("past-kueue-1")
+	awaitStartTimeout("without-kueue-1")
 
-	suspend(t, job, false)
+	setSuspended(t, job, false)
 	first := addPod(t, job, p.Name+"-1")
-	suspend(t, job, true)
+	setSuspended(t, job, true)
 	crash := agentapi.Receipt{Result: agentapi.Result{Attempt: 1, ErrorCode: "WorkerFailed", Retry: true, Interrupted: true}}
 	endPod(t, first, corev1.ContainerStateTerminated{ExitCode: 143, Message: string(crash.Encode())})
 	if err := kube.Delete(t.Context(), first, client.GracePeriodSeconds(0)); err != nil {
 		t.Fatal(err)
 	}
-	timedOut("past-kueue-2")
+	awaitStartTimeout("without-kueue-2")
 
-	suspend(t, job, false)
+	setSuspended(t, job, false)
 	endPod(t, addPod(t, job, p.Name+"-2"), corev1.ContainerStateTerminated{Message: string(agentapi.Receipt{Result: agentapi.Result{Attempt: 1, Output: `{"again":true}`}}.Encode())})
-	if s := finished(t, p.Name).Status; s.State != v1alpha1.StateComplete || s.Output != `{"again":true}` {
-		t.Errorf("the status is %+v", s)
+	if s := awaitTerminal(t, p.Name).Status; s.State != v1alpha1.StateComplete || s.Output != `{"again":true}` {
+		t.Errorf("unexpected status %+v", s)
 	}
 }
 
-func TestResumedJobHasItsStartTimeout(t *testing.T) {
+func TestStartTimeoutAfterResume(t *testing.T) {
 	t.Parallel()
 	pt := newType("resumed")
 	pt.Labels = map[string]string{"kueue.x-k8s.io/queue-name": "team"}
@@ -221,9 +220,9 @@ func TestResumedJobHasItsStartTimeout(t *testing.T) {
 	p := newProcess("resumed")
 	p.Spec.Type = pt.Name
 	create(t, p)
-	job := launched(t, p)
-	suspend(t, job, false)
-	if s := finished(t, p.Name).Status; s.ErrorCode != "StartTimeout" || s.CompletionTime.Sub(job.Status.StartTime.Time) < 3*time.Second {
-		t.Errorf("the status is %+v", s)
+	job := awaitJob(t, p)
+	setSuspended(t, job, false)
+	if s := awaitTerminal(t, p.Name).Status; s.ErrorCode != "StartTimeout" || s.CompletionTime.Sub(job.Status.StartTime.Time) < 3*time.Second {
+		t.Errorf("unexpected status %+v", s)
 	}
 }

@@ -7,28 +7,27 @@ import (
 	"unsafe"
 )
 
-// signals are those that the worker can end itself by; the type's schema lists
-// the same.
+// signals are the signals that the worker can send to itself. The type's inputSchema
+// has the same list.
 var signals = map[string]syscall.Signal{
 	"ABRT": syscall.SIGABRT, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL,
 	"SEGV": syscall.SIGSEGV, "TERM": syscall.SIGTERM,
 }
 
-// die ends the program by the signal of that name; it returns only when it
-// cannot.
+// die ends the program by the signal of that name. It returns only if that fails.
 func die(name string) error {
 	number, ok := signals[name]
 	if !ok {
 		return fmt.Errorf("unknown signal %s", name)
 	}
-	// Go's own handler would turn a SEGV into an exit code. All zeros is the
-	// kernel's default action, whatever a machine's order of the fields; that it
-	// is refused for KILL does no harm.
+	// Go's own handler would turn SIGSEGV into an exit code. All zeros means the
+	// default action on every architecture. The kernel rejects it for SIGKILL, which
+	// does not matter.
 	var action [64]byte
 	_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(number), uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
 	if err := syscall.Kill(syscall.Getpid(), number); err != nil {
 		return fmt.Errorf("send %s: %w", name, err)
 	}
 	time.Sleep(time.Second) // for the signal to arrive
-	return fmt.Errorf("the signal %s has done nothing", name)
+	return fmt.Errorf("the signal %s had no effect", name)
 }

@@ -1,6 +1,6 @@
-// Command echo-worker returns its input as its output, byte for byte, unless
-// the input's member "echo" tells it to do something else: take time, report
-// progress, fail, crash. For demonstrations and tests.
+// Command echo-worker returns its input as its output, byte for byte. The member
+// "echo" of the input can ask for something else: run for a while, report progress,
+// fail, crash. It is for demonstrations and tests.
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 func main() {
 	if len(os.Args) == 3 && os.Args[1] == childArgument {
 		mib, _ := strconv.Atoi(os.Args[2])
-		runtime.KeepAlive(take(mib))
+		runtime.KeepAlive(allocate(mib))
 		os.Exit(0)
 	}
 	code, err := run()
@@ -30,7 +30,7 @@ func main() {
 	os.Exit(code)
 }
 
-// run does what the input says and returns what to exit with.
+// run does what the input asks for and returns the exit status.
 func run() (code int, err error) {
 	input, err := os.ReadFile(os.Getenv("PROCESS_INPUT_FILE"))
 	if err != nil {
@@ -43,30 +43,30 @@ func run() (code int, err error) {
 	if s.IgnoreTerm {
 		signal.Ignore(syscall.SIGTERM)
 	}
-	defer runtime.KeepAlive(take(s.MemoryMiB)) // held to the end
-	if err := s.burden(); err != nil {
+	defer runtime.KeepAlive(allocate(s.MemoryMiB)) // until the end
+	if err := s.useResources(); err != nil {
 		return 0, err
 	}
-	if err := s.spend(); err != nil {
+	if err := s.work(); err != nil {
 		return 0, err
 	}
 	if n, err := strconv.Atoi(os.Getenv("PROCESS_ATTEMPT")); err == nil && n <= s.FailAttempts {
-		return 0, fmt.Errorf("crashing in attempt %d as told", n)
+		return 0, fmt.Errorf("crashing in attempt %d, as the input asks", n)
 	}
 	if s.Signal != "" {
 		return 0, die(s.Signal)
 	}
-	if err := s.answer(input); err != nil {
+	if err := s.writeResult(input); err != nil {
 		return 0, err
 	}
 	if s.ExitCode != 0 {
-		fmt.Fprintf(os.Stderr, "exiting with %d as told\n", s.ExitCode)
+		fmt.Fprintf(os.Stderr, "exiting with %d, as the input asks\n", s.ExitCode)
 	}
 	return s.ExitCode, nil
 }
 
-// answer writes the error file or the output file, or neither.
-func (s *script) answer(input []byte) error {
+// writeResult writes the error file or the output file, or neither.
+func (s *script) writeResult(input []byte) error {
 	switch {
 	case s.Error != nil:
 		if err := os.WriteFile(cmp.Or(os.Getenv("PROCESS_ERROR_FILE"), "/dev/stderr"), s.Error, 0o600); err != nil {
@@ -80,8 +80,8 @@ func (s *script) answer(input []byte) error {
 	return nil
 }
 
-// spend takes the time asked for and reports the progress asked for.
-func (s *script) spend() error {
+// work sleeps for Seconds and reports Progress meanwhile.
+func (s *script) work() error {
 	steps := max(1, len(s.Progress))
 	pause := time.Duration(s.Seconds / float64(steps) * float64(time.Second))
 	for i := range steps {
@@ -96,11 +96,12 @@ func (s *script) spend() error {
 	return nil
 }
 
-// childArgument, before a number of MiB, makes the program the child.
-const childArgument = "take"
+// childArgument is the first argument of the program as a child. The second one is
+// the number of MiB to allocate.
+const childArgument = "allocate"
 
-// burden runs the child and writes the file asked for.
-func (s *script) burden() error {
+// useResources runs the child and writes the scratch file.
+func (s *script) useResources() error {
 	if s.ChildMemoryMiB > 0 {
 		child := exec.Command("/proc/self/exe", childArgument, strconv.Itoa(s.ChildMemoryMiB))
 		if err := child.Run(); err != nil {
@@ -110,7 +111,7 @@ func (s *script) burden() error {
 	if s.ScratchMiB > 0 {
 		scratch, err := os.Create(filepath.Join(os.TempDir(), "scratch"))
 		if err != nil {
-			return fmt.Errorf("make scratch file: %w", err)
+			return fmt.Errorf("create scratch file: %w", err)
 		}
 		defer func() { _ = scratch.Close() }()
 		for range s.ScratchMiB {
@@ -122,8 +123,8 @@ func (s *script) burden() error {
 	return nil
 }
 
-// take takes memory and touches every page of it.
-func take(mib int) []byte {
+// allocate allocates memory and writes to each page of it.
+func allocate(mib int) []byte {
 	memory := make([]byte, mib<<20)
 	for i := 0; i < len(memory); i += 4096 {
 		memory[i] = 1

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,13 +13,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"sigs.k8s.io/yaml"
 
-	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/authorkit/manifest"
 )
 
-// worker gives the worker files of its own and an input, in its second attempt,
-// and returns what reads one of its files; "" for a file that is not there.
+// worker sets the worker's environment, with the given input, for its second attempt.
+// It returns a function that reads one of the worker's files; "" for a file that does
+// not exist.
 func worker(t *testing.T, input string) (read func(name string) string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -35,7 +36,7 @@ func worker(t *testing.T, input string) (read func(name string) string) {
 	}
 }
 
-func TestRunDoesWhatItIsTold(t *testing.T) {
+func TestRun(t *testing.T) {
 	type result struct {
 		Output, Error, Progress string
 		Code                    int
@@ -45,24 +46,24 @@ func TestRunDoesWhatItIsTold(t *testing.T) {
 		input string
 		want  result
 	}{
-		"the input, byte for byte":       {`{"b": 1.0, "a":12345678901234567890}`, result{Output: `{"b": 1.0, "a":12345678901234567890}`}},
-		"a member that is nearly echo":   {`{"Echo":{"noOutput":true},"ECHO":1}`, result{Output: `{"Echo":{"noOutput":true},"ECHO":1}`}},
-		"an output of its own, as sent":  {`{"echo":{"output":{"x": 1.50, "a":1e2}}}`, result{Output: `{"x": 1.50, "a":1e2}`}},
-		"an output that is null":         {`{"echo":{"output":null}}`, result{Output: `null`}},
-		"a text that is no JSON":         {`{"echo":{"outputText":"{"}}`, result{Output: `{`}},
-		"an output of a given size":      {`{"echo":{"outputBytes":20}}`, result{Output: `{"filler":"xxxxxxx"}`}},
-		"the smallest output of a size":  {`{"echo":{"outputBytes":1}}`, result{Output: `{"filler":""}`}},
-		"no output":                      {`{"echo":{"noOutput":true}}`, result{}},
-		"an error, as sent":              {`{"echo":{"error":{"errorCode":"No", "errorDetails":{"n":1.0}}}}`, result{Error: `{"errorCode":"No", "errorDetails":{"n":1.0}}`}},
-		"an error and an exit code":      {`{"echo":{"error":{"errorCode":"No"},"exitCode":3}}`, result{Error: `{"errorCode":"No"}`, Code: 3}},
-		"an output and an exit code":     {`{"echo":{"output":{},"exitCode":113}}`, result{Output: `{}`, Code: 113}},
-		"progress, the last one":         {`{"echo":{"progress":[10,62.5],"output":{}}}`, result{Output: `{}`, Progress: `62.5`}},
-		"a crash in an early attempt":    {`{"echo":{"failAttempts":2}}`, result{Fails: true}},
-		"no crash in a later one":        {`{"echo":{"failAttempts":1,"output":{}}}`, result{Output: `{}`}},
-		"a script of another type fails": {`{"echo":{"seconds":"5"}}`, result{Fails: true}},
-		"an unknown signal fails":        {`{"echo":{"signal":"USR9"}}`, result{Fails: true}},
-		"an input that is no JSON fails": {`{`, result{Fails: true}},
-		"memory is taken on the way":     {`{"echo":{"memoryMiB":1,"output":{}}}`, result{Output: `{}`}},
+		"the input, byte for byte":        {`{"b": 1.0, "a":12345678901234567890}`, result{Output: `{"b": 1.0, "a":12345678901234567890}`}},
+		"a member that is nearly echo":    {`{"Echo":{"noOutput":true},"ECHO":1}`, result{Output: `{"Echo":{"noOutput":true},"ECHO":1}`}},
+		"an output of its own, as sent":   {`{"echo":{"output":{"x": 1.50, "a":1e2}}}`, result{Output: `{"x": 1.50, "a":1e2}`}},
+		"an output that is null":          {`{"echo":{"output":null}}`, result{Output: `null`}},
+		"a text that is not JSON":         {`{"echo":{"outputText":"{"}}`, result{Output: `{`}},
+		"an output of a given size":       {`{"echo":{"outputBytes":20}}`, result{Output: `{"filler":"xxxxxxx"}`}},
+		"the smallest output of a size":   {`{"echo":{"outputBytes":1}}`, result{Output: `{"filler":""}`}},
+		"no output":                       {`{"echo":{"noOutput":true}}`, result{}},
+		"an error, as sent":               {`{"echo":{"error":{"errorCode":"No", "errorDetails":{"n":1.0}}}}`, result{Error: `{"errorCode":"No", "errorDetails":{"n":1.0}}`}},
+		"an error and an exit code":       {`{"echo":{"error":{"errorCode":"No"},"exitCode":3}}`, result{Error: `{"errorCode":"No"}`, Code: 3}},
+		"an output and an exit code":      {`{"echo":{"output":{},"exitCode":113}}`, result{Output: `{}`, Code: 113}},
+		"progress, the last one":          {`{"echo":{"progress":[10,62.5],"output":{}}}`, result{Output: `{}`, Progress: `62.5`}},
+		"a crash in an early attempt":     {`{"echo":{"failAttempts":2}}`, result{Fails: true}},
+		"no crash in a later one":         {`{"echo":{"failAttempts":1,"output":{}}}`, result{Output: `{}`}},
+		"a script of another type fails":  {`{"echo":{"seconds":"5"}}`, result{Fails: true}},
+		"an unknown signal fails":         {`{"echo":{"signal":"USR9"}}`, result{Fails: true}},
+		"an input that is not JSON fails": {`{`, result{Fails: true}},
+		"memory is allocated":             {`{"echo":{"memoryMiB":1,"output":{}}}`, result{Output: `{}`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			read := worker(t, test.input)
@@ -75,7 +76,7 @@ func TestRunDoesWhatItIsTold(t *testing.T) {
 	}
 }
 
-// asWorker makes this test's program be the worker itself.
+// asWorker is a variable that makes the test binary run as the worker.
 const asWorker = "ECHO_TEST_AS_WORKER"
 
 func TestMain(m *testing.M) {
@@ -85,7 +86,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestWorkerEndsAsItIsTold(t *testing.T) {
+func TestHowTheWorkerEnds(t *testing.T) {
 	ends := map[string]string{
 		`{"exitCode":7}`:     "exit status 7",
 		`{"failAttempts":9}`: "exit status 1",
@@ -101,18 +102,18 @@ func TestWorkerEndsAsItIsTold(t *testing.T) {
 			read := worker(t, `{"echo":`+script+`}`)
 			cmd := exec.Command(os.Args[0])
 			cmd.Env = append(os.Environ(), asWorker+"=1")
-			cmd.Dir = t.TempDir() // for a core, where one is dumped
+			cmd.Dir = t.TempDir() // a core dump goes here
 			stderr := new(strings.Builder)
 			cmd.Stderr = stderr
 			_ = cmd.Run()
 			if got := strings.TrimSuffix(cmd.ProcessState.String(), " (core dumped)"); got != want {
-				t.Errorf("it ends with %s, want %s", got, want)
+				t.Errorf("the worker ends with %s, want %s", got, want)
 			}
 			if status := cmd.ProcessState.Sys().(syscall.WaitStatus); status.Exited() && status.ExitStatus() != 0 && stderr.Len() == 0 {
-				t.Error("it fails without a word")
+				t.Error("the worker fails without an error message")
 			}
 			if status := cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signaled() && read("output") != "" {
-				t.Error("there is an output from before the signal")
+				t.Error("the worker wrote an output before the signal")
 			}
 		})
 	}
@@ -126,15 +127,11 @@ func TestScratchFileIsInTmp(t *testing.T) {
 	}
 }
 
-// TestScriptIsWhatTheSchemaSays: whatever the script knows can be asked for,
-// and nothing else.
-func TestScriptIsWhatTheSchemaSays(t *testing.T) {
-	content, err := os.ReadFile("processtype.yaml")
+// TestScriptMatchesTheSchema: the inputSchema has exactly the members and signals
+// that the worker knows.
+func TestScriptMatchesTheSchema(t *testing.T) {
+	processType, err := manifest.Load("processtype.yaml")
 	if err != nil {
-		t.Fatal(err)
-	}
-	var registered v1alpha1.ProcessType
-	if err := yaml.UnmarshalStrict(content, &registered); err != nil {
 		t.Fatal(err)
 	}
 	var schema struct {
@@ -144,7 +141,7 @@ func TestScriptIsWhatTheSchemaSays(t *testing.T) {
 			}
 		}
 	}
-	if err := yaml.Unmarshal(registered.Spec.InputSchema.Raw, &schema); err != nil {
+	if err := json.Unmarshal(processType.Spec.InputSchema.Raw, &schema); err != nil {
 		t.Fatal(err)
 	}
 	var described []string
@@ -165,7 +162,7 @@ func TestScriptIsWhatTheSchemaSays(t *testing.T) {
 	}
 }
 
-// scriptMembers are the JSON names of the script's fields.
+// scriptMembers returns the JSON names of the script's fields, sorted.
 func scriptMembers() []string {
 	var names []string
 	for field := range reflect.TypeFor[script]().Fields() {

@@ -8,51 +8,52 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// script is the member "echo" of the input: what the worker is told to do. Its
-// fields are done in their order.
+// script is the member "echo" of the input: what the worker has to do, in the order
+// of the fields.
 type script struct {
-	// IgnoreTerm makes the worker deaf to SIGTERM.
+	// IgnoreTerm makes the worker ignore SIGTERM.
 	IgnoreTerm bool `json:"ignoreTerm"`
-	// MemoryMiB is how much memory it takes, and touches.
+	// MemoryMiB is how much memory the worker allocates and writes to.
 	MemoryMiB int `json:"memoryMiB"`
-	// ChildMemoryMiB is how much memory a child takes, touches and gives back; what
-	// becomes of the child is nothing to the worker.
+	// ChildMemoryMiB is how much memory a child process allocates and writes to. The
+	// worker continues whether or not the child is killed.
 	ChildMemoryMiB int `json:"childMemoryMiB"`
-	// ScratchMiB is the size of a file that it leaves in /tmp.
+	// ScratchMiB is the size of a file that the worker writes to /tmp.
 	ScratchMiB int `json:"scratchMiB"`
-	// Seconds is how long it runs, with Progress, in percent, spread over it.
+	// Seconds is how long the worker runs. It reports the percentages of Progress at
+	// equal intervals during that time.
 	Seconds  float64   `json:"seconds"`
 	Progress []float64 `json:"progress"`
-	// FailAttempts is up to which attempt it crashes.
+	// FailAttempts is the number of the last attempt in which the worker crashes.
 	FailAttempts int `json:"failAttempts"`
-	// Signal is the name of the signal by which it ends itself, such as KILL.
+	// Signal is the name of a signal that the worker sends to itself, such as KILL.
 	Signal string `json:"signal"`
-	// Error is written to the error file, instead of any output.
+	// Error is the content of the error file. If it is set, no output is written.
 	Error jsontext.Value `json:"error"`
-	// NoOutput makes it leave no output file.
+	// NoOutput makes the worker write no output file.
 	NoOutput bool `json:"noOutput"`
-	// OutputText is written as it is, JSON or not; OutputBytes is the size of an
-	// object to write; Output is a value to write.
+	// OutputText is the output as text, which need not be JSON. OutputBytes is the
+	// size of an object to write as the output. Output is the output as JSON.
 	OutputText  *string        `json:"outputText"`
 	OutputBytes int            `json:"outputBytes"`
 	Output      jsontext.Value `json:"output"`
-	// ExitCode is what it exits with, having written all of the above.
+	// ExitCode is the exit status after all of this.
 	ExitCode int `json:"exitCode"`
 }
 
-// parseScript reads the script in an input, whose shape the type's schema has
-// ensured. Only the exact name "echo" counts: the rest is to be returned.
+// parseScript reads the script in an input that is valid by the type's inputSchema.
+// The name "echo" is case-sensitive: other members are only returned.
 func parseScript(input []byte) (*script, error) {
-	var told struct {
+	var in struct {
 		Echo script `json:"echo"`
 	}
-	if err := json.Unmarshal(input, &told); err != nil {
+	if err := json.Unmarshal(input, &in); err != nil {
 		return nil, fmt.Errorf("decode input: %w", err)
 	}
-	return &told.Echo, nil
+	return &in.Echo, nil
 }
 
-// output is what the script asks for, or else the input.
+// output returns the output that the script asks for, or else the input.
 func (s *script) output(input []byte) []byte {
 	switch {
 	case s.OutputText != nil:

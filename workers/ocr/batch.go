@@ -9,26 +9,25 @@ import (
 	"slices"
 )
 
-// margin is the white border, in pixels, that is put around a field: letters
-// that touch the edge are read badly.
+// margin is the width, in pixels, of the white border that is added around a field.
+// Tesseract misreads letters that touch the edge of a picture.
 const margin = 16
 
-// Bounds of the pictures that are written for one run of tesseract. A larger
-// page is a batch of its own.
+// Bounds of a batch. A page that is larger is a batch of its own.
 const (
 	maxBatchPixels = 25_000_000
 	maxBatchAreas  = 200
 )
 
-// batch is what one run of tesseract reads, in the same way.
+// batch is the areas that one run of tesseract reads, all with the same options.
 type batch struct {
 	areas []area
-	// resolution is in dots per inch; 0 leaves it to tesseract to guess.
+	// resolution is in dots per inch. 0 lets tesseract estimate it.
 	resolution int
 }
 
-// batches divides the areas, page by page, into as few runs as there can be: a
-// run costs more time to start than a small field to read.
+// batches divides the areas, in the order of their pages, into as few runs as
+// possible: to start tesseract takes longer than to read a small field.
 func batches(pages []page, areas []area, defaultResolution int) []batch {
 	areas = slices.Clone(areas)
 	slices.SortStableFunc(areas, func(a, b area) int { return cmp.Compare(a.page, b.page) })
@@ -47,11 +46,11 @@ func batches(pages []page, areas []area, defaultResolution int) []batch {
 	return all
 }
 
-// decoder decodes pages one after the other and keeps the last: areas come page
-// by page, and only one page is in memory.
+// decoder decodes pages and keeps the last one. Areas are in the order of their pages,
+// so each page is decoded once and only one is in memory.
 type decoder struct {
 	pages   []page
-	number  int // of the page kept, from 1; 0 when there is none
+	number  int // number of the page in picture, from 1; 0 if there is none
 	picture *image.Gray
 }
 
@@ -68,8 +67,8 @@ func (d *decoder) page(ctx context.Context, number int) (*image.Gray, error) {
 	return picture, nil
 }
 
-// release gives back what decoding took when that is much, since both count
-// against one limit. The page is then decoded again if more of it is to be read.
+// release frees the memory of a large page before tesseract runs, because both share
+// one memory limit. If more areas of the page follow, it is decoded again.
 func (d *decoder) release() {
 	if d.picture == nil || len(d.picture.Pix) <= maxBatchPixels {
 		return
@@ -78,8 +77,8 @@ func (d *decoder) release() {
 	debug.FreeOSMemory()
 }
 
-// picture is what tesseract is given of an area, and where that comes from: the
-// page itself, or a field of it with a margin around.
+// picture returns the picture of an area for tesseract: the page itself, or a field with
+// a margin around it. The frame says where the picture is on the page.
 func (a area) picture(from *image.Gray) (*image.Gray, frame) {
 	if a.whole {
 		return from, frame{within: a.rectangle()}

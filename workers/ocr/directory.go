@@ -7,7 +7,7 @@ import (
 	"image"
 )
 
-// The tags of a TIFF directory that are looked at (TIFF 6.0).
+// The tags of a TIFF directory that are used here (TIFF 6.0).
 const (
 	tagImageWidth      = 256
 	tagImageLength     = 257
@@ -28,31 +28,31 @@ const (
 	tagJPEGTables      = 347
 )
 
-// directory is one image file directory: one page of a TIFF file, or the main
-// part of EXIF data, which has the same form.
+// directory is an image file directory: one page of a TIFF file, or the main part of
+// EXIF data, which has the same format.
 type directory struct {
 	file   []byte
 	order  binary.ByteOrder
 	offset uint32
-	// entries are the 12 bytes of each tag.
+	// entries has the 12 bytes of each tag's entry.
 	entries map[uint16][]byte
 }
 
-// tiffDirectories reads the directories of a file; only the first unless all is
-// set. One more than maxPages is enough to know that there are too many.
+// tiffDirectories reads the directories of a file, or only the first one unless all is
+// set. It reads at most one more than maxPages: the caller rejects such a file.
 func tiffDirectories(file []byte, all bool) ([]directory, error) {
 	var order binary.ByteOrder = binary.LittleEndian
 	if begins(file, "MM") {
 		order = binary.BigEndian
 	}
 	if len(file) < 8 {
-		return nil, errors.New("the file ends in its header")
+		return nil, errors.New("the file ends within its header")
 	}
 	var directories []directory
 	seen := map[uint32]bool{}
 	for offset := order.Uint32(file[4:]); offset != 0 && len(directories) <= maxPages; {
 		if seen[offset] {
-			return nil, errors.New("its chain of directories is a circle")
+			return nil, errors.New("its list of directories is circular")
 		}
 		seen[offset] = true
 		d, next, err := readDirectory(file, order, offset)
@@ -71,9 +71,10 @@ func tiffDirectories(file []byte, all bool) ([]directory, error) {
 	return directories, nil
 }
 
-// readDirectory reads the directory at an offset, and the offset of the next.
+// readDirectory reads the directory at an offset. It also returns the offset of the
+// next one, 0 if there is none.
 func readDirectory(file []byte, order binary.ByteOrder, offset uint32) (d directory, next uint32, err error) {
-	truncated := errors.New("the file ends in a directory")
+	truncated := errors.New("the file ends within a directory")
 	if uint64(offset)+2 > uint64(len(file)) {
 		return directory{}, 0, truncated
 	}
@@ -90,7 +91,7 @@ func readDirectory(file []byte, order binary.ByteOrder, offset uint32) (d direct
 	return d, order.Uint32(entries[12*count:]), nil
 }
 
-// The types of a tag's values that are looked at.
+// The types of values that are used here.
 const (
 	typeByte      = 1
 	typeShort     = 3
@@ -101,8 +102,8 @@ const (
 
 var typeSizes = map[uint16]uint64{typeByte: 1, typeShort: 2, typeLong: 4, typeRational: 8, typeUndefined: 1}
 
-// raw is a tag's values as bytes, and their type; nil when the tag is not there
-// or its values are not within the file.
+// raw returns the values of a tag as bytes, and their type. It returns nil if the tag
+// does not exist or its values are not within the file.
 func (d directory) raw(tag uint16) (values []byte, kind uint16) {
 	entry, ok := d.entries[tag]
 	if !ok {
@@ -120,7 +121,7 @@ func (d directory) raw(tag uint16) (values []byte, kind uint16) {
 	return d.file[at : at+size], kind
 }
 
-// integers are a tag's values; nil when there are none of a whole number.
+// integers returns the values of a tag, or nil if they are not integers.
 func (d directory) integers(tag uint16) []int {
 	values, kind := d.raw(tag)
 	var n []int
@@ -137,12 +138,12 @@ func (d directory) integers(tag uint16) []int {
 	return n
 }
 
-// size is the page's, as it is stored, in pixels.
+// size returns the size of the page, as it is stored, in pixels.
 func (d directory) size() image.Point {
 	return image.Pt(d.integer(tagImageWidth, 0), d.integer(tagImageLength, 0))
 }
 
-// integer is a tag's first value.
+// integer returns the first value of a tag, or otherwise if there is none.
 func (d directory) integer(tag uint16, otherwise int) int {
 	if n := d.integers(tag); len(n) > 0 {
 		return n[0]
@@ -150,14 +151,14 @@ func (d directory) integer(tag uint16, otherwise int) int {
 	return otherwise
 }
 
-// resolution is in dots per inch, across the page once it is upright; 0 when the
-// directory names none.
+// resolution returns the horizontal resolution of the upright page in dots per inch,
+// or 0 if the directory has none.
 func (d directory) resolution() int {
 	across := d.rational(tagXResolution)
-	if orientation := d.integer(tagOrientation, 1); orientation >= 5 && orientation <= 8 { // lies on its side
+	if orientation := d.integer(tagOrientation, 1); orientation >= 5 && orientation <= 8 { // rotated by a quarter turn
 		across = cmp.Or(d.rational(tagYResolution), across)
 	}
-	switch d.integer(tagResolutionUnit, 2) { // inch is meant when nothing is said
+	switch d.integer(tagResolutionUnit, 2) { // the default unit is the inch
 	case 2:
 		return plausible(across)
 	case 3: // centimetre
@@ -166,7 +167,7 @@ func (d directory) resolution() int {
 	return 0
 }
 
-// rational is a tag's first value; 0 when there is none.
+// rational returns the first value of a tag, or 0 if there is none.
 func (d directory) rational(tag uint16) float64 {
 	values, kind := d.raw(tag)
 	if kind != typeRational || len(values) < 8 || d.order.Uint32(values[4:]) == 0 {

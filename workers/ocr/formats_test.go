@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// ink is the part of a picture's pixels that are dark, in percent.
+// ink returns the percentage of dark pixels in a picture.
 func ink(picture *image.Gray) int {
 	dark := 0
 	for _, p := range picture.Pix {
@@ -24,9 +24,9 @@ func ink(picture *image.Gray) int {
 	return 100 * dark / len(picture.Pix)
 }
 
-// The files were made with Netpbm (fax.tif), libtiff's tiffcp (the other TIFFs) and
-// ImageMagick (cmyk.jpg) from one line of page.png: Go has no encoder for them.
-func TestWhatGoDoesNotEncode(t *testing.T) {
+// Go has no encoder for these files. They show one line of page.png and were made with
+// Netpbm (fax.tif), libtiff's tiffcp (the other TIFF files) and ImageMagick (cmyk.jpg).
+func TestFormatsWithoutAnEncoderInGo(t *testing.T) {
 	for name, want := range map[string]image.Point{
 		"fax.tif":               {X: 400, Y: 59}, // CCITT group 4
 		"fax-black-is-zero.tif": {X: 400, Y: 59},
@@ -39,11 +39,11 @@ func TestWhatGoDoesNotEncode(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(pages) != 1 || pages[0].size != want {
-				t.Fatalf("%d pages, the first of %v, want one of %v", len(pages), pages[0].size, want)
+				t.Fatalf("got %d pages, the first of %v, want one of %v", len(pages), pages[0].size, want)
 			}
-			// Letters on paper: neither blank nor the negative.
+			// Dark letters on white paper: the picture is neither blank nor inverted.
 			if got := ink(pictures[0]); got < 2 || got > 30 {
-				t.Errorf("%d %% of it is dark", got)
+				t.Errorf("%d %% of the pixels are dark, want 2 to 30 %%", got)
 			}
 		})
 	}
@@ -78,7 +78,7 @@ func TestKindsOfPNG(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := ink(pictures[0]); got != 20 {
-				t.Errorf("%d %% of it is dark, want 20", got)
+				t.Errorf("%d %% of the pixels are dark, want 20 %%", got)
 			}
 		})
 	}
@@ -104,14 +104,14 @@ func TestPNGResolution(t *testing.T) {
 		file []byte
 		want int
 	}{
-		"none":                     {plain.Bytes(), 0},
-		"300 dots per inch":        {with("pHYs", perMetre(11811, 1)), 300},
-		"a ratio only":             {with("pHYs", perMetre(11811, 0)), 0},
-		"none that a scanner has":  {with("pHYs", perMetre(1, 1)), 0},
-		"more than a scanner has":  {with("pHYs", perMetre(0xffffffff, 1)), 0},
-		"a chunk that is cut off":  {with("pHYs", perMetre(11811, 1))[:head+12], 0},
-		"after a comment":          {append(with("tEXt", []byte("a\x00b"))[:head+15], with("pHYs", perMetre(11811, 1))[head:]...), 300},
-		"a chunk of another shape": {with("pHYs", []byte{1, 2}), 0},
+		"none":                      {plain.Bytes(), 0},
+		"300 dots per inch":         {with("pHYs", perMetre(11811, 1)), 300},
+		"a ratio only":              {with("pHYs", perMetre(11811, 0)), 0},
+		"too low for a scanner":     {with("pHYs", perMetre(1, 1)), 0},
+		"too high for a scanner":    {with("pHYs", perMetre(0xffffffff, 1)), 0},
+		"a chunk that is cut off":   {with("pHYs", perMetre(11811, 1))[:head+12], 0},
+		"after a comment":           {append(with("tEXt", []byte("a\x00b"))[:head+15], with("pHYs", perMetre(11811, 1))[head:]...), 300},
+		"a chunk that is not valid": {with("pHYs", []byte{1, 2}), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := pngResolution(test.file); got != test.want {
@@ -142,7 +142,7 @@ func TestBMPResolution(t *testing.T) {
 	}
 }
 
-// Both byte orders, and what the tags of a page change about it.
+// Both byte orders, and the tags that change how a page is decoded.
 func TestTIFFInBothByteOrders(t *testing.T) {
 	for name, order := range map[string]binary.AppendByteOrder{"II*\x00": binary.LittleEndian, "MM\x00*": binary.BigEndian} {
 		for orientation, want := range map[uint16]struct {
@@ -153,7 +153,7 @@ func TestTIFFInBothByteOrders(t *testing.T) {
 			2: {image.Pt(2, 1), []uint8{255, 0}},
 			6: {image.Pt(1, 2), []uint8{0, 255}},
 			8: {image.Pt(1, 2), []uint8{255, 0}},
-			9: {image.Pt(2, 1), []uint8{0, 255}}, // there is no 9
+			9: {image.Pt(2, 1), []uint8{0, 255}}, // not an orientation
 		} {
 			const pixels = 8
 			file := append(order.AppendUint32([]byte(name), 10), 0, 255)
@@ -192,10 +192,10 @@ func TestBounds(t *testing.T) {
 		})
 	}
 	endless := tiffOfPages(2)
-	copy(endless[len(endless)-4:], endless[4:8]) // back to the first
+	copy(endless[len(endless)-4:], endless[4:8]) // the last directory points to the first
 	for name, test := range map[string]struct {
 		file     []byte
-		expected any // nil: it is decoded
+		expected any // of the refusal; nil if the file is decoded
 	}{
 		"as wide as can be":               {blank(maxSide, 1), nil},
 		"too wide for tesseract":          {blank(maxSide+1, 1), map[string]any{"maxWidth": maxSide, "maxHeight": maxSide}},

@@ -12,11 +12,12 @@ import (
 	"strings"
 )
 
-// line, word and character are what tesseract read, in reading order.
+// line, word and character are what tesseract has read, in reading order.
 type line struct {
 	area  image.Rectangle
 	words []word
-	// paragraph tells which lines belong together: it is the same for those.
+	// paragraph is the number of the line's paragraph. Lines of one paragraph have the
+	// same number.
 	paragraph int
 }
 
@@ -31,20 +32,20 @@ type character struct {
 	confidence float64 // 0 to 100
 }
 
-// lineClasses are hOCR's names for what is a line of text.
+// lineClasses are the classes of hOCR elements that are lines of text.
 var lineClasses = []string{"ocr_line", "ocr_header", "ocr_caption", "ocr_textfloat"}
 
-// frame is where a picture that tesseract was given comes from.
+// frame is the position of a picture on its page.
 type frame struct {
-	// origin is where the picture's upper left corner is on its page.
+	// origin is the position of the picture's upper left corner on the page.
 	origin image.Point
-	// within is the area that was asked for. Places are cut to it, since a
-	// letter's box may reach into the margin.
+	// within is the area that the picture shows. Boxes of letters are cut to it, because
+	// they can extend into the margin.
 	within image.Rectangle
 }
 
-// parseHOCR reads tesseract's hOCR with character boxes: the lines of each
-// picture, in the order of the frames.
+// parseHOCR parses hOCR with character boxes and returns the lines of each picture, in
+// the order of the frames.
 func parseHOCR(text []byte, frames []frame) ([][]line, error) {
 	decoder := xml.NewDecoder(bytes.NewReader(text))
 	decoder.Strict = false
@@ -70,21 +71,21 @@ func parseHOCR(text []byte, frames []frame) ([][]line, error) {
 		}
 	}
 	if len(p.pictures) != len(frames) {
-		return nil, fmt.Errorf("read hOCR: it tells of %d pictures, not %d", len(p.pictures), len(frames))
+		return nil, fmt.Errorf("read hOCR: it has %d pictures, expected %d", len(p.pictures), len(frames))
 	}
 	return p.pictures, nil
 }
 
-// hocrParser is what has been read and where the reading is.
+// hocrParser is the state of parseHOCR.
 type hocrParser struct {
 	frames    []frame
 	pictures  [][]line
 	paragraph int
-	character *character // the one whose text comes next
+	character *character // the character whose text follows; nil if none
 }
 
-// open begins an element. One without what has to be around it, which tesseract
-// does not write, is passed over.
+// open handles the start of an element. It ignores an element outside of the elements
+// that must enclose it, which tesseract does not write.
 func (p *hocrParser) open(class, title string) {
 	if class == "ocr_page" {
 		p.pictures = append(p.pictures, nil)
@@ -99,10 +100,10 @@ func (p *hocrParser) open(class, title string) {
 	case class == "ocr_par":
 		p.paragraph++
 	case slices.Contains(lineClasses, class):
-		*lines = append(*lines, line{area: f.place(title), paragraph: p.paragraph})
+		*lines = append(*lines, line{area: f.boxOnPage(title), paragraph: p.paragraph})
 	case class == "ocrx_word" && len(*lines) > 0:
 		last := &(*lines)[len(*lines)-1]
-		last.words = append(last.words, word{area: f.place(title), confidence: number(title, "x_wconf")})
+		last.words = append(last.words, word{area: f.boxOnPage(title), confidence: number(title, "x_wconf")})
 	case class == "ocrx_cinfo" && len(*lines) > 0 && len((*lines)[len(*lines)-1].words) > 0:
 		words := (*lines)[len(*lines)-1].words
 		last := &words[len(words)-1]
@@ -120,8 +121,8 @@ func attribute(element xml.StartElement, name string) string {
 	return ""
 }
 
-// property finds "name value value" among a title's properties, which are
-// separated by semicolons.
+// property returns the values of a property in a title. A title is a list of properties
+// "name value value", separated by semicolons.
 func property(title, name string) []string {
 	for part := range strings.SplitSeq(title, ";") {
 		if fields := strings.Fields(part); len(fields) > 1 && fields[0] == name {
@@ -131,7 +132,7 @@ func property(title, name string) []string {
 	return nil
 }
 
-// number is a property of one number; 0 when it is not there.
+// number returns the value of a property that is a number, or 0 if there is none.
 func number(title, name string) float64 {
 	values := property(title, name)
 	if len(values) == 0 {
@@ -141,8 +142,9 @@ func number(title, name string) float64 {
 	return n
 }
 
-// place is an element's box on the page: left, top, right, bottom.
-func (f frame) place(title string) image.Rectangle {
+// boxOnPage returns the box of an element on the page. In the title it is left, top,
+// right and bottom within the picture.
+func (f frame) boxOnPage(title string) image.Rectangle {
 	values := property(title, "bbox")
 	if len(values) != 4 {
 		return image.Rectangle{}

@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// golden is testdata/sample.hocr, which tesseract made of the upper left of
-// page.png, the 650 by 310 pixels from 90, 110:
+// golden returns the lines of testdata/sample.hocr. Tesseract made it from a part of
+// page.png, 650 by 310 pixels from 90, 110:
 //
 //	tesseract stdin stdout -l eng --psm 3 -c hocr_char_boxes=1 --dpi 150 hocr
 func golden(t *testing.T, origin image.Point, within image.Rectangle) []line {
@@ -54,7 +54,7 @@ Customer: Meadow & Finch Ltd`
 	}
 }
 
-func TestParseHOCRMovesPlaces(t *testing.T) {
+func TestParseHOCRMovesBoxes(t *testing.T) {
 	within := image.Rect(90, 110, 740, 420)
 	lines := golden(t, within.Min, within)
 	if got, want := lines[2].area, image.Rect(111, 286, 384, 311); got != want {
@@ -62,7 +62,7 @@ func TestParseHOCRMovesPlaces(t *testing.T) {
 	}
 }
 
-// What is no hOCR must not bring the worker down: an error, or nothing read.
+// Other text must not crash the worker. It is an error or has no lines.
 func TestParseHOCROfOtherText(t *testing.T) {
 	for name, test := range map[string]struct {
 		text  string
@@ -72,9 +72,9 @@ func TestParseHOCROfOtherText(t *testing.T) {
 		"nothing":                     {"", 0, false},
 		"a word without a line":       {`<span class='ocrx_word' title='bbox 0 0 1 1'>a</span>`, 0, false},
 		"a character without a word":  {`<span class='ocr_line' title='bbox 0 0 1 1'><span class='ocrx_cinfo'>a</span></span>`, 1, false},
-		"a line without a place":      {`<span class='ocr_line'></span>`, 1, false},
-		"a place of three numbers":    {`<span class='ocr_line' title='bbox 1 2 3'></span>`, 1, false},
-		"a place of words":            {`<span class='ocr_line' title='bbox a b c d'></span>`, 1, false},
+		"a line without a box":        {`<span class='ocr_line'></span>`, 1, false},
+		"a box of three numbers":      {`<span class='ocr_line' title='bbox 1 2 3'></span>`, 1, false},
+		"a box of words":              {`<span class='ocr_line' title='bbox a b c d'></span>`, 1, false},
 		"text that ends within a tag": {`<span class='ocr_line`, 0, true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -14,10 +14,10 @@ import (
 	"golang.org/x/image/tiff"
 )
 
-// convertTIFF decodes the only page of a TIFF file with libtiff's own program,
-// which reads what the Go decoder does not: fax group 3 compression, CMYK,
-// separate planes and more. A file that it cannot read is refused; where the
-// program is not installed, the error is exec.ErrNotFound.
+// convertTIFF decodes the only page of a TIFF file with tiff2rgba, a program of
+// libtiff. It supports what Go's decoder does not: fax group 3 compression, CMYK,
+// separate planes and more. The error is a refusal if the file cannot be decoded, and
+// exec.ErrNotFound if the program is not installed.
 func convertTIFF(ctx context.Context, file []byte) (image.Image, error) {
 	program, err := exec.LookPath("tiff2rgba")
 	if err != nil {
@@ -25,13 +25,13 @@ func convertTIFF(ctx context.Context, file []byte) (image.Image, error) {
 	}
 	dir, err := os.MkdirTemp("", "tiff-")
 	if err != nil {
-		return nil, fmt.Errorf("make scratch directory: %w", err)
+		return nil, fmt.Errorf("create scratch directory: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	if err := os.WriteFile(filepath.Join(dir, "source"), file, 0o600); err != nil {
 		return nil, fmt.Errorf("write TIFF file: %w", err)
 	}
-	// 512 MiB hold the largest page allowed, at four bytes a pixel.
+	// The largest page needs less than 512 MiB, at four bytes for each pixel.
 	cmd := exec.CommandContext(ctx, program, "-M", "512", "-n", "-c", "packbits", "source", "target")
 	cmd.Dir = dir
 	var stderr bytes.Buffer
@@ -58,9 +58,9 @@ func convertTIFF(ctx context.Context, file []byte) (image.Image, error) {
 	return decoded, nil
 }
 
-// libtiffFault is the first line that tells of missing pixels; "" when there is
-// none. libtiff's programs exit with 0 all the same and leave the pixels black.
-// Warnings are about what libtiff made good, except for a JPEG's early end.
+// libtiffFault returns the first line of stderr that reports missing pixels, or "".
+// libtiff's programs leave such pixels black and still exit with 0. Warnings are about
+// what libtiff could correct, except for the early end of a JPEG.
 func libtiffFault(stderr string) string {
 	for line := range strings.Lines(stderr) {
 		line = strings.TrimSpace(line)

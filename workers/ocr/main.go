@@ -1,8 +1,9 @@
-// Command ocr-worker reads the text on page images. It runs tesseract, which its
-// image brings, and is a worker as CONTRACT.md, section 2, describes.
+// Command ocr-worker reads the text on page images. It is a worker as described in
+// docs/contract.md, section 2, and runs tesseract, which its image contains.
 //
-// One pipeline: the request, the pages of the file, the areas to read on them,
-// tesseract's reading of each, what of it is sure enough, the output.
+// It works in these steps: parse the request, find the pages of the file and the areas
+// to read, let tesseract read each area, drop what tesseract is not sure of, and write
+// the output.
 package main
 
 import (
@@ -61,7 +62,8 @@ func run(ctx context.Context) error {
 	return os.WriteFile(os.Getenv("PROCESS_OUTPUT_FILE"), output, 0o600)
 }
 
-// reportProgress tells how far the work is; nothing depends on its arrival.
+// reportProgress reports the progress. Errors are ignored: they do not affect the
+// work.
 func reportProgress(percent int) {
 	_ = os.WriteFile(os.Getenv("PROCESS_PROGRESS_FILE"), []byte(strconv.Itoa(percent)), 0o600)
 }

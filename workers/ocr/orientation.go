@@ -2,8 +2,8 @@ package main
 
 import "image"
 
-// upright turns and mirrors an image as its EXIF or TIFF orientation, 1 to 8,
-// says it has to be looked at. Anything else leaves it as it is.
+// upright rotates and mirrors an image so that it is upright. The orientation, 1 to 8,
+// is that of EXIF and TIFF. Other values leave the image as it is.
 func upright(source *image.Gray, orientation int) *image.Gray {
 	if orientation < 2 || orientation > 8 {
 		return source
@@ -36,7 +36,8 @@ func upright(source *image.Gray, orientation int) *image.Gray {
 	return target
 }
 
-// uprightSize is the size that upright gives: 5 to 8 turn by a quarter.
+// uprightSize returns the size of an image after upright. Orientations 5 to 8 include a
+// quarter turn.
 func uprightSize(size image.Point, orientation int) image.Point {
 	if orientation >= 5 && orientation <= 8 {
 		return image.Pt(size.Y, size.X)

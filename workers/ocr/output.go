@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// reading is what was read in an area.
+// reading is the text that was read in an area.
 type reading struct {
 	area
 	lines []line
 }
 
-// confident leaves out the characters whose confidence is below minimum, 0 to
-// 100, then words without characters, then lines without words. What tesseract
-// finds that is no text, such as a spot, is a word of blanks: it goes, too.
+// confident removes the characters whose confidence, 0 to 100, is below minimum. Then it
+// removes words without characters and lines without words. It also removes words of
+// blanks: so tesseract reports something that is not text, such as a spot.
 func confident(lines []line, minimum float64) []line {
 	var kept []line
 	for _, l := range lines {
@@ -54,7 +54,7 @@ func (l line) text() string {
 	return strings.Join(words, " ")
 }
 
-// textOf joins lines, with a blank line between paragraphs.
+// textOf joins lines with line breaks, and paragraphs with a blank line.
 func textOf(lines []line) string {
 	var text strings.Builder
 	for i, l := range lines {
@@ -69,7 +69,7 @@ func textOf(lines []line) string {
 	return text.String()
 }
 
-// The output's JSON; docs/workers-ocr.md describes it.
+// The output as JSON, as described in docs/workers-ocr.md.
 type (
 	output struct {
 		Text   string        `json:"text"`
@@ -103,8 +103,8 @@ type (
 	}
 )
 
-// newOutput puts the readings into the form of the output. Where fields were
-// asked for, pages have only their measures.
+// newOutput builds the output from the readings. If the request has fields, pages have
+// no text of their own, only their size.
 func newOutput(pages []page, readings []reading, fields bool) output {
 	out := output{Pages: make([]outputPage, len(pages))}
 	for i, p := range pages {
@@ -144,7 +144,8 @@ func outputLines(lines []line) []outputLine {
 	return out
 }
 
-// confidence is the mean of the words' confidences, 0 to 100; 0 without words.
+// confidence returns the mean confidence of all words, 0 to 100, or 0 if there are
+// none.
 func confidence(lines []line) float64 {
 	sum, n := 0.0, 0
 	for _, l := range lines {

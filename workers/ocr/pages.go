@@ -16,22 +16,23 @@ import (
 	"golang.org/x/image/webp"
 )
 
-// Bounds of what is decoded: they keep a small file from taking all memory.
+// Bounds of what is decoded, so that a small file cannot use up all memory.
 const (
-	maxPixels = 100_000_000 // of a page; one is decoded at a time
+	maxPixels = 100_000_000 // of one page; only one page is decoded at a time
 	maxPages  = 100
-	// maxSide is in pixels: tesseract takes 32767, and a field has its margin.
+	// maxSide is the maximum width and height in pixels. Tesseract accepts 32767, which
+	// has to include the margin around a field.
 	maxSide = 32_767 - 2*margin
 )
 
-// page is one page of a file, found to be within the bounds but not decoded yet.
+// page is one page of a file. It is within the bounds, but not decoded yet.
 type page struct {
-	// size is in pixels, of the page upright.
+	// size is the size of the upright page in pixels.
 	size image.Point
-	// resolution is in dots per inch, across; 0 when the file has none.
+	// resolution is the horizontal resolution in dots per inch. 0 means not in the file.
 	resolution int
-	// decode makes the page's image, in grey, upright, from 0, 0 to size. What
-	// is broken is a refusal.
+	// decode returns the page upright, in grey, with its upper left corner at 0, 0. The
+	// error is a refusal if the file is damaged.
 	decode func(context.Context) (*image.Gray, error)
 }
 
@@ -51,7 +52,8 @@ type format struct {
 	pages  func([]byte) ([]page, error)
 }
 
-// known are the formats, told by how their files begin; "?" stands for any byte.
+// known are the supported formats. A file has a format if it begins with one of its
+// magics, in which "?" matches any byte.
 var known = []format{
 	{"png", []string{"\x89PNG\r\n\x1a\n"}, single{png.DecodeConfig, png.Decode, pngResolution, nil}.pages},
 	{"jpeg", []string{"\xff\xd8\xff"}, single{jpeg.DecodeConfig, jpeg.Decode, jpegResolution, jpegOrientation}.pages},
@@ -60,8 +62,8 @@ var known = []format{
 	{"tiff", []string{"II*\x00", "MM\x00*"}, tiffPages},
 }
 
-// findPages finds the pages of a file of any of the formats. What is no image,
-// or a broken one as far as its head tells, or one over the bounds, is refused.
+// findPages returns the pages of a file. It reads only the headers. The error is a
+// refusal if the file is not an image, is damaged, or exceeds the bounds.
 func findPages(file []byte) ([]page, error) {
 	for _, f := range known {
 		for _, magic := range f.magics {
@@ -70,7 +72,7 @@ func findPages(file []byte) ([]page, error) {
 			}
 		}
 	}
-	return nil, &refusal{at: dataPath, expected: formats, message: "the data is no image of these formats"}
+	return nil, &refusal{at: dataPath, expected: formats, message: "the data is not an image in one of these formats"}
 }
 
 func begins(file []byte, magic string) bool {
@@ -85,12 +87,12 @@ func begins(file []byte, magic string) bool {
 	return true
 }
 
-// single decodes formats that hold one page.
+// single decodes a format whose files have one page.
 type single struct {
 	config      func(io.Reader) (image.Config, error)
 	decode      func(io.Reader) (image.Image, error)
 	resolution  func([]byte) int
-	orientation func([]byte) int // as in EXIF; nil for formats without
+	orientation func([]byte) int // as in EXIF; nil if the format has none
 }
 
 func (s single) pages(file []byte) ([]page, error) {
@@ -118,7 +120,7 @@ func (s single) pages(file []byte) ([]page, error) {
 
 func noResolution([]byte) int { return 0 }
 
-// broken refuses a file for what its decoder says of it.
+// broken returns a refusal for a file that cannot be decoded.
 func broken(err error) error {
 	if refused, ok := errors.AsType[*refusal](err); ok {
 		return refused
@@ -126,8 +128,9 @@ func broken(err error) error {
 	return &refusal{at: dataPath, expected: formats, message: "the image cannot be decoded: " + err.Error()}
 }
 
-// checkPixels refuses pages that are too large, before anything is decoded. It
-// divides, since a product of two numbers from a file may overflow.
+// checkPixels returns a refusal for a page that is too large. It is called before
+// anything is decoded. It divides, because a product of two numbers from a file can
+// overflow.
 func checkPixels(size image.Point) error {
 	switch {
 	case size.X <= 0 || size.Y <= 0:
@@ -146,16 +149,16 @@ func checkPixels(size image.Point) error {
 	return nil
 }
 
-// gray is the image in grey on white paper, its upper left corner at 0, 0. All
-// that tesseract looks at is in it.
+// gray converts an image to grey on a white background, with its upper left corner at
+// 0, 0. Tesseract uses no colours. The result can share the pixels of source.
 func gray(source image.Image) *image.Gray {
 	bounds := source.Bounds()
 	if own, ok := source.(*image.Gray); ok && bounds.Min == (image.Point{}) && own.Stride == bounds.Dx() {
-		own.Pix = own.Pix[:bounds.Dx()*bounds.Dy()] // a JPEG's has rows that are padding
+		own.Pix = own.Pix[:bounds.Dx()*bounds.Dy()] // a decoded JPEG has padding rows at its end
 		return own
 	}
 	target := image.NewGray(image.Rect(0, 0, bounds.Dx(), bounds.Dy()))
-	if ycbcr, ok := source.(*image.YCbCr); ok { // a JPEG's own grey
+	if ycbcr, ok := source.(*image.YCbCr); ok { // Y is already grey
 		for y := range bounds.Dy() {
 			start := ycbcr.YOffset(bounds.Min.X, bounds.Min.Y+y)
 			copy(target.Pix[y*target.Stride:], ycbcr.Y[start:start+bounds.Dx()])

@@ -28,8 +28,8 @@ func testdata(t testing.TB, name string) []byte {
 	return content
 }
 
-// decodeAll decodes every page of a file. It finds fault with pictures of another
-// size than their pages', or with gaps between their rows.
+// decodeAll decodes all pages of a file. It returns an error if a picture does not have
+// the size of its page, or has gaps between its rows.
 func decodeAll(file []byte) ([]page, []*image.Gray, error) {
 	pages, err := findPages(file)
 	if err != nil {
@@ -72,7 +72,7 @@ func TestDecodePages(t *testing.T) {
 	}
 }
 
-func TestDecodePagesRefuses(t *testing.T) {
+func TestDecodePagesRefusals(t *testing.T) {
 	resized := func(width, height uint32) []byte {
 		file := bytes.Clone(testdata(t, "page.png")[:8+25])
 		binary.BigEndian.PutUint32(file[16:], width)
@@ -88,20 +88,20 @@ func TestDecodePagesRefuses(t *testing.T) {
 		file    []byte
 		message string
 	}{
-		"nothing":                     {nil, "no image"},
-		"a text":                      {[]byte("hello"), "no image"},
+		"nothing":                     {nil, "not an image"},
+		"a text":                      {[]byte("hello"), "not an image"},
 		"a PNG that is cut off":       {testdata(t, "page.png")[:3000], "cannot be decoded"},
 		"a JPEG that is cut off":      {testdata(t, "letter.jpg")[:3000], "cannot be decoded"},
 		"a TIFF that is cut off":      {testdata(t, "two-pages.tif")[:3000], "cannot be decoded"},
-		"a TIFF of its header alone":  {[]byte("II*\x00"), "cannot be decoded"},
-		"a TIFF that leads nowhere":   {[]byte("MM\x00*\xff\xff\xff\xff"), "cannot be decoded"},
-		"a TIFF whose pages circle":   {circle, "circle"},
+		"a TIFF with only its header": {[]byte("II*\x00"), "cannot be decoded"},
+		"a TIFF without a directory":  {[]byte("MM\x00*\xff\xff\xff\xff"), "cannot be decoded"},
+		"a circular TIFF":             {circle, "circular"},
 		"a BMP that is cut off":       {testdata(t, "receipt.bmp")[:60], "cannot be decoded"},
 		"a WebP that is cut off":      {testdata(t, "note.webp")[:40], "cannot be decoded"},
 		"a PNG of 3.6 billion pixels": {resized(60_000, 60_000), "60000 pixels wide and 60000 high"},
 		"a PNG one row too large":     {resized(10_000, 10_001), "10000 pixels wide and 10001 high"},
 		"a PNG too wide":              {resized(40_000, 10), "40000 pixels wide and 10 high"},
-		"a TIFF of 101 pages":         {tiffOfPages(101), "more pages"},
+		"a TIFF of 101 pages":         {tiffOfPages(101), "more than 100 pages"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := decodeAll(test.file)
@@ -113,7 +113,7 @@ func TestDecodePagesRefuses(t *testing.T) {
 	}
 }
 
-// FuzzDecodePages: no file makes it panic; what is wrong is refused.
+// FuzzDecodePages: no file causes a panic, and every error is a refusal.
 func FuzzDecodePages(f *testing.F) {
 	for _, name := range []string{"letter.jpg", "two-pages.tif", "receipt.bmp", "note.webp", "empty.png"} {
 		f.Add(testdata(f, name))
@@ -122,24 +122,24 @@ func FuzzDecodePages(f *testing.F) {
 		if pages, err := findPages(file); err == nil {
 			for _, p := range pages {
 				if p.size.X*p.size.Y > 1_000_000 {
-					return // too slow to be one of many
+					return // too slow for a fuzz test
 				}
 			}
 		}
 		_, pictures, err := decodeAll(file)
 		if _, refused := errors.AsType[*refusal](err); err != nil && !refused {
-			t.Errorf("an error that is no refusal: %v", err)
+			t.Errorf("got the error %v, want a refusal", err)
 		}
 		for _, picture := range pictures {
 			if picture.Rect.Empty() {
-				t.Error("a page without pixels")
+				t.Error("got a page without pixels")
 			}
 		}
 	})
 }
 
-func TestGrayOfAllKindsOfImages(t *testing.T) {
-	bounds := image.Rect(3, 4, 5, 5) // not at 0, 0
+func TestGray(t *testing.T) {
+	bounds := image.Rect(3, 4, 5, 5) // does not begin at 0, 0
 	transparent := image.NewNRGBA(bounds)
 	black := image.NewNRGBA(bounds)
 	deep := image.NewRGBA64(bounds)
@@ -168,8 +168,8 @@ func TestGrayOfAllKindsOfImages(t *testing.T) {
 	}
 }
 
-// A decoder pads a JPEG to whole blocks.
-func TestGrayOfAJPEGsOwn(t *testing.T) {
+// Go's decoder pads a JPEG to whole blocks.
+func TestGrayRemovesPadding(t *testing.T) {
 	padded := image.NewGray(image.Rect(0, 0, 8, 8)).SubImage(image.Rect(0, 0, 8, 3))
 	if got := len(gray(padded).Pix); got != 24 {
 		t.Errorf("got %d pixels, want 24", got)
@@ -198,7 +198,7 @@ func TestUpright(t *testing.T) {
 	}
 }
 
-// withSegment puts a segment after the start of a JPEG file.
+// withSegment returns a JPEG file with a segment inserted after its start.
 func withSegment(t *testing.T, marker byte, body []byte) []byte {
 	t.Helper()
 	var buffer bytes.Buffer
@@ -212,7 +212,7 @@ func withSegment(t *testing.T, marker byte, body []byte) []byte {
 	return append(file, buffer.Bytes()[2:]...)
 }
 
-func TestJPEGHeads(t *testing.T) {
+func TestJPEGSegments(t *testing.T) {
 	exif := []byte("Exif\x00\x00MM\x00*\x00\x00\x00\x08" +
 		"\x00\x03" + // three entries
 		"\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00" + // orientation 6

@@ -4,39 +4,32 @@ import (
 	"encoding/json"
 	"errors"
 	"image"
-	"os"
 	"testing"
 
-	"sigs.k8s.io/yaml"
-
-	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/authorkit/manifest"
 	"procman.dev/procman/internal/rules"
 )
 
-// registration is the process type that processtype.yaml registers.
-func registration(t *testing.T) *v1alpha1.ProcessType {
+// typeRules returns the rules of the process type in processtype.yaml.
+func typeRules(t *testing.T) *rules.Rules {
 	t.Helper()
-	text, err := os.ReadFile("processtype.yaml")
+	processType, err := manifest.Load("processtype.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var processType v1alpha1.ProcessType
-	if err := yaml.UnmarshalStrict(text, &processType); err != nil {
-		t.Fatal(err)
-	}
-	return &processType
+	return rules.New(processType)
 }
 
 func TestInputSchema(t *testing.T) {
-	allowed := rules.New(registration(t))
+	allowed := typeRules(t)
 	if err := allowed.InputSchemaError(); err != nil {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct {
 		input string
-		at    string // of the violation
+		at    string // where the violation is; "" if the input is valid
 	}{
-		"the least":               {`{"source":{"data":"aGk="}}`, ""},
+		"only what is required":   {`{"source":{"data":"aGk="}}`, ""},
 		"everything":              {`{"source":{"data":"aGk="},"language":"deu+eng","fields":[{"page":2,"area":{"x":0,"y":0,"width":1,"height":1}}],"minimumCharacterConfidence":12.5,"defaultHorizontalResolution":300}`, ""},
 		"no source":               {`{}`, "input.source"},
 		"no data":                 {`{"source":{}}`, "input.source.data"},
@@ -62,10 +55,10 @@ func TestInputSchema(t *testing.T) {
 	}
 }
 
-// The schema names every member, so a member that the worker adds without it
-// is a violation here.
-func TestOutputIsWhatTheSchemaSays(t *testing.T) {
-	allowed := rules.New(registration(t))
+// The outputSchema lists every member, so this fails if the worker adds a member that
+// it does not have.
+func TestOutputMatchesTheSchema(t *testing.T) {
+	allowed := typeRules(t)
 	bounds := image.Rect(0, 0, 650, 310)
 	lines := golden(t, image.Point{}, bounds)
 	whole := area{page: 1, box: boxOf(bounds), whole: true}

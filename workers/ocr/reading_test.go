@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// sample is what tesseract makes of a line of two words, shortened.
+// sample is the hOCR of a line with two words, shortened.
 const sample = `<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN" "http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">
 <html xmlns="http://www.w3.org/1999/xhtml" xml:lang="en" lang="en"><head><title></title></head><body>
@@ -41,8 +41,8 @@ func parsed(t *testing.T, from frame) []line {
 	return pictures[0]
 }
 
-// asked is a whole page as large as the sample's.
-var asked = frame{within: image.Rect(0, 0, 200, 100)}
+// wholePage is the frame of the sample's page.
+var wholePage = frame{within: image.Rect(0, 0, 200, 100)}
 
 func TestParseHOCR(t *testing.T) {
 	want := []line{
@@ -55,10 +55,10 @@ func TestParseHOCR(t *testing.T) {
 		}},
 	}
 	options := cmp.AllowUnexported(line{}, word{}, character{})
-	if diff := cmp.Diff(want, parsed(t, asked), options); diff != "" {
+	if diff := cmp.Diff(want, parsed(t, wholePage), options); diff != "" {
 		t.Error(diff)
 	}
-	// A field at 100, 200 with its margin: places are the page's, and within it.
+	// A field at 100, 200 with its margin: boxes are on the page and within the field.
 	moved := parsed(t, frame{origin: image.Pt(100-margin, 200-margin), within: image.Rect(100, 200, 200, 260)})
 	if got, want := moved[0].words[1].area, image.Rect(144, 204, 200, 224); got != want {
 		t.Errorf("the word is at %v, want %v", got, want)
@@ -67,7 +67,7 @@ func TestParseHOCR(t *testing.T) {
 
 func TestParseHOCROfSeveralPictures(t *testing.T) {
 	const empty = `<div class='ocr_page' title='ppageno 1'></div>`
-	frames := []frame{asked, asked, asked}
+	frames := []frame{wholePage, wholePage, wholePage}
 	got, err := parseHOCR([]byte(`<body>`+sample[strings.Index(sample, "<div"):len(sample)-len("</body></html>")]+empty+
 		`<div class='ocr_page'><p class='ocr_par'><span class='ocr_line' title='bbox 1 2 3 4'/></p></div></body>`), frames)
 	if err != nil {
@@ -78,7 +78,7 @@ func TestParseHOCROfSeveralPictures(t *testing.T) {
 		t.Errorf("lines of each picture: %s", diff)
 	}
 	if _, err := parseHOCR([]byte(empty), frames); err == nil {
-		t.Error("hOCR of one picture passes for three")
+		t.Error("hOCR of one picture is accepted for three")
 	}
 }
 
@@ -124,7 +124,7 @@ func TestPictureOfAField(t *testing.T) {
 		t.Error(diff)
 	}
 	if want := (frame{image.Pt(2-margin, 1-margin), image.Rect(2, 1, 3, 2)}); where != want {
-		t.Errorf("it is at %+v, want %+v", where, want)
+		t.Errorf("the frame is %+v, want %+v", where, want)
 	}
 }
 
@@ -149,13 +149,13 @@ func TestConfident(t *testing.T) {
 		minimum float64
 		want    string
 	}{
-		"all, but blanks":   {0, "A& é"},
-		"characters go":     {41, "A"},
-		"the bound is kept": {40.1, "A&"},
-		"everything goes":   {100, ""},
+		"all except blanks": {0, "A& é"},
+		"some characters":   {41, "A"},
+		"the bound itself":  {40.1, "A&"},
+		"no character":      {100, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			lines := confident(parsed(t, asked), test.minimum)
+			lines := confident(parsed(t, wholePage), test.minimum)
 			if got := textOf(lines); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
@@ -167,7 +167,7 @@ func TestAreas(t *testing.T) {
 	pages := []page{{size: image.Pt(100, 50)}, {size: image.Pt(10, 10)}}
 	for name, test := range map[string]struct {
 		field field
-		at    string // of the refusal
+		at    string // of the refusal; "" if there is none
 	}{
 		"the whole page":    {field{box{0, 0, 100, 50}, 0}, ""},
 		"of the other page": {field{box{0, 0, 10, 10}, 2}, ""},
@@ -201,7 +201,7 @@ func TestParseRequest(t *testing.T) {
 	}
 	_, err = parseRequest([]byte(`{"source":{"data":"?"}}`))
 	if refused, ok := errors.AsType[*refusal](err); !ok || refused.at != "input.source.data" {
-		t.Errorf("what is no base64 gives %v", err)
+		t.Errorf("data that is not base64: got %v, want a refusal", err)
 	}
 }
 
@@ -214,7 +214,7 @@ func TestInstalledLanguages(t *testing.T) {
 
 func TestOutput(t *testing.T) {
 	pages := []page{{size: image.Pt(200, 100), resolution: 150}}
-	lines := confident(parsed(t, asked), 41)
+	lines := confident(parsed(t, wholePage), 41)
 	whole := reading{area: area{page: 1, box: box{0, 0, 200, 100}, whole: true}, lines: lines}
 	const theLine = `{"text":"A","confidence":96,"area":{"x":10,"y":20,"width":100,"height":20},"words":[{"text":"A","confidence":96,"area":{"x":10,"y":20,"width":40,"height":20}}]}`
 	for name, test := range map[string]struct {

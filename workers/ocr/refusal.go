@@ -6,20 +6,20 @@ import (
 	"os"
 )
 
-// refusal is an input that was accepted by its schema and turns out to be wrong.
-// It becomes the process's error and is not tried again.
+// refusal is an error in an input that the type's inputSchema accepts. The process ends
+// in error, and the worker is not started again.
 type refusal struct {
-	// at is the place in the input, such as input.fields[0].area.
+	// at is the path of the wrong value, such as input.fields[0].area.
 	at string
-	// expected says what is wanted there.
+	// expected describes a correct value.
 	expected any
-	// message says what is wrong.
+	// message describes what is wrong.
 	message string
 }
 
 func (r *refusal) Error() string { return r.at + ": " + r.message }
 
-// write leaves the refusal in the error file.
+// write writes the refusal to the error file.
 func (r *refusal) write(path string) error {
 	type details struct {
 		In       string `json:"in"`

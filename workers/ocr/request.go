@@ -12,24 +12,25 @@ import (
 	"strings"
 )
 
-// request is the input, checked as far as it can be without the image.
+// request is the decoded input. What depends on the image is not checked yet.
 type request struct {
 	file              []byte
 	language          string
 	fields            []field
 	minimumConfidence float64
-	// defaultResolution is in dots per inch; 0 when the client names none.
+	// defaultResolution is in dots per inch. 0 means not given.
 	defaultResolution int
 }
 
 // field is an area to read.
 type field struct {
 	Area box `json:"area"`
-	// Page is from 1; 0 stands for 1.
+	// Page is the number of the page, from 1. 0 means not given, which is page 1.
 	Page int `json:"page"`
 }
 
-// box is a rectangle in pixels from the upper left corner of its page.
+// box is a rectangle in pixels. X and Y are its distance from the upper left corner of
+// the page.
 type box struct {
 	X      int `json:"x"`
 	Y      int `json:"y"`
@@ -43,20 +44,20 @@ func (b box) rectangle() image.Rectangle {
 
 func boxOf(r image.Rectangle) box { return box{r.Min.X, r.Min.Y, r.Dx(), r.Dy()} }
 
-// area is what is read in one go: a whole page or a field of it.
+// area is a part of a page that tesseract reads as one picture.
 type area struct {
-	index int // among what is to be read, from 0
+	index int // position among all areas of the request, from 0
 	page  int // from 1
 	box
-	whole bool
+	whole bool // whether it is the whole page, not a field
 }
 
 const dataPath = "input.source.data"
 
-// formats are the kinds of file that are read.
+// formats lists the supported file formats.
 var formats = map[string]any{"formats": []string{"png", "jpeg", "tiff", "bmp", "webp"}}
 
-// parseRequest reads the input, whose shape the type's schema has ensured.
+// parseRequest decodes the input, which is valid by the type's inputSchema.
 func parseRequest(text []byte) (*request, error) {
 	var in struct {
 		Source struct {
@@ -85,8 +86,8 @@ func parseRequest(text []byte) (*request, error) {
 
 func (r *request) hasFields() bool { return len(r.fields) > 0 }
 
-// checkLanguage refuses languages that are not installed. Several are joined
-// with "+", as tesseract has it.
+// checkLanguage returns a refusal if a language is not installed. Several languages
+// are joined with "+", as in tesseract's own option.
 func (r *request) checkLanguage(ctx context.Context) error {
 	output, err := exec.CommandContext(ctx, "tesseract", "--list-langs").Output()
 	if err != nil {
@@ -97,15 +98,15 @@ func (r *request) checkLanguage(ctx context.Context) error {
 		if !slices.Contains(installed, name) {
 			return &refusal{
 				at: "input.language", expected: map[string]any{"enum": installed},
-				message: fmt.Sprintf("the language %q is not installed; several are joined with +", name),
+				message: fmt.Sprintf("the language %q is not installed; join several languages with +", name),
 			}
 		}
 	}
 	return nil
 }
 
-// installedLanguages reads the answer of tesseract --list-langs: a heading and a
-// name per line. osd is a detector, not a language.
+// installedLanguages parses the output of tesseract --list-langs: a heading, then one
+// name in each line. The name osd is a layout detector, not a language.
 func installedLanguages(output []byte) []string {
 	var names []string
 	for line := range bytes.Lines(output) {
@@ -117,7 +118,8 @@ func installedLanguages(output []byte) []string {
 	return names
 }
 
-// areas are what is to be read: the fields asked for, or else every page.
+// areas returns the areas to read: the fields of the request, or every page if it has
+// no fields.
 func (r *request) areas(pages []page) ([]area, error) {
 	if !r.hasFields() {
 		areas := make([]area, len(pages))
@@ -139,7 +141,7 @@ func (r *request) areas(pages []page) ([]area, error) {
 		if f.Area.Width < 1 || f.Area.Height < 1 || !f.Area.rectangle().In(bounds) {
 			return nil, &refusal{
 				at: fmt.Sprintf("input.fields[%d].area", i), expected: boxOf(bounds),
-				message: "the area is not within its page, whose bounds are expected",
+				message: "the area is not within its page",
 			}
 		}
 		areas = append(areas, area{index: i, page: number, box: f.Area})

@@ -5,7 +5,8 @@ import (
 	"math"
 )
 
-// plausible rounds a resolution in dots per inch; 0 for what no scanner makes.
+// plausible rounds a resolution in dots per inch. It returns 0 for a value that no
+// scanner has.
 func plausible(dpi float64) int {
 	if dpi < 20 || dpi > 10_000 || math.IsNaN(dpi) {
 		return 0
@@ -15,7 +16,8 @@ func plausible(dpi float64) int {
 
 const inchesPerMetre = 39.3700787
 
-// pngResolution reads the chunk pHYs (PNG specification, 11.3.4.3).
+// pngResolution returns the resolution in the chunk pHYs, or 0 (PNG specification,
+// section 11.3.4.3).
 func pngResolution(file []byte) int {
 	for chunk := file[8:]; len(chunk) >= 12; {
 		length, kind := int(binary.BigEndian.Uint32(chunk)), string(chunk[4:8])
@@ -30,7 +32,7 @@ func pngResolution(file []byte) int {
 	return 0
 }
 
-// bmpResolution reads biXPelsPerMeter of a BITMAPINFOHEADER.
+// bmpResolution returns the resolution in biXPelsPerMeter of the BITMAPINFOHEADER, or 0.
 func bmpResolution(file []byte) int {
 	if len(file) < 42 || binary.LittleEndian.Uint32(file[14:]) < 40 {
 		return 0
@@ -38,8 +40,8 @@ func bmpResolution(file []byte) int {
 	return plausible(float64(binary.LittleEndian.Uint32(file[38:])) / inchesPerMetre)
 }
 
-// segments calls visit for each segment of a JPEG file's head, until it returns
-// true.
+// segments calls visit for each segment of a JPEG file before the image data, until
+// visit returns true.
 func segments(file []byte, visit func(marker byte, body []byte) bool) {
 	const startOfScan = 0xda
 	for rest := file[2:]; len(rest) >= 4 && rest[0] == 0xff && rest[1] != startOfScan; {
@@ -51,7 +53,8 @@ func segments(file []byte, visit func(marker byte, body []byte) bool) {
 	}
 }
 
-// jpegResolution reads the JFIF segment, or else the EXIF data.
+// jpegResolution returns the resolution in the JFIF segment, or else in the EXIF data,
+// or 0.
 func jpegResolution(file []byte) (dpi int) {
 	segments(file, func(marker byte, body []byte) bool {
 		if marker == 0xe0 && begins(body, "JFIF\x00") && len(body) >= 12 {
@@ -71,7 +74,7 @@ func jpegResolution(file []byte) (dpi int) {
 	return dpi
 }
 
-// jpegOrientation is the EXIF orientation, 1 when there is none.
+// jpegOrientation returns the EXIF orientation, or 1 if there is none.
 func jpegOrientation(file []byte) int {
 	if d, ok := exif(file); ok {
 		return d.integer(tagOrientation, 1)
@@ -79,7 +82,7 @@ func jpegOrientation(file []byte) int {
 	return 1
 }
 
-// exif is the main directory of a JPEG file's EXIF data.
+// exif returns the main directory of the EXIF data in a JPEG file.
 func exif(file []byte) (d directory, ok bool) {
 	segments(file, func(marker byte, body []byte) bool {
 		if marker != 0xe1 || !begins(body, "Exif\x00\x00") {

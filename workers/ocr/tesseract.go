@@ -13,15 +13,15 @@ import (
 	"strings"
 )
 
-// Tesseract's page segmentation modes that are used.
+// The page segmentation modes of tesseract that are used here.
 const (
-	segmentPage  = "3" // find the blocks of text, whatever the layout
-	segmentBlock = "6" // one block of text
+	segmentPage  = "3" // find the blocks of text in any layout
+	segmentBlock = "6" // the picture is one block of text
 )
 
-// recognize has tesseract read the areas, and returns the reading of each, in
-// their order, with places in pixels of its page. progress is told how many are
-// done. A page that cannot be decoded is a refusal.
+// recognize runs tesseract on the areas and returns the reading of each area, in the
+// same order. Positions are in pixels of the page. It calls progress with the number of
+// areas that are done. The error is a refusal if a page cannot be decoded.
 func recognize(ctx context.Context, r *request, pages []page, areas []area, progress func(done int)) ([]reading, error) {
 	readings, done, d := make([]reading, len(areas)), 0, &decoder{pages: pages}
 	for _, b := range batches(pages, areas, r.defaultResolution) {
@@ -38,14 +38,14 @@ func recognize(ctx context.Context, r *request, pages []page, areas []area, prog
 	return readings, nil
 }
 
-// run has one tesseract read the batch. It ends with the context.
+// run runs tesseract once on the batch and returns the lines of each area.
 func (b batch) run(ctx context.Context, d *decoder, language string, progress func(done int)) ([][]line, error) {
 	dir, err := os.MkdirTemp("", "pictures-")
 	if err != nil {
-		return nil, fmt.Errorf("make scratch directory: %w", err)
+		return nil, fmt.Errorf("create scratch directory: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	var list bytes.Buffer // tesseract takes names of pictures on its standard input
+	var list bytes.Buffer // tesseract reads the names of the pictures from its standard input
 	frames := make([]frame, len(b.areas))
 	for i, a := range b.areas {
 		page, err := d.page(ctx, a.page)
@@ -60,7 +60,7 @@ func (b batch) run(ctx context.Context, d *decoder, language string, progress fu
 		}
 		_, _ = fmt.Fprintln(&list, name)
 	}
-	d.release() // tesseract needs the memory next
+	d.release() // tesseract needs the memory now
 	mode := segmentBlock
 	if b.areas[0].whole {
 		mode = segmentPage
@@ -70,23 +70,23 @@ func (b batch) run(ctx context.Context, d *decoder, language string, progress fu
 		args = append(args, "--dpi", strconv.Itoa(b.resolution))
 	}
 	cmd := exec.CommandContext(ctx, "tesseract", append(args, "hocr")...)
-	// One thread: more only get into each other's way on a page's lines.
+	// More threads make it slower: the lines of a page are too small to share out.
 	cmd.Env = append(os.Environ(), "OMP_THREAD_LIMIT=1")
 	cmd.Stdin = &list
-	said := commentary{progress: progress}
-	cmd.Stderr = &said
+	stderr := commentary{progress: progress}
+	cmd.Stderr = &stderr
 	hocr, err := cmd.Output()
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("run tesseract: %w", ctx.Err())
 	}
 	if err != nil {
-		return nil, fmt.Errorf("run tesseract: %w: %s", err, strings.Join(said.notes, "; "))
+		return nil, fmt.Errorf("run tesseract: %w: %s", err, strings.Join(stderr.notes, "; "))
 	}
 	return parseHOCR(hocr, frames)
 }
 
-// writePGM writes an image in the plainest form that tesseract reads: nothing to
-// compress, nothing to decompress.
+// writePGM writes a picture in PGM, a format without compression, which costs the least
+// time. The rows of the picture must have no gaps: see gray.
 func writePGM(name string, picture *image.Gray) error {
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -95,20 +95,20 @@ func writePGM(name string, picture *image.Gray) error {
 	bounds := picture.Bounds()
 	_, err = fmt.Fprintf(file, "P5\n%d %d\n255\n", bounds.Dx(), bounds.Dy())
 	if err == nil {
-		_, err = file.Write(picture.Pix) // its rows have nothing between them: see gray
+		_, err = file.Write(picture.Pix)
 	}
 	return errors.Join(err, file.Close())
 }
 
-// commentary is what tesseract says on standard error: a line "Page N : name"
-// as it begins each picture, N from 0, and notes.
+// commentary reads the standard error of tesseract: a line "Page N : name" at the start
+// of each picture, N from 0, and other lines, which are notes.
 type commentary struct {
 	progress func(done int)
-	notes    []string // the last few
-	rest     []byte   // of a line whose end is to come
+	notes    []string // the last lines, at most maxNotes
+	rest     []byte   // the start of an incomplete line
 }
 
-// maxNotes is how many lines are kept for an error's text.
+// maxNotes is how many notes are kept for the text of an error.
 const maxNotes = 10
 
 func (c *commentary) Write(text []byte) (int, error) {
@@ -118,12 +118,12 @@ func (c *commentary) Write(text []byte) (int, error) {
 		if end < 0 {
 			return len(text), nil
 		}
-		said := string(c.rest[:end])
+		line := string(c.rest[:end])
 		c.rest = c.rest[end+1:]
 		var n int
-		if _, err := fmt.Sscanf(said, "Page %d :", &n); err == nil {
+		if _, err := fmt.Sscanf(line, "Page %d :", &n); err == nil {
 			c.progress(n)
-		} else if c.notes = append(c.notes, said); len(c.notes) > maxNotes {
+		} else if c.notes = append(c.notes, line); len(c.notes) > maxNotes {
 			c.notes = c.notes[1:]
 		}
 	}

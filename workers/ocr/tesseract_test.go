@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// needTesseract fails a test where tesseract is not installed.
+// needTesseract fails the test if tesseract is not installed.
 func needTesseract(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("tesseract"); err != nil {
@@ -20,12 +20,12 @@ func needTesseract(t *testing.T) {
 	}
 }
 
-// readFile reads a file of testdata; fields is the JSON of the input's fields.
+// readFile runs tesseract on a file of testdata. fields is the input's fields as JSON.
 func readFile(t *testing.T, ctx context.Context, name, fields string) (texts []string, progress []int, err error) {
 	t.Helper()
 	input := `{"source":{"data":"` + base64.StdEncoding.EncodeToString(testdata(t, name)) + `"},"fields":` + fields + `}`
 	if !json.Valid([]byte(input)) {
-		t.Fatalf("the input is no JSON: %s", fields)
+		t.Fatalf("the input is not JSON: %s", fields)
 	}
 	r, err := parseRequest([]byte(input))
 	if err != nil {
@@ -78,6 +78,6 @@ func TestRecognizeEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, _, err := readFile(t, ctx, "page.png", "null"); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want that it was canceled", err)
+		t.Errorf("got %v, want context.Canceled", err)
 	}
 }

@@ -12,16 +12,16 @@ import (
 	"golang.org/x/image/tiff"
 )
 
-// tiffPages finds every page of a TIFF file. No decoder at hand is used for more
-// than a file's first page; so each page is decoded from a copy of the file
-// whose header names that page's directory.
+// tiffPages returns the pages of a TIFF file. The decoders decode only the first page
+// of a file. So each page is decoded from a copy of the file whose header points to
+// the directory of that page.
 func tiffPages(file []byte) ([]page, error) {
 	directories, err := tiffDirectories(file, true)
 	if err != nil {
 		return nil, broken(err)
 	}
 	if len(directories) > maxPages {
-		return nil, &refusal{at: dataPath, expected: map[string]any{"maxPages": maxPages}, message: "the file has more pages"}
+		return nil, &refusal{at: dataPath, expected: map[string]any{"maxPages": maxPages}, message: fmt.Sprintf("the file has more than %d pages", maxPages)}
 	}
 	var pages []page
 	for i, d := range directories {
@@ -45,7 +45,8 @@ func tiffPages(file []byte) ([]page, error) {
 	return pages, nil
 }
 
-// decode decodes the page as it is stored. What is broken is a refusal.
+// decode decodes the page as it is stored. The error is a refusal if the file is
+// damaged.
 func (d directory) decode(ctx context.Context) (image.Image, error) {
 	if d.integer(tagCompression, 1) == compressionJPEG {
 		decoded, err := d.decodeJPEG()
@@ -55,25 +56,25 @@ func (d directory) decode(ctx context.Context) (image.Image, error) {
 		return decoded, nil
 	}
 	alone := d.alone()
-	decoded, unread := tiff.Decode(bytes.NewReader(alone))
-	if unread == nil {
+	decoded, goErr := tiff.Decode(bytes.NewReader(alone))
+	if goErr == nil {
 		return d.corrected(decoded), nil
 	}
-	// Whether the file is broken or of a kind unknown to the decoder, its error
-	// does not tell.
+	// The error does not tell whether the file is damaged or only of a kind that Go's
+	// decoder does not support.
 	decoded, err := convertTIFF(ctx, alone)
 	if errors.Is(err, exec.ErrNotFound) {
-		return nil, broken(unread)
+		return nil, broken(goErr)
 	}
 	if err == nil && decoded.Bounds().Size() != d.size() {
-		return nil, broken(errors.New("its size is not what it says"))
+		return nil, broken(errors.New("its size is not the size in its directory"))
 	}
 	return decoded, err
 }
 
-// corrected is what the Go decoder made, but for its fault with fax compression:
-// it takes a run of white for white even where the page says that 0, which such
-// a run stands for, is black.
+// corrected corrects an error of Go's decoder with fax compression: it decodes a run
+// of white pixels as white even if the directory says that 0, the value of such
+// pixels, is black.
 func (d directory) corrected(decoded image.Image) image.Image {
 	const group3, group4, blackIsZero = 3, 4, 1
 	compression := d.integer(tagCompression, 1)
@@ -83,7 +84,7 @@ func (d directory) corrected(decoded image.Image) image.Image {
 	return inverted(gray(decoded))
 }
 
-// inverted turns the picture it is given into its negative.
+// inverted inverts a picture in place.
 func inverted(picture *image.Gray) *image.Gray {
 	for i := range picture.Pix {
 		picture.Pix[i] = 255 - picture.Pix[i]
@@ -91,8 +92,8 @@ func inverted(picture *image.Gray) *image.Gray {
 	return picture
 }
 
-// alone is a copy of the file with this page only, as it is stored: libtiff's
-// program would turn some of the orientations.
+// alone returns a copy of the file with only this page. Its orientation is reset,
+// because libtiff's program applies some orientations on its own.
 func (d directory) alone() []byte {
 	file := slices.Clone(d.file)
 	d.order.PutUint32(file[4:], d.offset)

@@ -12,8 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// tag is an entry of a TIFF directory. Values that are no whole numbers are
-// given as bytes.
+// tag is an entry of a TIFF directory. Values that are not integers are given as bytes.
 type tag struct {
 	number, kind uint16
 	values       []uint32
@@ -23,8 +22,8 @@ type tag struct {
 func short(number uint16, values ...uint32) tag { return tag{number, typeShort, values, nil} }
 func long(number uint16, values ...uint32) tag  { return tag{number, typeLong, values, nil} }
 
-// tiffOf is a little-endian TIFF file: the data, from the offset 8, then a
-// directory for each of the pages.
+// tiffOf returns a little-endian TIFF file: the data at offset 8, then a directory for
+// each page.
 func tiffOf(data []byte, pages ...[]tag) []byte {
 	le := binary.LittleEndian
 	file := append([]byte("II*\x00\x00\x00\x00\x00"), data...)
@@ -63,7 +62,7 @@ func tiffOf(data []byte, pages ...[]tag) []byte {
 	return file
 }
 
-// tiffOfPages is a TIFF file of n white pages of 1 by 1.
+// tiffOfPages returns a TIFF file with n white pages of 1 by 1 pixel.
 func tiffOfPages(n int) []byte {
 	pages := make([][]tag, n)
 	for i := range pages {
@@ -75,14 +74,14 @@ func tiffOfPages(n int) []byte {
 	return tiffOf([]byte{255}, pages...)
 }
 
-func TestTIFFOfAsManyPagesAsAllowed(t *testing.T) {
+func TestTIFFWithMaxPages(t *testing.T) {
 	pages, pictures, err := decodeAll(tiffOfPages(maxPages))
 	if err != nil || len(pages) != maxPages || pictures[maxPages-1].Pix[0] != 255 {
 		t.Errorf("got %d pages, %v", len(pages), err)
 	}
 }
 
-// jpegOf is a JPEG of one shade.
+// jpegOf returns a JPEG file of one colour.
 func jpegOf(t *testing.T, width, height int, shade color.Color) []byte {
 	t.Helper()
 	picture := image.NewRGBA(image.Rect(0, 0, width, height))
@@ -122,15 +121,15 @@ func TestJPEGInTIFF(t *testing.T) {
 		tags []tag
 		want any
 	}{
-		"strips, the last not full":     {with(size(16, 20), strips), []uint8{0, 255}},
-		"tiles, the last not full":      {with(size(20, 16), tiles), []uint8{0, 255}},
+		"strips, the last one smaller":  {with(size(16, 20), strips), []uint8{0, 255}},
+		"tiles, the last one smaller":   {with(size(20, 16), tiles), []uint8{0, 255}},
 		"upside down":                   {with(size(16, 32), strips, []tag{short(tagOrientation, 3)}), []uint8{255, 0}},
 		"white is zero":                 {with(size(16, 32)[:3], []tag{short(tagPhotometric, 0)}, strips), []uint8{255, 0}},
 		"a strip too few":               {with(size(16, 33), strips), refused},
 		"strips higher than they say":   {with(size(16, 4), strips[:1], []tag{short(tagRowsPerStrip, 2)}, strips[2:]), []uint8{0, 255}},
 		"tiles of 4 billion pixels":     {with(size(16, 16), []tag{long(tagTileWidth, 65536), long(tagTileLength, 65536)}, tiles[2:]), refused},
 		"tiles of no height":            {with(size(16, 16), tiles[:1], tiles[2:]), refused},
-		"no place named":                {size(16, 16), refused},
+		"no strips or tiles":            {size(16, 16), refused},
 		"a strip beyond the file's end": {with(size(16, 20), []tag{long(tagStripOffsets, first, 1<<31)}, strips[1:]), refused},
 		"colours in planes":             {with(size(16, 20), strips, []tag{short(tagPlanar, 2)}), refused},
 	} {
@@ -141,7 +140,7 @@ func TestJPEGInTIFF(t *testing.T) {
 				pix := pictures[0].Pix
 				got = []uint8{pix[0], pix[len(pix)-1]}
 			} else if _, ok := errors.AsType[*refusal](err); !ok {
-				t.Fatalf("an error that is no refusal: %v", err)
+				t.Fatalf("got the error %v, want a refusal", err)
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("first and last pixel: %s (%v)", diff, err)
@@ -152,7 +151,7 @@ func TestJPEGInTIFF(t *testing.T) {
 
 func TestJPEGInTIFFWithTablesOfItsOwn(t *testing.T) {
 	whole := jpegOf(t, 16, 16, color.Black)
-	// Of the tables' file and the strip's each begins and ends as a JPEG does.
+	// Both the tables and the strip begin and end as a JPEG file.
 	var tables, strip = []byte("\xff\xd8"), []byte("\xff\xd8")
 	rest := whole[2:]
 	for rest[1] != 0xda {
@@ -198,11 +197,11 @@ func TestTIFFResolution(t *testing.T) {
 		"a fraction":      {[]tag{rational(tagXResolution, 599, 2)}, 300},
 		"centimetres":     {[]tag{rational(tagXResolution, 100, 1), short(tagResolutionUnit, 3)}, 254},
 		"no unit named":   {[]tag{rational(tagXResolution, 300, 1)}, 300},
-		"a bare ratio":    {[]tag{rational(tagXResolution, 300, 1), short(tagResolutionUnit, 1)}, 0},
-		"on its side":     {[]tag{short(tagOrientation, 6), rational(tagXResolution, 204, 1), rational(tagYResolution, 98, 1)}, 98},
+		"a ratio only":    {[]tag{rational(tagXResolution, 300, 1), short(tagResolutionUnit, 1)}, 0},
+		"a quarter turn":  {[]tag{short(tagOrientation, 6), rational(tagXResolution, 204, 1), rational(tagYResolution, 98, 1)}, 98},
 		"divided by zero": {[]tag{rational(tagXResolution, 300, 0)}, 0},
 		"not plausible":   {[]tag{rational(tagXResolution, 1, 1)}, 0},
-		"nothing at all":  {nil, 0},
+		"no tags":         {nil, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			directories, err := tiffDirectories(tiffOf(nil, test.tags), true)

@@ -9,13 +9,13 @@ import (
 	"image/jpeg"
 )
 
-// compressionJPEG is a TIFF page in strips or tiles of JPEG, as scanners write
-// it (TIFF Technical Note 2). The Go decoder knows nothing of it, and libtiff's
-// program takes nine bytes a pixel for it.
+// compressionJPEG is the compression of a page whose strips or tiles are JPEG files, as
+// scanners write them (TIFF Technical Note 2). Go's decoder does not support it, and
+// libtiff's program needs nine bytes of memory for each pixel.
 const compressionJPEG = 7
 
-// decodeJPEG decodes a page of strips or tiles of JPEG: each is a JPEG file
-// whose tables may be kept once, in a tag of their own.
+// decodeJPEG decodes a page whose strips or tiles are JPEG files. They can share their
+// tables, which are then in a tag of their own.
 func (d directory) decodeJPEG() (image.Image, error) {
 	size := d.size()
 	chunk := image.Pt(size.X, min(d.integer(tagRowsPerStrip, size.Y), size.Y))
@@ -24,7 +24,7 @@ func (d directory) decodeJPEG() (image.Image, error) {
 		chunk = image.Pt(d.integer(tagTileWidth, 0), d.integer(tagTileLength, 0))
 		offsets, lengths = d.integers(tagTileOffsets), d.integers(tagTileByteCounts)
 	}
-	// Tiles may reach beyond the page: they have to be bounded on their own.
+	// Tiles can extend beyond the page, so they need a bound of their own.
 	if err := checkPixels(chunk); err != nil {
 		return nil, err
 	}
@@ -33,15 +33,15 @@ func (d directory) decodeJPEG() (image.Image, error) {
 		return nil, err
 	}
 	if d.integer(tagPlanar, 1) != 1 {
-		return nil, errors.New("JPEG with colours in planes of their own is not read")
+		return nil, errors.New("JPEG with a separate plane for each colour is not supported")
 	}
 	if len(offsets) != across*down || len(lengths) != len(offsets) {
-		return nil, fmt.Errorf("it has %d parts, not %d", len(offsets), across*down)
+		return nil, fmt.Errorf("it has %d strips or tiles, expected %d", len(offsets), across*down)
 	}
 	page := image.NewGray(image.Rectangle{Max: size})
 	for i := range offsets {
 		if offsets[i]+lengths[i] > len(d.file) {
-			return nil, errors.New("the file ends in a page")
+			return nil, errors.New("the file ends within a page")
 		}
 		part, err := d.decodePart(d.file[offsets[i]:offsets[i]+lengths[i]], chunk)
 		if err != nil {
@@ -53,9 +53,10 @@ func (d directory) decodeJPEG() (image.Image, error) {
 	return page, nil
 }
 
-// decodePart decodes a strip or tile of at most the size given.
-func (d directory) decodePart(file []byte, most image.Point) (*image.Gray, error) {
-	// Both parts are files: the tables' end and the strip's start go.
+// decodePart decodes a strip or tile that is at most maxSize large.
+func (d directory) decodePart(file []byte, maxSize image.Point) (*image.Gray, error) {
+	// Both are JPEG files: remove the end marker of the first and the start marker of
+	// the second.
 	if tables, _ := d.raw(tagJPEGTables); len(tables) > 4 && len(file) > 2 {
 		file = append(bytes.Clone(tables[:len(tables)-2]), file[2:]...)
 	}
@@ -63,10 +64,10 @@ func (d directory) decodePart(file []byte, most image.Point) (*image.Gray, error
 	if err != nil {
 		return nil, err
 	}
-	// The lowest strip and tiles may be padded to a whole block.
+	// The last strip or tile can be padded to a whole block.
 	const block = 64
-	if config.Width > most.X+block || config.Height > most.Y+block {
-		return nil, errors.New("a part is larger than its place")
+	if config.Width > maxSize.X+block || config.Height > maxSize.Y+block {
+		return nil, errors.New("a strip or tile is larger than the directory says")
 	}
 	decoded, err := jpeg.Decode(bytes.NewReader(file))
 	if err != nil {
@@ -78,7 +79,7 @@ func (d directory) decodePart(file []byte, most image.Point) (*image.Gray, error
 	case whiteIsZero:
 		return inverted(part), nil
 	case rgb:
-		// The planes are red, green and blue; a JPEG alone does not say so.
+		// The planes are red, green and blue. The JPEG file does not contain this fact.
 		if planes, ok := decoded.(*image.YCbCr); ok {
 			return grayOfRGB(planes), nil
 		}
@@ -86,8 +87,8 @@ func (d directory) decodePart(file []byte, most image.Point) (*image.Gray, error
 	return part, nil
 }
 
-// grayOfRGB weighs planes that hold red, green and blue as the JPEG standard's
-// own grey does.
+// grayOfRGB converts planes that contain red, green and blue to grey, with the weights
+// of the JPEG standard.
 func grayOfRGB(planes *image.YCbCr) *image.Gray {
 	bounds := planes.Bounds()
 	target := image.NewGray(bounds)

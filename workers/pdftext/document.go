@@ -11,12 +11,12 @@ import (
 	"syscall"
 )
 
-// layout is the order in which a page's text is read.
+// layout is the order of the text on a page.
 type layout string
 
 const (
-	reading  layout = "reading"  // column after column, as a person reads
-	physical layout = "physical" // line by line, the columns side by side
+	reading  layout = "reading"  // one column after the other, as a person reads
+	physical layout = "physical" // line by line, with columns side by side
 )
 
 // document is a PDF that poppler can open.
@@ -25,29 +25,29 @@ type document struct {
 	info info
 }
 
-// maxText is how many bytes one run of poppler may print: as many as
-// limits.outputBytes can be at most, so that more would reach nobody.
+// maxText bounds, in bytes, what one run of poppler prints. It is the largest possible
+// limits.outputBytes, so a longer text could not be returned anyway.
 const maxText = 1 << 20
 
-// open reads what a PDF says about itself. The error is a *refusal when the
-// document is damaged or needs a password.
+// open reads the metadata of a PDF. The error is a *refusal if the document is
+// damaged or needs a password.
 func open(ctx context.Context, path string) (*document, error) {
 	text, err := poppler(ctx, "pdfinfo", "-isodates", "-enc", "UTF-8", path)
 	if err != nil {
 		return nil, err
 	}
-	about, ok := parseInfo(text)
+	metadata, ok := parseInfo(text)
 	if !ok {
-		return nil, damaged("the document has no pages that can be found")
+		return nil, damaged("no page can be found in the document")
 	}
-	return &document{path: path, info: about}, nil
+	return &document{path: path, info: metadata}, nil
 }
 
-// texts are the texts of the pages from first to last.
+// texts returns the texts of the pages from first to last.
 //
-// pdftotext ends each page with a form feed. A page's text can hold one itself, as
-// a part of what a font says that its glyphs mean, and a page that is lost has
-// none: where there are not as many as pages, each half is read by itself.
+// pdftotext ends each page with a form feed. A form feed can also be part of a page's
+// text, and a page that cannot be read has none. So if the number of form feeds is not
+// the number of pages, the pages are split into two halves that are read separately.
 func (d *document) texts(ctx context.Context, how layout, first, last int) ([]string, error) {
 	args := []string{"-q", "-enc", "UTF-8", "-eol", "unix", "-f", strconv.Itoa(first), "-l", strconv.Itoa(last)}
 	if how == physical {
@@ -82,58 +82,59 @@ func (d *document) texts(ctx context.Context, how layout, first, last int) ([]st
 	return append(before, after...), nil
 }
 
-// poppler runs one of poppler's programs and returns what it prints, without a
-// shell and with arguments that are all ours. What it says on standard error may
-// quote the document, so it stays here.
+// poppler runs one of poppler's programs, without a shell, and returns what it prints.
+// Of the input, only page numbers become arguments. The standard error may quote the
+// document, so it is never part of an error text.
 func poppler(ctx context.Context, program string, args ...string) (string, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	out, complaints := &bounded{full: stop}, &bounded{}
+	stdout, stderr := &bounded{onFull: stop}, &bounded{}
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Stdout, cmd.Stderr = out, complaints
+	cmd.Stdout, cmd.Stderr = stdout, stderr
 	err := cmd.Run()
 	var exit *exec.ExitError
 	switch {
-	case out.over:
+	case stdout.full:
 		return "", tooMuchText
 	case err == nil:
-		return out.text.String(), nil
+		return stdout.text.String(), nil
 	case !errors.As(err, &exit):
 		return "", fmt.Errorf("run %s: %w", program, err)
-	case ended(exit, syscall.SIGKILL), ended(exit, syscall.SIGTERM):
-		return "", fmt.Errorf("run %s: %w", program, err) // for want of memory or time: not the document's fault
-	case strings.Contains(complaints.text.String(), "Incorrect password"):
+	case killedBy(exit, syscall.SIGKILL), killedBy(exit, syscall.SIGTERM):
+		return "", fmt.Errorf("run %s: %w", program, err) // out of memory or time, so another attempt may help
+	case strings.Contains(stderr.text.String(), "Incorrect password"):
 		return "", passwordRequired
 	default:
 		return "", damaged("the document cannot be read")
 	}
 }
 
-func ended(exit *exec.ExitError, by syscall.Signal) bool {
+func killedBy(exit *exec.ExitError, by syscall.Signal) bool {
 	status, ok := exit.Sys().(syscall.WaitStatus)
 	return ok && status.Signaled() && status.Signal() == by
 }
 
-// bounded keeps the first maxText bytes that are written to it.
+// bounded keeps the first maxText bytes that are written to it and drops the rest.
 type bounded struct {
-	text bytes.Buffer
-	over bool
-	full func() // called when there are more; more are dropped when nil
+	text   bytes.Buffer
+	full   bool   // whether bytes were dropped
+	onFull func() // called when the first byte is dropped; can be nil
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
 	room := maxText - b.text.Len()
 	b.text.Write(p[:min(len(p), room)])
-	if len(p) > room && !b.over {
-		b.over = true
-		if b.full != nil {
-			b.full()
+	if len(p) > room && !b.full {
+		b.full = true
+		if b.onFull != nil {
+			b.onFull()
 		}
 	}
 	return len(p), nil
 }
 
-// clean is a text as JSON can say it, without the empty lines at its end.
+// clean returns a text without characters that JSON cannot contain, and without
+// empty lines at its end.
 func clean(text string) string {
 	text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 	return strings.TrimRight(text, "\n")

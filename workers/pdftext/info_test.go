@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// facts is what pdfinfo finds, in the form in which it prints it.
+// facts is what pdfinfo prints about a document without texts.
 const facts = "Custom Metadata: no\nPages:           2\nEncrypted:       no\nPage size:       595 x 842 pts (A4)\nPDF version:     1.7\n"
 
 func TestParseInfo(t *testing.T) {
@@ -27,7 +27,7 @@ func TestParseInfo(t *testing.T) {
 		"a key too late": {"Author: A\nTitle: B\n" + facts, with(func(i *info) { i.Author = "A\nTitle: B" })},
 		"empty":          {"Title:           \nAuthor:          \n" + facts, plain},
 		"half an hour":   {"CreationDate: 2024-02-29T13:37:00-03:30\n" + facts, with(func(i *info) { i.Created = "2024-02-29T13:37:00-03:30" })},
-		"no date":        {"CreationDate: yesterday\nModDate: 2024-02-29T13:37:00Z\n" + facts, with(func(i *info) { i.Modified = "2024-02-29T13:37:00Z" })},
+		"not a date":     {"CreationDate: yesterday\nModDate: 2024-02-29T13:37:00Z\n" + facts, with(func(i *info) { i.Modified = "2024-02-29T13:37:00Z" })},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, ok := parseInfo(test.text)
@@ -38,7 +38,7 @@ func TestParseInfo(t *testing.T) {
 	}
 }
 
-func TestParseInfoOfNoDocument(t *testing.T) {
+func TestParseInfoOfOtherText(t *testing.T) {
 	for name, text := range map[string]string{
 		"nothing":       "",
 		"no facts":      "Title: A\n",
@@ -48,7 +48,7 @@ func TestParseInfoOfNoDocument(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got, ok := parseInfo(text); ok {
-				t.Errorf("it is read as %+v", got)
+				t.Errorf("got %+v, want that it is rejected", got)
 			}
 		})
 	}

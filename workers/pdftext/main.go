@@ -1,5 +1,5 @@
-// Command pdftext is a worker: it reads the text of a PDF, page by page, and what
-// the document says about itself, with poppler. See docs/workers-pdftext.md.
+// Command pdftext is a worker that reads the text and the metadata of a PDF, page by
+// page, with poppler. See docs/workers-pdftext.md.
 package main
 
 import (
@@ -15,8 +15,7 @@ import (
 	"strconv"
 )
 
-// input is what the client sends, valid by processtype.yaml. Its numbers are
-// integers, but 1.0 and 1e2 are as well.
+// input is the input, which is valid by the inputSchema in processtype.yaml.
 type input struct {
 	Source struct {
 		Data string `json:"data"`
@@ -25,21 +24,22 @@ type input struct {
 	Layout layout    `json:"layout"`
 }
 
-// pageRange is from where to where to read; from the first page, or to the last
-// one, where it does not say.
+// pageRange selects the pages to read. Nil means the first or the last page of the
+// document. The numbers are integers, which JSON can also write as 1.0 or 1e2.
 type pageRange struct {
 	First *float64 `json:"first"`
 	Last  *float64 `json:"last"`
 }
 
-// page is an element of the output's pages.
+// page is one of the pages in the output.
 type page struct {
 	Number int    `json:"number"`
 	Text   string `json:"text"`
 }
 
-// chunk is how many pages are read between two reports of progress.
-const chunk = 16
+// pagesPerRun is how many pages one run of poppler reads. The progress is reported
+// after each run.
+const pagesPerRun = 16
 
 func main() {
 	err := work(context.Background())
@@ -52,8 +52,8 @@ func main() {
 	}
 }
 
-// work turns the input file into the output file. The error is a *refusal, or what
-// another attempt may change.
+// work reads the input file and writes the output file. An error that is not a
+// *refusal may not happen again in another attempt.
 func work(ctx context.Context) error {
 	in, err := readInput(os.Getenv("PROCESS_INPUT_FILE"))
 	if err != nil {
@@ -67,12 +67,12 @@ func work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(path) }() // the container's /tmp ends with it
+	defer func() { _ = os.Remove(path) }() // otherwise removed with the container
 	doc, err := open(ctx, path)
 	if err != nil {
 		return err
 	}
-	first, last, err := in.Pages.within(doc.info.PageCount)
+	first, last, err := in.Pages.resolve(doc.info.PageCount)
 	if err != nil {
 		return err
 	}
@@ -83,8 +83,8 @@ func work(ctx context.Context) error {
 	return errors.Join(extract(ctx, doc, in.Layout, first, last, out), out.Close())
 }
 
-// extract writes the output while the pages are read: so nothing grows that the
-// agent does not see.
+// extract writes the output while it reads the pages. So the agent can end the worker
+// as soon as the output is too large, and the worker does not collect it in memory.
 func extract(ctx context.Context, doc *document, how layout, first, last int, out io.Writer) error {
 	info, err := json.Marshal(doc.info)
 	if err != nil {
@@ -94,8 +94,8 @@ func extract(ctx context.Context, doc *document, how layout, first, last int, ou
 		return err
 	}
 	separator := ""
-	for from := first; from <= last; from += chunk {
-		to := min(from+chunk-1, last)
+	for from := first; from <= last; from += pagesPerRun {
+		to := min(from+pagesPerRun-1, last)
 		texts, err := doc.texts(ctx, how, from, to)
 		if err != nil {
 			return err
@@ -128,21 +128,22 @@ func readInput(path string) (input, error) {
 	return in, nil
 }
 
-// document is the PDF's bytes.
+// document decodes the PDF file. The error is a *refusal.
 func (in input) document() ([]byte, error) {
 	pdf, err := base64.StdEncoding.DecodeString(in.Source.Data)
 	if err != nil {
-		return nil, invalid(data, map[string]any{"contentEncoding": "base64"}, "the data is not base64")
+		return nil, invalid(dataPath, map[string]any{"contentEncoding": "base64"}, "the data is not base64")
 	}
-	// Readers take a header within the first 1024 bytes (ISO 32000-1, annex H.3).
+	// Readers accept a header within the first 1024 bytes (ISO 32000-1, annex H.3).
 	if !bytes.Contains(pdf[:min(len(pdf), 1024)], []byte("%PDF-")) {
-		return nil, invalid(data, map[string]any{"contentMediaType": "application/pdf"}, "the data is no PDF")
+		return nil, invalid(dataPath, map[string]any{"contentMediaType": "application/pdf"}, "the data is not a PDF file")
 	}
 	return pdf, nil
 }
 
-// within are the first and the last page to read of a document of so many.
-func (r pageRange) within(pages int) (first, last int, err error) {
+// resolve returns the first and the last page to read in a document with that many
+// pages.
+func (r pageRange) resolve(pages int) (first, last int, err error) {
 	first, last = 1, pages
 	for _, end := range []struct {
 		at    string
@@ -161,7 +162,7 @@ func (r pageRange) within(pages int) (first, last int, err error) {
 	return first, last, nil
 }
 
-// temporary writes the document where it may be written, and returns its path.
+// temporary writes the document to a temporary file and returns its path.
 func temporary(pdf []byte) (string, error) {
 	f, err := os.CreateTemp("", "*.pdf")
 	if err != nil {
@@ -171,7 +172,7 @@ func temporary(pdf []byte) (string, error) {
 	return f.Name(), errors.Join(err, f.Close())
 }
 
-// report says how far the work is. What goes wrong here does not matter to the work.
+// report reports the progress. Errors are ignored: they do not affect the work.
 func report(percent int) {
 	if path := os.Getenv("PROCESS_PROGRESS_FILE"); path != "" {
 		_ = os.WriteFile(path, []byte(strconv.Itoa(percent)), 0o644)

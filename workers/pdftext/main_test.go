@@ -11,15 +11,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"procman.dev/procman/internal/rules"
 )
 
-// ending is what a run of the worker leaves behind.
+// ending is the result of one run of the worker.
 type ending struct {
 	output   []byte
 	refused  *refusal
-	err      error // any other
+	err      error // any other error
 	progress string
 }
 
@@ -38,7 +36,7 @@ func run(t *testing.T, input string) ending {
 	}
 	err := work(t.Context())
 	if left, _ := os.ReadDir(filepath.Join(dir, "tmp")); len(left) > 0 {
-		t.Errorf("it leaves %s", left[0].Name())
+		t.Errorf("the temporary file %s is not removed", left[0].Name())
 	}
 	e := ending{}
 	if !errors.As(err, &e.refused) {
@@ -59,15 +57,15 @@ func testdata(t *testing.T, name string) []byte {
 	return content
 }
 
-// inputOf is the input for a document, with further members such as
+// inputOf returns the input for a document, with further members such as
 // `"layout":"physical"`.
 func inputOf(pdf []byte, more ...string) string {
 	members := append([]string{`"source":{"data":"` + base64.StdEncoding.EncodeToString(pdf) + `"}`}, more...)
 	return "{" + strings.Join(members, ",") + "}"
 }
 
-// read is the output for an input that is worked on to its end, valid by the
-// schema.
+// read runs the worker, which must complete, and returns its output, which must be
+// valid by the type's outputSchema.
 func read(t *testing.T, input string) (output struct {
 	Info  info
 	Pages []page
@@ -77,7 +75,7 @@ func read(t *testing.T, input string) (output struct {
 	if e.refused != nil || e.err != nil {
 		t.Fatal(e.refused, e.err)
 	}
-	if err := rules.New(registration(t)).CheckOutput(e.output); err != nil {
+	if err := typeRules(t).CheckOutput(e.output); err != nil {
 		t.Error(err)
 	}
 	if err := json.Unmarshal(e.output, &output); err != nil {
@@ -100,11 +98,11 @@ func TestTexts(t *testing.T) {
 		"to a page":                    {"report.pdf", []string{`"pages":{"last":2}`}, []page{{1, "First page"}, {2, ""}}},
 		"one page":                     {"report.pdf", []string{`"pages":{"first":3,"last":3}`}, []page{{3, "Third page\nwith two lines"}}},
 		"integers with a point":        {"report.pdf", []string{`"pages":{"first":1.0,"last":1e0}`}, []page{{1, "First page"}}},
-		"no pages said":                {"report.pdf", []string{`"pages":{}`, `"layout":"reading"`}, []page{{1, "First page"}, {2, ""}, {3, "Third page\nwith two lines"}}},
+		"no page range":                {"report.pdf", []string{`"pages":{}`, `"layout":"reading"`}, []page{{1, "First page"}, {2, ""}, {3, "Third page\nwith two lines"}}},
 		"other scripts":                {"scripts.pdf", nil, []page{{1, "Καλημέρα κόσμε\nПривет мир\n你好世界"}}},
-		"a code that has a name":       {"japanese.pdf", nil, []page{{1, "日本語の文書"}}},
-		"columns, as one reads":        {"columns.pdf", nil, []page{{1, "left\n\nright"}}},
-		"columns, as they stand":       {"columns.pdf", []string{`"layout":"physical"`}, []page{{1, "left   right"}}},
+		"a named encoding":             {"japanese.pdf", nil, []page{{1, "日本語の文書"}}},
+		"reading layout":               {"columns.pdf", nil, []page{{1, "left\n\nright"}}},
+		"physical layout":              {"columns.pdf", []string{`"layout":"physical"`}, []page{{1, "left   right"}}},
 		"a form feed, and a U+0000":    {"controls.pdf", nil, []page{{1, "one form\ffeed\uFFFD"}, {2, "two"}}},
 		"encrypted without a password": {"nocopy.pdf", []string{`"pages":{"last":1}`}, []page{{1, "First page"}}},
 	} {
@@ -146,25 +144,25 @@ func TestRefusals(t *testing.T) {
 		input string
 		want  refusal
 	}{
-		"no base64": {`{"source":{"data":"%%%"}}`,
+		"not base64": {`{"source":{"data":"%%%"}}`,
 			refusal{"InvalidInput", details{"body", "input.source.data", map[string]any{"contentEncoding": "base64"}, "the data is not base64"}}},
-		"no PDF": {inputOf([]byte("hello")),
-			refusal{"InvalidInput", details{"body", "input.source.data", map[string]any{"contentMediaType": "application/pdf"}, "the data is no PDF"}}},
-		"a first page behind the last": {inputOf(report, `"pages":{"first":4}`),
+		"not a PDF": {inputOf([]byte("hello")),
+			refusal{"InvalidInput", details{"body", "input.source.data", map[string]any{"contentMediaType": "application/pdf"}, "the data is not a PDF file"}}},
+		"a first page after the last": {inputOf(report, `"pages":{"first":4}`),
 			refusal{"InvalidInput", details{"body", "input.pages.first", map[string]any{"type": "integer", "minimum": 1, "maximum": 3}, "the document has 3 pages"}}},
-		"a last page behind the last": {inputOf(report, `"pages":{"first":2,"last":4}`),
+		"a last page after the last": {inputOf(report, `"pages":{"first":2,"last":4}`),
 			refusal{"InvalidInput", details{"body", "input.pages.last", map[string]any{"type": "integer", "minimum": 2, "maximum": 3}, "the document has 3 pages"}}},
 		"a password": {inputOf(testdata(t, "password.pdf")),
-			refusal{"PasswordRequired", details{In: "body", At: "input.source.data", Message: "the document opens with a password only: send it without"}}},
+			refusal{"PasswordRequired", details{In: "body", At: "input.source.data", Message: "the document needs a password: send it without one"}}},
 		"cut off": {inputOf(report[:1000]),
 			refusal{"DocumentDamaged", details{In: "body", At: "input.source.data", Message: "the document cannot be read"}}},
-		"a lost page": {inputOf(testdata(t, "lost.pdf")),
+		"a page that is missing": {inputOf(testdata(t, "lost.pdf")),
 			refusal{"DocumentDamaged", details{In: "body", At: "input.source.data", Message: "page 3 cannot be read"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := run(t, test.input)
 			if e.err != nil || e.refused == nil {
-				t.Fatalf("no refusal but the output %s, error %v", e.output, e.err)
+				t.Fatalf("got the output %s, error %v, want a refusal", e.output, e.err)
 			}
 			if diff := cmp.Diff(test.want, *e.refused); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
@@ -173,11 +171,12 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// What the input has nothing to do with is an error that is tried again.
+// Failures that do not depend on the input are errors, so that the worker is started
+// again.
 func TestFailures(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	if e := run(t, inputOf(testdata(t, "bare.pdf"))); e.err == nil || e.refused != nil || !strings.Contains(e.err.Error(), "pdfinfo") {
-		t.Errorf("without poppler it ends with %v, %v", e.err, e.refused)
+		t.Errorf("without poppler: got %v, %v, want an error that is not a refusal", e.err, e.refused)
 	}
 	killed := t.TempDir()
 	if err := os.WriteFile(filepath.Join(killed, "pdfinfo"), []byte("#!/bin/sh\nkill -KILL $$\n"), 0o755); err != nil {
@@ -185,11 +184,11 @@ func TestFailures(t *testing.T) {
 	}
 	t.Setenv("PATH", killed)
 	if e := run(t, inputOf(testdata(t, "bare.pdf"))); e.err == nil || e.refused != nil || !strings.Contains(e.err.Error(), "killed") {
-		t.Errorf("with a poppler that is killed it ends with %v, %v", e.err, e.refused)
+		t.Errorf("with poppler killed: got %v, %v, want an error that is not a refusal", e.err, e.refused)
 	}
 }
 
-func TestTextWithoutEnd(t *testing.T) {
+func TestEndlessText(t *testing.T) {
 	endless := t.TempDir()
 	for name, script := range map[string]string{
 		"pdfinfo":   "#!/bin/sh\nprintf 'Custom Metadata: no\\nPages: 1\\nPage size: 1 x 1 pts\\nPDF version: 1.6\\n'\n",
@@ -201,21 +200,21 @@ func TestTextWithoutEnd(t *testing.T) {
 	}
 	t.Setenv("PATH", endless)
 	if e := run(t, inputOf(testdata(t, "bare.pdf"))); e.refused != tooMuchText {
-		t.Errorf("it ends with %v, %v", e.refused, e.err)
+		t.Errorf("got %v, %v, want %v", e.refused, e.err, tooMuchText)
 	}
 }
 
-// Documents of more pages than are read at a time.
+// Documents with more pages than one run of poppler reads.
 func TestManyPages(t *testing.T) {
-	const pages = 2*chunk + 3
+	const pages = 2*pagesPerRun + 3
 	got := read(t, inputOf(blank(pages))).Pages
 	if len(got) != pages || got[pages-1] != (page{pages, ""}) {
 		t.Errorf("there are %d pages, the last is %v", len(got), got[len(got)-1])
 	}
 }
 
-// blank is a document of empty pages, without a table of its objects: readers make
-// one themselves.
+// blank returns a document with empty pages. It has no cross-reference table: readers
+// build one on their own.
 func blank(pages int) []byte {
 	var b bytes.Buffer
 	b.WriteString("%PDF-1.6\n1 0 obj\n<</Type /Catalog /Pages 2 0 R>>\nendobj\n2 0 obj\n<</Type /Pages /Kids [")

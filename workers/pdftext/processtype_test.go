@@ -2,49 +2,42 @@ package main
 
 import (
 	"errors"
-	"os"
 	"testing"
 
-	"sigs.k8s.io/yaml"
-
-	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/authorkit/manifest"
 	"procman.dev/procman/internal/rules"
 )
 
-// registration is the process type that processtype.yaml registers.
-func registration(t *testing.T) *v1alpha1.ProcessType {
+// typeRules returns the rules of the process type in processtype.yaml.
+func typeRules(t *testing.T) *rules.Rules {
 	t.Helper()
-	text, err := os.ReadFile("processtype.yaml")
+	processType, err := manifest.Load("processtype.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var processType v1alpha1.ProcessType
-	if err := yaml.UnmarshalStrict(text, &processType); err != nil {
-		t.Fatal(err)
-	}
-	return &processType
+	return rules.New(processType)
 }
 
 func TestInputSchema(t *testing.T) {
-	allowed := rules.New(registration(t))
+	allowed := typeRules(t)
 	if err := allowed.InputSchemaError(); err != nil {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct {
 		input string
-		at    string // of the violation
+		at    string // where the violation is; "" if the input is valid
 	}{
-		"the least":              {`{"source":{"data":"aGk="}}`, ""},
+		"only what is required":  {`{"source":{"data":"aGk="}}`, ""},
 		"everything":             {`{"source":{"data":"aGk="},"pages":{"first":2,"last":2},"layout":"physical"}`, ""},
 		"an integer with point":  {`{"source":{"data":"aGk="},"pages":{"first":2.0}}`, ""},
 		"no source":              {`{}`, "input.source"},
 		"empty data":             {`{"source":{"data":""}}`, "input.source.data"},
-		"no base64":              {`{"source":{"data":"%%%"}}`, "input.source.data"},
+		"not base64":             {`{"source":{"data":"%%%"}}`, "input.source.data"},
 		"a member with a typo":   {`{"source":{"data":"aGk="},"page":1}`, "input.page"},
 		"page 0":                 {`{"source":{"data":"aGk="},"pages":{"first":0}}`, "input.pages.first"},
 		"half a page":            {`{"source":{"data":"aGk="},"pages":{"last":1.5}}`, "input.pages.last"},
 		"the last before":        {`{"source":{"data":"aGk="},"pages":{"first":3,"last":2}}`, "input.pages"},
-		"a layout that is none":  {`{"source":{"data":"aGk="},"layout":"-raw"}`, "input.layout"},
+		"an unknown layout":      {`{"source":{"data":"aGk="},"layout":"-raw"}`, "input.layout"},
 		"a number that is huge":  {`{"source":{"data":"aGk="},"pages":{"last":1000001}}`, "input.pages.last"},
 		"a page that is a text":  {`{"source":{"data":"aGk="},"pages":{"last":"-f"}}`, "input.pages.last"},
 		"a range that is a list": {`{"source":{"data":"aGk="},"pages":[1,2]}`, "input.pages"},

@@ -147,7 +147,7 @@ func (l *Ledger) Observe(p *v1alpha1.Process, hasJob bool) []types.NamespacedNam
 		return woken
 	}
 	if r == nil {
-		r = &process{key: key, uid: p.UID, created: p.CreationTimestamp.Time, of: l.typeOf(p)}
+		r = &process{key: key, uid: p.UID, created: p.CreationTimestamp.Time, of: l.record(typeKey(p))}
 		l.processes[key] = r
 	}
 	l.setPosition(r, p.Status.QueuePosition)
@@ -335,8 +335,6 @@ func (l *Ledger) remove(p *process) []types.NamespacedName {
 func typeKey(p *v1alpha1.Process) types.NamespacedName {
 	return types.NamespacedName{Namespace: p.Namespace, Name: p.Spec.Type}
 }
-
-func (l *Ledger) typeOf(p *v1alpha1.Process) *processType { return l.record(typeKey(p)) }
 
 // record returns the record of a type, a new one if there is none.
 func (l *Ledger) record(key types.NamespacedName) *processType {

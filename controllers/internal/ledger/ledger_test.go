@@ -238,7 +238,7 @@ func TestCounts(t *testing.T) {
 			t.Errorf("%s: got %+v, want %+v", step.what, got, step.want)
 		}
 		if got != before && changed == 0 {
-			t.Errorf("%s: nobody is told that the counts have changed", step.what)
+			t.Errorf("%s: OnCountsChanged was not called", step.what)
 		}
 	}
 	l.Unregister(typeT)

@@ -20,7 +20,7 @@ import (
 // abandon, or a later time at which to decide again, except while the Job is
 // suspended. Once the overall bound has passed, no decision waits.
 func TestNothingWaitsWithoutABound(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	manySituations(t, func(t *rapid.T) {
 		job, pods, events := anyJob(t), anyPods(t), anyEvents(t)
 		now := anyTime(t).Time
 		check := func(o *Observation, waits bool) {
@@ -55,7 +55,7 @@ func TestNothingWaitsWithoutABound(t *testing.T) {
 // TestNoRuleReadsAMessage: other messages change nothing but the text of the result
 // (docs/adr/0010-bounds-without-reading-messages.md).
 func TestNoRuleReadsAMessage(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	manySituations(t, func(t *rapid.T) {
 		job, pods, events := anyJob(t), anyPods(t), anyEvents(t)
 		now := anyTime(t).Time
 		decide := func() (Decision, types.UID) {
@@ -85,6 +85,17 @@ func TestNoRuleReadsAMessage(t *testing.T) {
 		after, eventsOfAfter := decide()
 		if diff := cmp.Diff(before, after); diff != "" || eventsOf != eventsOfAfter {
 			t.Fatalf("with other messages it asks for the events of %q instead of %q, and decides otherwise:\n%s", eventsOfAfter, eventsOf, diff)
+		}
+	})
+}
+
+// manySituations checks a property more often than rapid's 100 times: most rules
+// apply to few random situations.
+func manySituations(t *testing.T, property func(*rapid.T)) {
+	t.Helper()
+	rapid.Check(t, func(t *rapid.T) {
+		for range 20 {
+			property(t)
 		}
 	})
 }

@@ -8,19 +8,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/controllers/internal/prose"
 	"procman.dev/procman/controllers/internal/statuspatch"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/errorcode"
+	"procman.dev/procman/internal/processstatus"
 	"procman.dev/procman/internal/rules"
 )
 
@@ -31,78 +29,6 @@ const maxObjectBytes = 3<<19 - 64<<10
 // alwaysFitsBytes is an output size for which the Process need not be measured: with
 // any input that the facade accepts, it is smaller than maxObjectBytes.
 const alwaysFitsBytes = 16 << 10
-
-// Status returns the terminal status of a Process with a result, at the time now. In
-// a result without StartTime no worker ran.
-func Status(p *v1alpha1.Process, r agentapi.Result, jobName string, now time.Time) v1alpha1.ProcessStatus {
-	s := v1alpha1.ProcessStatus{
-		State:           v1alpha1.StateComplete,
-		Output:          r.Output,
-		PercentComplete: p.Status.PercentComplete,
-		CompletionTime:  metav1.NewTime(now),
-		ExpirationTime:  metav1.NewTime(p.ExpirationTime()),
-		JobName:         jobName,
-	}
-	finished := metav1.Condition{
-		Type:               v1alpha1.ConditionFinished,
-		Status:             metav1.ConditionTrue,
-		Reason:             "Complete",
-		Message:            "the worker delivered its output",
-		LastTransitionTime: metav1.NewTime(now),
-	}
-	if !r.Complete() {
-		s.State, s.Output = v1alpha1.StateError, ""
-		s.ErrorCode, s.ErrorDetails = r.ErrorCode, shorten(withAttempts(r))
-		finished.Reason, finished.Message = r.ErrorCode, message(s.ErrorDetails)
-	}
-	if !r.StartTime.IsZero() {
-		s.StartTime = metav1.NewTime(r.StartTime)
-	}
-	if r.Attempt > 0 {
-		s.Attempts = new(r.Attempt)
-	}
-	s.Conditions = []metav1.Condition{finished}
-	return s
-}
-
-// withAttempts adds the number of attempts to the details of a worker that crashed
-// (docs/contract.md, section 2, WorkerFailed).
-func withAttempts(r agentapi.Result) string {
-	details := map[string]any{}
-	if !r.Retry || r.Attempt == 0 || json.Unmarshal([]byte(r.ErrorDetails), &details) != nil {
-		return r.ErrorDetails
-	}
-	details["attempts"] = r.Attempt
-	text, _ := json.Marshal(details) // it was decoded from JSON, so it can be encoded
-	return string(text)
-}
-
-// shorten removes the member expected, which can be as long as the schema, from
-// details that are too long for the status.
-func shorten(details string) string {
-	if len(details) <= agentapi.MaxErrorDetailsBytes {
-		return details
-	}
-	members := map[string]json.RawMessage{}
-	if json.Unmarshal([]byte(details), &members) != nil {
-		return ""
-	}
-	delete(members, "expected")
-	text, err := json.Marshal(members)
-	if err != nil || len(text) > agentapi.MaxErrorDetailsBytes {
-		return ""
-	}
-	return string(text)
-}
-
-// message returns the details as a sentence for people, for the condition.
-func message(details string) string {
-	explanation := errorcode.Explain(details)
-	if explanation == "" {
-		return "the worker ended the process with an error of its own; see status.errorDetails"
-	}
-	return prose.Cut(explanation, 1024)
-}
 
 // Writer commits terminal states.
 type Writer struct {
@@ -140,7 +66,7 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 		if p.Finished() {
 			return nil
 		}
-		status := Status(p, r, jobName, w.Clock.Now())
+		status := processstatus.Terminal(p, r, jobName, w.Clock.Now())
 		err := statuspatch.ApplyLocked(ctx, w.Client, p, terminalPatch{ProcessStatus: status})
 		if err == nil {
 			logf.FromContext(ctx).Info("process finished", "process", p.Name, "state", status.State,

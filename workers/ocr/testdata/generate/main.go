@@ -1,12 +1,12 @@
-// Command generate makes the page images of this directory's parent:
+// Command generate writes the page images in workers/ocr/testdata:
 //
 //	cd workers/ocr/testdata && go run ./generate
 //
-// Some are exceptions, since Go has no encoder for them. note.webp was made once
-// with cwebp from note.png, which is written to the temporary directory; the
-// other TIFF files and cmyk.jpg with libtiff's tiffcp and ImageMagick from a line
-// of page.png. page.txt is the text that tesseract 5.3.0 reads on page.png, and
-// sample.hocr its hOCR for a part of it.
+// Go has no encoder for some of them. note.webp was made with cwebp from note.png,
+// which this program writes to the temporary directory. The other TIFF files and
+// cmyk.jpg were made with libtiff's tiffcp and ImageMagick from a line of page.png.
+// page.txt is the text that tesseract 5.3.0 reads on page.png, and sample.hocr is its
+// hOCR for a part of that page.
 package main
 
 import (
@@ -33,8 +33,8 @@ import (
 
 const dpi = 150
 
-// text is a line and how it is set; y is the baseline from the top, x from the
-// left, both in pixels.
+// text is a line of text. x is its left edge and y its baseline, in pixels from the
+// upper left corner.
 type text struct {
 	x, y   int
 	points float64
@@ -82,7 +82,7 @@ func main() {
 	check(os.WriteFile(filepath.Join(os.TempDir(), "note.png"), encodePNG(set(600, 160, []text{{40, 90, 16, false, "Meet me at noon"}})), 0o644))
 }
 
-// set sets text on white paper.
+// set draws lines of text on a white page.
 func set(width, height int, lines []text) *image.Gray {
 	page := image.NewGray(image.Rect(0, 0, width, height))
 	draw.Draw(page, page.Bounds(), image.NewUniform(color.White), image.Point{}, draw.Src)
@@ -107,7 +107,7 @@ func encodePNG(i image.Image) []byte {
 	return buffer.Bytes()
 }
 
-// withResolution adds the chunk pHYs after the first, IHDR.
+// withResolution inserts the chunk pHYs after the first chunk, IHDR.
 func withResolution(file []byte) []byte {
 	const head = 8 + 25
 	body := []byte("pHYs")
@@ -127,8 +127,8 @@ func encodeTIFF(i image.Image) []byte {
 	return buffer.Bytes()
 }
 
-// joinTIFF makes one file of two: the second follows the first, with all its
-// offsets moved, and the first's directory leads to the second's.
+// joinTIFF joins two files into one with two pages. It appends the second file to the
+// first, adjusts its offsets, and links its directory to the first one.
 func joinTIFF(first, second []byte) []byte {
 	le := binary.LittleEndian
 	joined := append([]byte{}, first...)

@@ -1,10 +1,9 @@
-// Command generate writes the test documents, into the directory that it is run in:
+// Command generate writes the test documents to the current directory:
 //
 //	go run ./generate
 //
-// They are made by hand, so that each has just what its test needs. The encrypted
-// ones are made from these by qpdf, whose package is needed for that alone, and are
-// others each time.
+// It writes the PDF objects itself, so that each document contains only what its test
+// needs. It makes the encrypted ones with qpdf; they differ each time.
 package main
 
 import (
@@ -17,13 +16,13 @@ import (
 	"unicode/utf16"
 )
 
-// document is what a PDF is made from.
+// document describes a PDF.
 type document struct {
-	info  map[string]string // the keys of its information dictionary
-	dates map[string]string // likewise, for values that are written as they are
-	pages []string          // the lines of each
-	means map[rune]string   // what a character is said to mean, unless itself
-	named bool              // its text is in a code that has a name, not in one of its own
+	info  map[string]string // texts of its information dictionary
+	dates map[string]string // dates of its information dictionary, in PDF's format
+	pages []string          // the lines of each page
+	means map[rune]string   // the text that a character is mapped to, if not to itself
+	named bool              // whether the text has a named encoding, not its own
 }
 
 var documents = map[string]document{
@@ -43,7 +42,7 @@ var documents = map[string]document{
 	"lost.pdf":     {pages: []string{"one", lost, "three"}},
 }
 
-// lost is a page that the document names and does not have.
+// lost is a page that the page tree lists and that does not exist.
 const lost = "lost"
 
 func main() {
@@ -62,9 +61,9 @@ func main() {
 	}
 }
 
-// pdf is the file. Its objects are 1 the catalog, 2 the page tree, 3 the
-// information, 4 the font, 5 what its codes mean, then a page and its content by
-// turns.
+// pdf returns the file. Its objects are 1 the catalog, 2 the page tree, 3 the
+// information, 4 the font, 5 the map of its codes, and then a page and its content
+// for each page.
 func (d document) pdf() []byte {
 	codes := d.codes()
 	objects := []string{
@@ -117,7 +116,7 @@ func (d document) font() string {
 		strings.Repeat("600 ", 256) + "] /ToUnicode 5 0 R>>"
 }
 
-// codes gives each character of the document a code of one byte.
+// codes assigns a code of one byte to each character of the document.
 func (d document) codes() map[rune]byte {
 	codes := map[rune]byte{}
 	for _, r := range strings.Join(d.pages, "") {
@@ -128,7 +127,7 @@ func (d document) codes() map[rune]byte {
 	return codes
 }
 
-// cmap says which characters the codes mean.
+// cmap returns the map from codes to characters.
 func (d document) cmap(codes map[rune]byte) string {
 	mapping := make([]string, len(codes))
 	for r, code := range codes {
@@ -143,7 +142,7 @@ func (d document) cmap(codes map[rune]byte) string {
 		len(mapping), strings.Join(mapping, ""))
 }
 
-// content draws the lines of a page.
+// content returns the operators that draw the lines of a page.
 func (d document) content(text string, codes map[rune]byte) string {
 	draw := "BT /F 12 Tf 14 TL 72 700 Td\n"
 	for line := range strings.SplitSeq(text, "\n") {
@@ -164,7 +163,7 @@ func stream(text string) string {
 	return fmt.Sprintf("<</Length %d>>\nstream\n%sendstream", len(text), text)
 }
 
-// hex is a text in UTF-16, in hexadecimal digits.
+// hex returns a text in UTF-16, in hexadecimal digits.
 func hex(text string) string {
 	var digits string
 	for _, unit := range utf16.Encode([]rune(text)) {
@@ -173,7 +172,7 @@ func hex(text string) string {
 	return digits
 }
 
-// file puts objects, the first of which is number 1, into a file.
+// file returns a PDF file with these objects, numbered from 1.
 func file(objects []string) []byte {
 	var b bytes.Buffer
 	b.WriteString("%PDF-1.6\n")

@@ -1,0 +1,122 @@
+package apiserver
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/apiserver/processes"
+	"procman.dev/procman/internal/rules"
+	"procman.dev/procman/internal/schema"
+	"procman.dev/procman/internal/strictjson"
+	"procman.dev/procman/internal/wire"
+)
+
+// createProcess serves POST of /v1/processes/{type}: it validates the input against the
+// type, creates the Process, and answers when the Process is durable.
+func (s *Server) createProcess(w http.ResponseWriter, r *request) error {
+	t, err := s.catalog.Usable(r.namespace, r.typeName)
+	if err != nil {
+		return err
+	}
+	key, err := idempotencyKey(r.Header)
+	if err != nil {
+		return err
+	}
+	body, release, err := s.readBody(w, r.Request, t.MaxInputBytes())
+	if err != nil {
+		return err
+	}
+	defer release()
+	input, refusal := inputOf(body, t.Rules)
+	sub := processes.Submission{Type: t.ProcessType, Input: input, IdempotencyKey: key}
+	var created *v1alpha1.Process
+	switch {
+	case refusal == nil:
+		created, err = s.processes.Create(r.Context(), sub)
+	case input == nil:
+		return refusal
+	default:
+		// The type can have accepted this input before it was changed.
+		if created, err = s.processes.Existing(r.Context(), sub); errors.Is(err, processes.ErrNotFound) {
+			return refusal
+		}
+	}
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Location", "/v1/processes/"+t.Name+"/"+created.Name)
+	reply(w, http.StatusOK, wire.Accepted(created, input))
+	return nil
+}
+
+// inputOf returns the input in a request's body, byte for byte as it was sent, and the
+// problem with it. It also returns an input that only the type refuses.
+func inputOf(body []byte, r *rules.Rules) (input []byte, refusal error) {
+	root, err := r.Parse(body)
+	if err != nil {
+		details := schema.Details{In: "body"}
+		if e, ok := errors.AsType[*strictjson.Error](err); ok {
+			details.At = e.At
+		}
+		return nil, invalidInput.at(details)
+	}
+	value, ok := root.Member("input")
+	if !ok {
+		return nil, missingInput.at(schema.Details{In: "body", At: "input"})
+	}
+	for name := range root.Members() { // problems count in the order of the document
+		if name != "input" {
+			return nil, unrecognizedInput.at(schema.Details{In: "body", At: strictjson.Key("", name)})
+		}
+		if err := r.CheckParsedInput(value); err != nil {
+			return value.Raw(), err
+		}
+	}
+	return value.Raw(), nil
+}
+
+const keyHeader = "Idempotency-Key"
+
+// keyPattern matches an idempotency key: 1 to 255 printable ASCII characters.
+// keyExpected describes it to clients.
+var keyPattern = regexp.MustCompile(`^[ -~]{1,255}$`)
+
+const keyExpected = `{"type":"string","minLength":1,"maxLength":255,"pattern":"^[ -~]+$"}`
+
+// idempotencyKey returns the key of a request, "" if it has none. The header is a string
+// of RFC 9651, as in the draft of the IETF, or the bare key.
+func idempotencyKey(h http.Header) (string, error) {
+	values := h.Values(keyHeader)
+	if len(values) == 0 {
+		return "", nil
+	}
+	key, ok := strings.TrimSpace(values[0]), len(values) == 1
+	if strings.HasPrefix(key, `"`) {
+		key, ok = unquote(key)
+	}
+	if !ok || !keyPattern.MatchString(key) {
+		return "", invalidInput.at(schema.Details{In: "header", At: keyHeader, Expected: json.RawMessage(keyExpected)})
+	}
+	return key, nil
+}
+
+// unquote returns the content of a string of RFC 9651, section 3.3.3.
+func unquote(s string) (string, bool) {
+	var content strings.Builder
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '"':
+			return content.String(), i == len(s)-1
+		case '\\':
+			if i++; i == len(s) || s[i] != '"' && s[i] != '\\' {
+				return "", false
+			}
+		}
+		content.WriteByte(s[i])
+	}
+	return "", false
+}

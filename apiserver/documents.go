@@ -1,0 +1,33 @@
+package apiserver
+
+import (
+	"net/http"
+
+	"procman.dev/procman/apiserver/catalog"
+	"procman.dev/procman/apiserver/viewer"
+)
+
+// document returns the handler of GET and HEAD of a document about the types.
+func document(of func(namespace string) (catalog.Document, error)) handler {
+	return func(w http.ResponseWriter, r *request) error {
+		d, err := of(r.namespace)
+		if err != nil {
+			return err
+		}
+		w.Header().Set("ETag", d.ETag)
+		if matchesETag(r.Header, d.ETag) {
+			replyWithoutBody(w, http.StatusNotModified)
+			return nil
+		}
+		reply(w, http.StatusOK, d.Body)
+		return nil
+	}
+}
+
+// getDocs serves GET and HEAD of /docs, a page that shows /openapi.json.
+func getDocs(w http.ResponseWriter, r *request) error {
+	if !viewer.Serve(w, r.Request, r.PathValue("asset")) {
+		return resourceNotFound.problem()
+	}
+	return nil
+}

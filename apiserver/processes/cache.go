@@ -1,0 +1,285 @@
+package processes
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/binary"
+	"sync"
+	"time"
+
+	"github.com/google/btree"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/lru"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/internal/payload"
+)
+
+// Cache contains the Processes by name and by type, as an informer reports them. It is
+// the event handler of that informer, and it wakes the watchers of a Process. Its
+// Processes are shared: nobody may change them.
+//
+// The informer is some milliseconds behind the API server. If a live read or a delete
+// of this replica found out more, that overrides the informer's form.
+type Cache struct {
+	mu         sync.RWMutex
+	byName     map[types.NamespacedName]*v1alpha1.Process
+	byType     map[types.NamespacedName]*btree.BTreeG[*v1alpha1.Process]
+	processing map[types.NamespacedName]int // unfinished Processes, by type
+	watches    map[Key]map[*Watch]struct{}
+	overrides  map[types.UID]override
+	deleted    *lru.Cache // the names of Processes that were deleted
+}
+
+var _ toolscache.ResourceEventHandler = (*Cache)(nil)
+
+// override is what this replica knows of a Process before the informer reports it.
+type override struct {
+	terminal *v1alpha1.Process // nil: deleted
+	until    time.Time         // the override has no effect after that time
+}
+
+// maxOverrides bounds the number of overrides, and of the names of deleted Processes.
+// An override is needed only for some milliseconds.
+const maxOverrides = 4096
+
+// NewCache returns an empty Cache.
+func NewCache() *Cache {
+	return &Cache{
+		byName:     map[types.NamespacedName]*v1alpha1.Process{},
+		byType:     map[types.NamespacedName]*btree.BTreeG[*v1alpha1.Process]{},
+		processing: map[types.NamespacedName]int{},
+		watches:    map[Key]map[*Watch]struct{}{},
+		overrides:  map[types.UID]override{},
+		deleted:    lru.New(maxOverrides),
+	}
+}
+
+// OnAdd adds a Process, or replaces it by its new form.
+func (c *Cache) OnAdd(obj any, _ bool) {
+	p, ok := obj.(*v1alpha1.Process)
+	if !ok {
+		return
+	}
+	key := keyOf(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.remove(key.name())
+	c.byName[key.name()] = p
+	ofType := c.byType[key.typeName()]
+	if ofType == nil {
+		ofType = btree.NewG(32, newestFirst)
+		c.byType[key.typeName()] = ofType
+	}
+	ofType.ReplaceOrInsert(p)
+	if !p.Finished() {
+		c.processing[key.typeName()]++
+	}
+	if o, ok := c.overrides[p.UID]; ok && o.terminal != nil && p.Finished() {
+		delete(c.overrides, p.UID)
+	}
+	c.deleted.Remove(key.name())
+	c.wake(key)
+}
+
+// OnUpdate replaces a Process by its new form.
+func (c *Cache) OnUpdate(_, obj any) { c.OnAdd(obj, false) }
+
+// OnDelete removes a Process.
+func (c *Cache) OnDelete(obj any) {
+	if unknown, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
+		obj = unknown.Obj
+	}
+	p, ok := obj.(*v1alpha1.Process)
+	if !ok {
+		return
+	}
+	key := keyOf(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.remove(key.name())
+	delete(c.overrides, p.UID)
+	if p.Annotations[v1alpha1.AnnotationIdempotencyKey] == "" { // a key can create the same name again
+		c.deleted.Add(key.name(), nil)
+	}
+	c.wake(key)
+}
+
+func (c *Cache) remove(name types.NamespacedName) {
+	old := c.byName[name]
+	if old == nil {
+		return
+	}
+	delete(c.byName, name)
+	typeName := keyOf(old).typeName()
+	if !old.Finished() {
+		if c.processing[typeName]--; c.processing[typeName] == 0 {
+			delete(c.processing, typeName)
+		}
+	}
+	ofType := c.byType[typeName]
+	ofType.Delete(old)
+	if ofType.Len() == 0 {
+		delete(c.byType, typeName)
+	}
+}
+
+// processingOf returns how many Processes of a type are not finished.
+func (c *Cache) processingOf(typeName types.NamespacedName) int {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.processing[typeName]
+}
+
+// get returns a Process, nil if the informer does not know it (yet). deleted is true
+// if the Process is known to be deleted.
+func (c *Cache) get(name types.NamespacedName) (p *v1alpha1.Process, deleted bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	p = c.byName[name]
+	if p == nil {
+		_, deleted = c.deleted.Get(name)
+		return nil, deleted
+	}
+	p = c.newest(p)
+	return p, p == nil
+}
+
+// newest returns the newest known form of a Process of the informer, nil if it is
+// deleted.
+func (c *Cache) newest(p *v1alpha1.Process) *v1alpha1.Process {
+	if o, ok := c.overrides[p.UID]; ok {
+		return o.terminal
+	}
+	return p
+}
+
+// recordTerminal keeps the result of a live read if it is terminal: a client that got a
+// terminal state must never get an earlier one.
+func (c *Cache) recordTerminal(p *v1alpha1.Process, now time.Time) {
+	if p.Finished() {
+		p = p.DeepCopy()
+		payload.Policy(payload.KeepSmall).Trim(p)
+		c.override(p.UID, override{terminal: p, until: p.ExpirationTime()}, now)
+	}
+}
+
+// recordDeleted keeps that a Process is deleted.
+func (c *Cache) recordDeleted(p *v1alpha1.Process, now time.Time) {
+	c.override(p.UID, override{until: p.ExpirationTime()}, now)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wake(keyOf(p))
+}
+
+func (c *Cache) override(uid types.UID, o override, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.overrides) >= maxOverrides {
+		for uid, old := range c.overrides {
+			if !now.Before(old.until) {
+				delete(c.overrides, uid)
+			}
+		}
+		for uid := range c.overrides {
+			if len(c.overrides) < maxOverrides {
+				break
+			}
+			delete(c.overrides, uid)
+		}
+	}
+	c.overrides[uid] = o
+}
+
+// Position is a position in the list of a type's Processes. The zero Position is
+// behind all Processes.
+type Position struct {
+	Created time.Time
+	Name    string
+}
+
+// Newest is the position before all Processes.
+var Newest = Position{Created: time.Unix(1<<40, 0)}
+
+func positionOf(p *v1alpha1.Process) Position { return Position{p.CreationTimestamp.Time, p.Name} }
+
+// before orders the newest first. Creation times are whole seconds; within a second,
+// ids sort by the time of their creation.
+func (a Position) before(b Position) bool {
+	return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.Name, a.Name)) < 0
+}
+
+func newestFirst(a, b *v1alpha1.Process) bool { return positionOf(a).before(positionOf(b)) }
+
+// Token returns the position as clients send it from page to page.
+func (a Position) Token() string {
+	return base64.RawURLEncoding.EncodeToString(append(binary.BigEndian.AppendUint64(nil, uint64(a.Created.Unix())), a.Name...))
+}
+
+// ParsePosition returns the position of a token.
+func ParsePosition(token string) (Position, bool) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil || len(raw) < 8 {
+		return Position{}, false
+	}
+	name := string(raw[8:])
+	if len(validation.IsDNS1123Label(name)) > 0 {
+		return Position{}, false
+	}
+	return Position{Created: time.Unix(int64(binary.BigEndian.Uint64(raw)), 0), Name: name}, true
+}
+
+// after calls yield with each Process of a type behind a position, the newest first,
+// until yield returns false. yield must not use the Cache.
+func (c *Cache) after(typeName types.NamespacedName, from Position, yield func(*v1alpha1.Process) bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	ofType := c.byType[typeName]
+	if ofType == nil {
+		return
+	}
+	pivot := &v1alpha1.Process{}
+	pivot.Name, pivot.CreationTimestamp.Time = from.Name, from.Created
+	ofType.AscendGreaterOrEqual(pivot, func(p *v1alpha1.Process) bool {
+		if positionOf(p) == from {
+			return true
+		}
+		if p = c.newest(p); p == nil {
+			return true
+		}
+		return yield(p)
+	})
+}
+
+func (c *Cache) watch(key Key) *Watch {
+	w := &Watch{Changed: make(chan struct{}, 1), cache: c, key: key}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.watches[key] == nil {
+		c.watches[key] = map[*Watch]struct{}{}
+	}
+	c.watches[key][w] = struct{}{}
+	return w
+}
+
+// Stop ends the watch.
+func (w *Watch) Stop() {
+	c := w.cache
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.watches[w.key], w)
+	if len(c.watches[w.key]) == 0 {
+		delete(c.watches, w.key)
+	}
+}
+
+func (c *Cache) wake(key Key) {
+	for w := range c.watches[key] {
+		select {
+		case w.Changed <- struct{}{}:
+		default: // it has not yet seen the last change
+		}
+	}
+}

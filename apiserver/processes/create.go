@@ -1,0 +1,127 @@
+package processes
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"procman.dev/procman/api/v1alpha1"
+)
+
+// Submission is a process to create.
+type Submission struct {
+	// Type is the type of the process, in the namespace of the process.
+	Type *v1alpha1.ProcessType
+	// Input is the input, which the type accepts.
+	Input []byte
+	// IdempotencyKey makes several submissions the same process; "" for none.
+	IdempotencyKey string
+}
+
+// Create makes a process durable, or returns the one that its idempotency key belongs
+// to. It returns ErrKeyReused, or a BusyError if there are too many processes. It
+// completes or undoes its writes also when ctx ends meanwhile.
+func (s *Store) Create(ctx context.Context, sub Submission) (*v1alpha1.Process, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	if sub.IdempotencyKey != "" {
+		return s.createKeyed(ctx, sub)
+	}
+	if err := s.checkMaxProcessing(sub.Type); err != nil {
+		return nil, err
+	}
+	return s.kube.create(ctx, s.newProcess(sub))
+}
+
+// Existing returns the process that was created for the idempotency key and the input
+// of a submission. It returns ErrNotFound if there is none.
+func (s *Store) Existing(ctx context.Context, sub Submission) (*v1alpha1.Process, error) {
+	if sub.IdempotencyKey == "" {
+		return nil, ErrNotFound
+	}
+	return s.keys.existing(ctx, sub)
+}
+
+// checkMaxProcessing returns a BusyError if the type has as many unfinished processes
+// as its maxProcessing allows. Each replica counts the processes that its cache has,
+// so that a burst can exceed the bound by what arrives within the cache's delay.
+func (s *Store) checkMaxProcessing(t *v1alpha1.ProcessType) error {
+	bound := int(t.Spec.MaxProcessing)
+	if bound == 0 || s.cache.processingOf(types.NamespacedName{Namespace: t.Namespace, Name: t.Name}) < bound {
+		return nil
+	}
+	return refusedError{&BusyError{RetryAfter: time.Second, Err: fmt.Errorf("type %s has its maxProcessing of %d", t.Name, bound)}}
+}
+
+// newProcess returns the Process of a submission. The creation time and the expiry in
+// its id are of our clock, until the API server sets the creation time. So the expiry
+// in the id differs from that of the object by the difference of the two clocks.
+func (s *Store) newProcess(sub Submission) *v1alpha1.Process {
+	now, t := s.clock.Now(), sub.Type
+	p := &v1alpha1.Process{
+		ObjectMeta: metav1.ObjectMeta{Namespace: t.Namespace, CreationTimestamp: metav1.NewTime(now.Truncate(time.Second))},
+		Spec: v1alpha1.ProcessSpec{
+			Type: t.Name, Input: string(sub.Input),
+			LifetimeSeconds: cmp.Or(t.Spec.LifetimeSeconds, v1alpha1.DefaultLifetimeSeconds),
+		},
+	}
+	p.Name = s.ring.New(t.Namespace, t.Name, p.ExpirationTime().Add(now.Sub(p.CreationTimestamp.Time)))
+	return p
+}
+
+// createKeyed creates the process of an idempotency key, or returns the one that
+// exists.
+func (s *Store) createKeyed(ctx context.Context, sub Submission) (*v1alpha1.Process, error) {
+	for range callAttempts {
+		p := s.newProcess(sub)
+		lease, existing, err := s.keys.claim(ctx, sub.IdempotencyKey, p)
+		if err != nil || existing != nil {
+			return existing, err
+		}
+		metav1.SetMetaDataAnnotation(&p.ObjectMeta, v1alpha1.AnnotationIdempotencyKey, lease.Name)
+		created, err := s.createFor(ctx, lease, p, sub.Type)
+		if err != nil {
+			return nil, err
+		}
+		// While our create was running, another request with the key can have created
+		// the process and a client can have deleted it; or it has expired.
+		switch held, err := s.keys.holds(ctx, lease, created); {
+		case err != nil:
+			return nil, err
+		case held:
+			return created, nil
+		}
+		if _, err := s.kube.delete(ctx, created); err != nil {
+			return nil, err
+		}
+		s.cache.recordDeleted(created, s.clock.Now())
+	}
+	return nil, errors.New("create process of an idempotency key: it expired before it was created, in every attempt")
+}
+
+// createFor creates p for the idempotency key of a lease, under the id that the lease
+// names.
+func (s *Store) createFor(ctx context.Context, lease *coordinationv1.Lease, p *v1alpha1.Process, t *v1alpha1.ProcessType) (*v1alpha1.Process, error) {
+	id := *lease.Spec.HolderIdentity
+	if id != p.Name {
+		// Another request claimed the key. Its Process can exist; if not, that request
+		// failed, and the Process that we create expires when its id says.
+		p.Name = id
+		p.Spec.LifetimeSeconds = max(int32(expiryOf(lease).Sub(s.clock.Now().Truncate(time.Second))/time.Second), 1)
+		return s.kube.create(ctx, p)
+	}
+	err := s.checkMaxProcessing(t)
+	if err == nil {
+		p, err = s.kube.create(ctx, p)
+	}
+	if _, ok := errors.AsType[refusedError](err); ok {
+		err = errors.Join(err, s.keys.release(ctx, lease))
+	}
+	return p, err
+}

@@ -1,0 +1,139 @@
+// Package processes finds, creates, deletes, lists and watches Processes for the
+// HTTP facade. It knows nothing of HTTP, and it does not know the process types.
+//
+// It reads from a cache that an informer fills, and it reads and writes at the API
+// server where the cache is not enough. Any number of replicas work side by side.
+package processes
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/utils/clock"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/apiserver/keyring"
+)
+
+const (
+	// clockSkew is the largest expected difference between the clocks of a replica
+	// and of the API server. A process that is missing so shortly before the expiry
+	// in its id has expired.
+	clockSkew = 2 * time.Second
+	// writeTimeout bounds all calls that one Create or one Delete makes.
+	writeTimeout = 90 * time.Second
+)
+
+// Key identifies a process: its namespace, the object name of its type, and its
+// id.
+type Key struct {
+	Namespace, Type, ID string
+}
+
+func keyOf(p *v1alpha1.Process) Key { return Key{p.Namespace, p.Spec.Type, p.Name} }
+
+// name is the name of the Process object.
+func (k Key) name() types.NamespacedName {
+	return types.NamespacedName{Namespace: k.Namespace, Name: k.ID}
+}
+
+func (k Key) typeName() types.NamespacedName {
+	return types.NamespacedName{Namespace: k.Namespace, Name: k.Type}
+}
+
+// Store is the Processes of the cluster. It is safe for concurrent use.
+type Store struct {
+	cache *Cache
+	kube  kube
+	keys  idempotencyKeys
+	ring  *keyring.Ring
+	clock clock.Clock
+	large *largeReads
+}
+
+// NewStore returns a Store. The cache is filled by an informer; live reads and
+// writes at the API server itself; the ring signs and verifies ids.
+func NewStore(cache *Cache, live Live, ring *keyring.Ring, c clock.Clock) *Store {
+	k := kube{live: live}
+	return &Store{
+		cache: cache, kube: k, keys: idempotencyKeys{kube: k, cache: cache, clock: c},
+		ring: ring, clock: c, large: newLargeReads(),
+	}
+}
+
+// Find returns a process that has not expired. Its large payloads can be omitted,
+// see Show. It returns ErrNotFound or ErrExpired. An id that was never given out
+// costs no call to the API server.
+func (s *Store) Find(ctx context.Context, key Key) (*v1alpha1.Process, error) {
+	now := s.clock.Now()
+	cached, deleted := s.cache.get(key.name())
+	if cached != nil {
+		return checkServable(cached, key.Type, now)
+	}
+	expiry, verified := s.ring.Verify(key.Namespace, key.Type, key.ID)
+	switch {
+	case !verified && len(validation.IsDNS1123Label(key.ID)) == 0 && s.ring.Stale(now):
+		return nil, errUnverifiable
+	case !verified:
+		return nil, ErrNotFound
+	case !now.Before(expiry):
+		return nil, ErrExpired
+	case deleted:
+		return nil, goneError(expiry, now)
+	}
+	found, err := s.kube.read(ctx, key.name()) // it was created a moment ago, or deleted
+	switch {
+	case err != nil:
+		return nil, err
+	case found == nil:
+		return nil, goneError(expiry, now)
+	}
+	s.cache.recordTerminal(found, now)
+	return checkServable(found, key.Type, now)
+}
+
+// goneError returns why there is no process that would expire at expiry.
+func goneError(expiry, now time.Time) error {
+	if now.Before(expiry.Add(-clockSkew)) {
+		return ErrNotFound
+	}
+	return ErrExpired
+}
+
+// checkServable returns p if it is of the type and has not expired.
+func checkServable(p *v1alpha1.Process, typeName string, now time.Time) (*v1alpha1.Process, error) {
+	switch {
+	case p.Spec.Type != typeName:
+		return nil, ErrNotFound
+	case p.Expired(now):
+		return nil, ErrExpired
+	default:
+		return p, nil
+	}
+}
+
+// Delete deletes a process, and with it its Job and its pod. It returns ErrNotFound
+// or ErrExpired if there is none. It completes its writes also when ctx ends
+// meanwhile.
+func (s *Store) Delete(ctx context.Context, key Key) error {
+	p, err := s.Find(ctx, key)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	if err := s.keys.retire(ctx, p); err != nil {
+		return err
+	}
+	found, err := s.kube.delete(ctx, p)
+	if err != nil {
+		return err
+	}
+	s.cache.recordDeleted(p, s.clock.Now())
+	if !found {
+		return ErrNotFound
+	}
+	return nil
+}

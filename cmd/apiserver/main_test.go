@@ -1,0 +1,43 @@
+package main
+
+import (
+	"flag"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"procman.dev/procman/apiserver"
+)
+
+func TestParse(t *testing.T) {
+	t.Setenv("POD_NAMESPACE", "system")
+	parsed := func(args ...string) (apiserver.Config, error) {
+		flags := flag.NewFlagSet("apiserver", flag.ContinueOnError)
+		flags.SetOutput(io.Discard)
+		return parse(flags, args)
+	}
+	got, err := parsed("--drain-seconds=7", "--v4-sunset=2030-01-02T03:04:05Z", "--max-waiters=9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := apiserver.Config{
+		Namespace: "procman", KeyNamespace: "system", BindAddress: ":8080", HealthBindAddress: ":8081",
+		Drain: 7 * time.Second, Sunset: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC),
+		MaxConnections: 8000, MaxWaiters: 9, Limit: apiserver.Limit{Burst: 100},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("config (-want +got):\n%s", diff)
+	}
+	for _, arg := range []string{
+		"--key-secret-namespace=", "--drain-seconds=-1", "--max-connections=-1", "--max-waiters=0",
+		"--client-requests-per-second=-1", "--client-burst=0", "--v4-sunset=tomorrow", "--no-such-flag",
+	} {
+		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
+		if _, err := parsed(arg); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: the error is %v, want one that names the flag", arg, err)
+		}
+	}
+}

@@ -1,0 +1,108 @@
+// Package wire writes processes as the JSON that clients get (docs/contract.md,
+// section 1).
+//
+// Payloads are copied byte for byte: their numbers, the order of their keys and
+// their white space are those of the client and of the worker.
+package wire
+
+import (
+	"bytes"
+	"cmp"
+	"strconv"
+
+	"procman.dev/procman/api/v1alpha1"
+)
+
+// Payloads selects the payloads of a process to show.
+type Payloads struct {
+	Input, Output bool
+}
+
+// All selects all payloads.
+var All = Payloads{Input: true, Output: true}
+
+// timeFormat is RFC 3339 in UTC with exactly three decimals.
+const timeFormat = "2006-01-02T15:04:05.000Z"
+
+// State returns the state of p. A Process without one is processing, which is the
+// default of the API server.
+func State(p *v1alpha1.Process) v1alpha1.State {
+	return cmp.Or(p.Status.State, v1alpha1.StateProcessing)
+}
+
+// Accepted returns the body of the answer to a POST that created p: the process as
+// it was when it was accepted.
+func Accepted(p *v1alpha1.Process, input []byte) []byte {
+	o := begin(p, v1alpha1.StateProcessing, len(input))
+	o.raw("input", string(input))
+	return o.end()
+}
+
+// Process returns p as GET shows it. The payloads to show must be in p; each is a
+// JSON object, or absent.
+func Process(p *v1alpha1.Process, show Payloads) []byte {
+	o := begin(p, State(p), len(p.Spec.Input)+len(p.Status.Output)+len(p.Status.ErrorDetails))
+	if show.Input {
+		o.raw("input", cmp.Or(p.Spec.Input, "{}"))
+	}
+	if percent := p.Status.PercentComplete; percent != nil {
+		o.raw("percentComplete", strconv.Itoa(int(*percent)))
+	}
+	switch State(p) {
+	case v1alpha1.StateComplete:
+		if show.Output {
+			o.raw("output", p.Status.Output)
+		}
+	case v1alpha1.StateError:
+		o.text("errorCode", p.Status.ErrorCode)
+		if p.Status.ErrorDetails != "" {
+			o.raw("errorDetails", p.Status.ErrorDetails)
+		}
+	case v1alpha1.StateProcessing: // has neither
+	}
+	return o.end()
+}
+
+// object is a JSON object that is written member by member.
+type object struct{ b bytes.Buffer }
+
+// begin starts the object of p. payloadBytes is the size of what is added later.
+func begin(p *v1alpha1.Process, state v1alpha1.State, payloadBytes int) *object {
+	o := &object{}
+	o.b.Grow(payloadBytes + 256)
+	o.text("processId", p.Name)
+	o.text("state", string(state))
+	o.text("expirationDateTime", p.ExpirationTime().UTC().Format(timeFormat))
+	return o
+}
+
+// raw adds a member whose value is JSON.
+func (o *object) raw(name, value string) {
+	o.name(name)
+	o.b.WriteString(value)
+}
+
+// text adds a member whose value is a string that needs no escapes: a state, a time,
+// an id or an errorCode.
+func (o *object) text(name, value string) {
+	o.name(name)
+	o.b.WriteByte('"')
+	o.b.WriteString(value)
+	o.b.WriteByte('"')
+}
+
+func (o *object) name(name string) {
+	separator := byte(',')
+	if o.b.Len() == 0 {
+		separator = '{'
+	}
+	o.b.WriteByte(separator)
+	o.b.WriteByte('"')
+	o.b.WriteString(name)
+	o.b.WriteString(`":`)
+}
+
+func (o *object) end() []byte {
+	o.b.WriteByte('}')
+	return o.b.Bytes()
+}
