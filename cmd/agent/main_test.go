@@ -20,8 +20,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// agent runs the agent and returns its output and its exit code.
-func agent(t *testing.T, args ...string) (output string, exitCode int) {
+// runAgent runs the agent and returns its output and its exit code.
+func runAgent(t *testing.T, args ...string) (output string, exitCode int) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = []string{"AGENT_MAIN_TEST=1"}
@@ -30,7 +30,7 @@ func agent(t *testing.T, args ...string) (output string, exitCode int) {
 }
 
 func TestVersion(t *testing.T) {
-	output, code := agent(t, "version")
+	output, code := runAgent(t, "version")
 	if fields := strings.Fields(output); code != 0 || len(fields) != 2 || !strings.HasPrefix(fields[1], "go1.") {
 		t.Errorf("exit %d, output %q, expected two versions", code, output)
 	}
@@ -38,7 +38,7 @@ func TestVersion(t *testing.T) {
 
 func TestInstallCopiesTheAgent(t *testing.T) {
 	target := filepath.Join(t.TempDir(), "agent")
-	if output, code := agent(t, "install", target); code != 0 {
+	if output, code := runAgent(t, "install", target); code != 0 {
 		t.Fatalf("exit %d: %s", code, output)
 	}
 	want, err := os.ReadFile(os.Args[0])
@@ -55,14 +55,14 @@ func TestInstallCopiesTheAgent(t *testing.T) {
 	if !bytes.Equal(want, got) {
 		t.Errorf("the copy has %d bytes, expected the %d of the program", len(got), len(want))
 	}
-	if output, code := agent(t, "install", "/no/such/directory/agent"); code != 1 || !strings.Contains(output, "/no/such/directory") {
+	if output, code := runAgent(t, "install", "/no/such/directory/agent"); code != 1 || !strings.Contains(output, "/no/such/directory") {
 		t.Errorf("exit %d: %s", code, output)
 	}
 }
 
 // A pod whose settings are wrong fails its Job at once: another pod would be the same.
 func TestInvalidSettingsAreFinal(t *testing.T) {
-	output, code := agent(t, "--", "/worker")
+	output, code := runAgent(t, "--", "/worker")
 	if code != agentapi.ExitFinal || !strings.Contains(output, agentapi.EnvCollectorURL) {
 		t.Errorf("exit %d, expected %d: %s", code, agentapi.ExitFinal, output)
 	}
