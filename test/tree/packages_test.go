@@ -14,7 +14,6 @@ import (
 
 // untested are the packages that need no test of their own, with the reason.
 var untested = map[string]string{
-	"config/crd":                        "embeds the CRDs, which test/envtest applies",
 	"workers/ocr/testdata/generate":     "made the test data, once",
 	"workers/pdftext/testdata/generate": "made the test data, once",
 }
