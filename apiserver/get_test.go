@@ -27,7 +27,7 @@ func TestGet(t *testing.T) {
 		name    string
 		change  func(*v1alpha1.Process)
 		nowhere bool   // the process is not there
-		path    string // the process's own when ""; {id} stands for its id
+		path    string // the process's own when ""; {id} is replaced by its id
 		after   time.Duration
 		status  int
 		body    string

@@ -125,7 +125,7 @@ func TestValidate(t *testing.T) {
 		"int32":                    {obj(`{"type":"integer","format":"int32"}`), `{"p":2147483648}`, invalid("input.p", `{"type":"integer","format":"int32"}`)},
 		"1.0 is an integer":        {obj(`{"type":"integer","maximum":1}`), `{"p":1.0}`, nil},
 		"1e2 is an integer":        {obj(`{"type":"integer"}`), `{"p":1e2}`, nil},
-		"1.5 is no integer":        {obj(`{"type":"integer"}`), `{"p":1.5}`, invalid("input.p", `{"type":"integer"}`)},
+		"1.5 is not an integer":    {obj(`{"type":"integer"}`), `{"p":1.5}`, invalid("input.p", `{"type":"integer"}`)},
 		"hair above an integer":    {obj(`{"type":"integer"}`), `{"p":1.00000000000000000000000000000001}`, invalid("input.p", `{"type":"integer"}`)},
 		"hair above the maximum":   {obj(`{"type":"number","maximum":0.1}`), `{"p":0.1000000000000000000000001}`, invalid("input.p", `{"type":"number","maximum":0.1}`)},
 		"exactly the maximum":      {obj(`{"type":"number","maximum":0.1}`), `{"p":1.0e-1}`, nil},

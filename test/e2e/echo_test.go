@@ -107,7 +107,7 @@ func TestErrorCodeOfAWorkersEnd(t *testing.T) {
 		script, code string
 		details      []string
 	}{
-		"exit code":          {`{"exitCode":7}`, "WorkerFailed", []string{`"exitCode":7`, `"attempts":1`, "exiting with 7"}},
+		"exit code":          {`{"exitCode":7}`, "WorkerFailed", []string{`"exitCode":7`, `"attempts":1`, "exiting with 7, as the input asks"}},
 		"reserved exit code": {`{"exitCode":113}`, "WorkerFailed", []string{`"exitCode":113`}},
 		"signal":             {`{"signal":"TERM"}`, "WorkerFailed", []string{`"signal":"SIGTERM"`}},
 		"no output":          {`{"noOutput":true}`, "OutputMissing", nil},

@@ -109,7 +109,7 @@ func TestFailures(t *testing.T) {
 		},
 		"crash": {
 			change: func(s *v1alpha1.ProcessTypeSpec) { s.Attempts = 2 },
-			script: `{"exitCode":7}`, code: "WorkerFailed", details: []string{`"exitCode":7`, `"attempts":2`, "exiting with 7"},
+			script: `{"exitCode":7}`, code: "WorkerFailed", details: []string{`"exitCode":7`, `"attempts":2`, "exiting with 7, as the input asks"},
 			bound: 30 * time.Second, atLeast: 10 * time.Second, attempts: 2,
 		},
 		"no-program": {

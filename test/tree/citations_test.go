@@ -55,12 +55,12 @@ func citations(root fs.FS, files []file) []string {
 			}
 		}
 		for _, at := range source.FindAllStringIndex(text, -1) {
-			if name := text[at[0]:at[1]]; !exists(root, f, name) {
+			if name := text[at[0]:at[1]]; !exists(root, files, f, name) {
 				found = append(found, f.at(at[0], "cites %s, which is not in the repository", name))
 			}
 		}
 		for _, at := range inTree.FindAllStringSubmatchIndex(text, -1) {
-			if name := strings.TrimRight(text[at[2]:at[3]], ".-"); !source.MatchString(name) && !exists(root, f, name) {
+			if name := strings.TrimRight(text[at[2]:at[3]], ".-"); !source.MatchString(name) && !exists(root, files, f, name) {
 				found = append(found, f.at(at[2], "cites %s, which is not in the repository", name))
 			}
 		}
@@ -76,9 +76,9 @@ func citations(root fs.FS, files []file) []string {
 }
 
 // exists reports whether a name is a file or a directory, from the root or from
-// the directory of the file that cites it. The name may be a pattern, or end with an identifier of
-// the package that it names.
-func exists(root fs.FS, from file, name string) bool {
+// the directory of the file that cites it. A page may also use the end of a path. The name
+// may be a pattern, or end with an identifier of the package that it names.
+func exists(root fs.FS, files []file, from file, name string) bool {
 	if placeholder.MatchString(name) {
 		return true
 	}
@@ -91,7 +91,7 @@ func exists(root fs.FS, from file, name string) bool {
 			}
 		}
 	}
-	return false
+	return (dir != "" || from.is(".md")) && slices.ContainsFunc(files, func(f file) bool { return strings.HasSuffix(f.name, "/"+name) })
 }
 
 // declared reports whether a Go file declares a test.
@@ -172,6 +172,7 @@ func TestCitationsFindsFaults(t *testing.T) {
 		"a package that is gone":    {"a/a.go", "package a // as internal/rules.Check", "a/a.go:1: cites internal/rules.Check, which is not in the repository"},
 		"a file beside it":          {"internal/payload/a.go", "// See read.go.\npackage payload", ""},
 		"a file of another package": {"a/a.go", "// See read.go.\npackage a", "a/a.go:1: cites read.go, which is not in the repository"},
+		"the end of a path":         {"a.md", "See read.go and payload/read.go.", ""},
 		"a test":                    {"a_test.go", "package a\n\nfunc TestA(", ""},
 		"a test that is missing":    {"a.md", "TestA", "a.md:1: cites TestA, but there is no such test"},
 		"an example's file":         {"a.md", "<!-- file: b.go -->\n```\nc.go\n```\n", ""},
