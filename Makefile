@@ -67,7 +67,7 @@ generated: ## Check that the generated files are up to date
 	@hack/test.sh generated
 
 .PHONY: lint
-lint: ## Run golangci-lint, and kube-api-linter on the API types
+lint: ## Run golangci-lint, kube-api-linter on the API types, and check file headers
 	@hack/test.sh lint
 
 .PHONY: unit

@@ -12,17 +12,17 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// file is a file a worker left: its size in bytes and, when that was within
-// bounds, its content.
+// file is a file that the worker wrote: its size in bytes and, if that is within the
+// limit, its content.
 type file struct {
 	size    int64
 	content []byte
 	err     error
 }
 
-// readFile reads a file that the worker left, of at most limit bytes; a larger
-// one only has its size told. nil when there is none. What is not a regular file
-// is an error: a link is not followed, a pipe not waited for.
+// readFile reads a file that the worker wrote. It returns nil if the file does not
+// exist, and only the size of one of more than limit bytes. Anything but a regular file is
+// an error: readFile does not follow a link or wait for a pipe.
 func readFile(name string, limit int64) *file {
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	switch {
@@ -48,20 +48,20 @@ func readFile(name string, limit int64) *file {
 	if err != nil {
 		return &file{err: err}
 	}
-	if int64(len(content)) > limit { // it has grown meanwhile
+	if int64(len(content)) > limit { // it has grown since Stat
 		content = nil
 	}
 	return &file{size: max(info.Size(), int64(len(content))), content: content}
 }
 
-// watchInterval is how often the sizes of the worker's files are looked at while
-// it runs. By a clock rather than by inotify: two stats cost microseconds, while
-// a worker that writes byte by byte would wake inotify as often, and a file that
-// is renamed into place or written through a link of its own needs no case apart.
+// watchInterval is how often the agent looks at the sizes of the worker's files while it
+// runs. Two stats cost microseconds. inotify would wake the agent for each write of a
+// worker that writes single bytes, and would need special cases for files that are renamed
+// or written through a hard link.
 const watchInterval = 50 * time.Millisecond
 
-// oversized are the output file and the error file as far as they have grown
-// over their limits; nil where not.
+// oversized returns the output file and the error file if they are over their limits, and
+// nil if not.
 func oversized(c *Config) (output, errorFile *file) {
 	over := func(name string, limit int64) *file {
 		info, err := os.Lstat(name)

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// oomFiles hold the count of processes that the kernel ended in this container
-// for want of memory: cgroup v2, then v1. The container sees its own cgroup
+// oomFiles have the number of processes in this container that the kernel killed because
+// the memory limit was reached: of cgroup v2, and of v1. The container's own cgroup is
 // mounted there.
 var oomFiles = []string{
 	"/sys/fs/cgroup/memory.events",
 	"/sys/fs/cgroup/memory/memory.oom_control",
 }
 
-// oomKills is that count; 0 where the kernel does not tell.
+// oomKills returns that number; 0 if no file has it.
 func oomKills() int64 {
 	for _, name := range oomFiles {
 		if text, err := os.ReadFile(name); err == nil {
@@ -24,7 +24,7 @@ func oomKills() int64 {
 	return 0
 }
 
-// oomKillCount finds the line "oom_kill N" that both formats have.
+// oomKillCount returns N of the line "oom_kill N", which both formats have.
 func oomKillCount(text string) int64 {
 	for line := range strings.Lines(text) {
 		if value, ok := strings.CutPrefix(line, "oom_kill "); ok {

@@ -6,18 +6,18 @@ import (
 	"sync"
 )
 
-// tailBytes is how much of a worker's standard error is kept: enough to see
-// the cause, little enough to fit a receipt.
+// tailBytes is how much of a worker's standard error is kept: enough to show the cause,
+// and small enough for a receipt.
 const tailBytes = 2048
 
-// tail is a writer that keeps the last tailBytes of what it is given. Safe for
-// use from several goroutines.
+// tail is a writer that keeps the last tailBytes of what was written. It is safe for
+// concurrent use.
 type tail struct {
 	mu   sync.Mutex
 	kept []byte
 }
 
-// Write keeps p's end. It never fails.
+// Write never fails.
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -28,11 +28,11 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// notText stands for what is no text in JSON: U+0000, which no payload may hold.
-var notText = strings.NewReplacer("\x00", "\uFFFD")
+// withoutNUL replaces U+0000, which payloads must not contain.
+var withoutNUL = strings.NewReplacer("\x00", "\uFFFD")
 
-// String is what was kept, as valid UTF-8 without U+0000. A line whose start was
-// lost is left out, unless it is all there is.
+// String returns what was kept as valid UTF-8 without U+0000. It leaves out a first line
+// whose beginning was lost, unless there is no other.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -42,14 +42,15 @@ func (t *tail) String() string {
 			text = rest
 		}
 	}
-	return strings.TrimRight(notText.Replace(strings.ToValidUTF8(text, "\uFFFD")), "\n")
+	return strings.TrimRight(withoutNUL.Replace(strings.ToValidUTF8(text, "\uFFFD")), "\n")
 }
 
-// unfailing is a writer beside which others go on when it fails.
-type unfailing struct{ io.Writer }
+// ignoreErrors is a writer that never fails, so that an io.MultiWriter goes on with the
+// other writers.
+type ignoreErrors struct{ io.Writer }
 
 // Write never fails.
-func (u unfailing) Write(p []byte) (int, error) {
-	_, _ = u.Writer.Write(p)
+func (w ignoreErrors) Write(p []byte) (int, error) {
+	_, _ = w.Writer.Write(p)
 	return len(p), nil
 }

@@ -11,35 +11,36 @@ import (
 	"procman.dev/procman/internal/strictjson"
 )
 
-// ending is everything about how a worker ended that the verdict rests on.
+// ending is how a worker ended: everything that judge looks at.
 type ending struct {
-	// startErr says that the command could not be started at all.
+	// startErr is set if the command could not be started.
 	startErr error
 	// exitCode counts when signal is 0.
 	exitCode int
 	signal   syscall.Signal
-	// timedOut: the worker ran into its deadline, and was told to stop for it.
+	// timedOut: the agent stopped the worker at its deadline.
 	timedOut bool
-	// interrupted: the worker was told to stop from outside.
+	// interrupted: the agent stopped the worker because the pod is being stopped.
 	interrupted bool
-	// oomKills is how many processes the kernel ended for want of memory.
+	// oomKills is how many processes the kernel killed at the memory limit.
 	oomKills int64
-	// output and errorFile are what the worker left; nil when it left none.
+	// output and errorFile are the worker's files; nil for a file that does not exist.
 	output, errorFile *file
-	// stderr is the tail of what the worker wrote to standard error.
+	// stderr is the end of what the worker wrote to standard error.
 	stderr string
 }
 
-// bounds are the limits a verdict quotes.
+// bounds are the limits that errorDetails quote.
 type bounds struct {
 	timeout     time.Duration
 	outputLimit int64
 }
 
-// judge says what an ending means: the table of CONTRACT.md, section 2, "it
-// ends with". The worker's own word comes first, then what the kernel and the
-// clock say, then the exit code. An output over the limit decides however the
-// worker ended: it was stopped for it, or its disk was full.
+// judge returns the result of an attempt whose worker ended like this: the table "it ends
+// with" of docs/contract.md, section 2, with the first case that applies. The worker's own
+// error comes first, then what the kernel and the clock report, then the exit code. An
+// output over the limit counts however the worker ended: the agent may have stopped it for
+// that, or its disk was full.
 func judge(e ending, b bounds) agentapi.Result {
 	switch {
 	case e.errorFile != nil:
@@ -63,7 +64,8 @@ func judge(e ending, b bounds) agentapi.Result {
 			"message": "the worker's command could not be started: " + e.startErr.Error(),
 		})
 	case e.signal == 0 && e.exitCode == 0:
-		// Who is told to stop may well end in peace, and leave half of it.
+		// A worker that was stopped can exit with 0 and leave half of its output: then
+		// the attempt was interrupted.
 		if r := judgeOutput(e.output); r.Complete() || !e.interrupted {
 			return r
 		}
@@ -82,7 +84,7 @@ func judge(e ending, b bounds) agentapi.Result {
 	return r
 }
 
-// What errorDetails call the two files that a worker answers with.
+// The names of the worker's two files in errorDetails.
 const (
 	inOutput = "output"
 	inError  = "error"
@@ -91,7 +93,7 @@ const (
 func judgeOutput(f *file) agentapi.Result {
 	if f == nil {
 		return agentapi.Failure(errorcode.OutputMissing, map[string]any{
-			"message": "the worker exited with 0 but left nothing in the file that PROCESS_OUTPUT_FILE names",
+			"message": "the worker exited with 0 but wrote nothing to the file that PROCESS_OUTPUT_FILE names",
 		})
 	}
 	if f.err != nil {
@@ -103,8 +105,8 @@ func judgeOutput(f *file) agentapi.Result {
 	return agentapi.Result{Output: string(f.content)}
 }
 
-// judgeErrorFile reads {"errorCode": "...", "errorDetails": {...}}. Anything else
-// is OutputInvalid (CONTRACT.md, section 2).
+// judgeErrorFile reads {"errorCode": "...", "errorDetails": {...}}. Anything else is
+// OutputInvalid (docs/contract.md, section 2).
 func judgeErrorFile(f *file) agentapi.Result {
 	invalid := func(details map[string]any, why string) agentapi.Result {
 		details["in"], details["message"] = inError, "the error file "+why
@@ -125,7 +127,7 @@ func judgeErrorFile(f *file) agentapi.Result {
 		at := map[string]any{"at": strictjson.Key(inError, name)}
 		switch name {
 		case "errorCode":
-			_ = json.Unmarshal(value.Raw(), &code) // no code, if it is no string
+			_ = json.Unmarshal(value.Raw(), &code) // a code that is not a string is not valid below
 		case "errorDetails":
 			if details = string(value.Raw()); details == "null" {
 				details = ""
@@ -135,18 +137,19 @@ func judgeErrorFile(f *file) agentapi.Result {
 				return invalid(at, "has errorDetails that are not an object")
 			}
 		default:
-			return invalid(at, "has a member besides errorCode and errorDetails")
+			return invalid(at, "has a member other than errorCode and errorDetails")
 		}
 	}
 	if !errorcode.Valid(code) {
 		return invalid(map[string]any{
 			"at": strictjson.Key(inError, "errorCode"), "expected": map[string]any{"type": "string", "pattern": errorcode.Pattern},
-		}, "has no errorCode that is one word")
+		}, "has no valid errorCode")
 	}
 	return agentapi.Result{ErrorCode: code, ErrorDetails: details}
 }
 
-// notJSON tells a worker's author where the worker's JSON went wrong.
+// notJSON returns errorDetails for a file that is not a strict JSON object, with the place
+// of the mistake.
 func notJSON(in string, err error) map[string]any {
 	details := map[string]any{"in": in, "at": strictjson.Within(in, err), "message": err.Error()}
 	if at, ok := errors.AsType[*strictjson.Error](err); ok {

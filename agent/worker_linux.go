@@ -16,40 +16,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forwarded are the signals that a worker gets as if it were PID 1 itself. Those
-// that ask it to stop come by the context.
+// forwarded are the signals that the agent passes on to the worker. The signals to stop
+// end the context instead.
 var forwarded = []os.Signal{
 	syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2,
 }
 
-// stopSignals are those by which the agent is told to stop. A container runtime
-// sends PID 1 the one that the image names, and images name more than SIGTERM:
-// SIGQUIT (nginx), SIGWINCH (httpd), SIGRTMIN+3 (systemd). Elsewhere than in a
-// container the latter two mean something else.
+// stopSignals returns the signals that stop the agent. A container runtime sends PID 1 the
+// STOPSIGNAL of the image, which is not always SIGTERM: SIGQUIT (nginx), SIGWINCH (httpd),
+// SIGRTMIN+3 (systemd). Outside of a container the last two mean something else.
 func stopSignals() []os.Signal {
 	signals := []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT}
 	if os.Getpid() == 1 {
-		const rtmin = 34 // of glibc, whose numbers runtimes use
+		const rtmin = 34 // as in glibc, whose numbers runtimes use
 		signals = append(signals, syscall.SIGWINCH, syscall.Signal(rtmin+3))
 	}
 	return signals
 }
 
-// supervise runs the command until it ends and says how it did. It forwards
-// signals, stops the command at the deadline or when ctx ends (SIGTERM, then
-// SIGKILL after the grace period), kills it at once when it writes more than it
-// may (more time would change nothing), reaps orphans as PID 1 has to, and ends
-// whatever the command leaves running.
+// supervise runs the command and returns how it ended. It forwards signals, stops the
+// command at the deadline or when ctx ends (SIGTERM, then SIGKILL after the grace period),
+// kills it at once when its output is over the limit (it could do nothing about that), reaps
+// orphans as PID 1 has to, and kills everything that the command leaves running.
 func supervise(ctx context.Context, c *Config, environ []string, deadline time.Time) ending {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, forwarded...)
 
-	// Orphans of the worker become ours to reap even where we are not PID 1.
+	// Where the agent is not PID 1, this makes it the parent of the worker's orphans.
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	oomBefore := oomKills()
 
 	stderr := &tail{}
-	pid, copied, err := start(c.Command, environ, io.MultiWriter(stderr, unfailing{os.Stderr}))
+	pid, copied, err := start(c.Command, environ, io.MultiWriter(stderr, ignoreErrors{os.Stderr}))
 	if err != nil {
 		return ending{startErr: err}
 	}
@@ -59,7 +57,7 @@ func supervise(ctx context.Context, c *Config, environ []string, deadline time.T
 	var e ending
 	var kill <-chan time.Time
 	stop := func() {
-		tell(pid, syscall.SIGTERM)
+		signalWorker(pid, syscall.SIGTERM)
 		if kill == nil {
 			kill = time.After(c.Grace)
 		}
@@ -89,16 +87,16 @@ func supervise(ctx context.Context, c *Config, environ []string, deadline time.T
 			stop()
 		case <-watch.C:
 			if e.output, e.errorFile = oversized(c); e.output != nil || e.errorFile != nil {
-				tell(pid, syscall.SIGKILL)
+				signalWorker(pid, syscall.SIGKILL)
 				watch.Stop()
 			}
 		case <-kill:
-			tell(pid, syscall.SIGKILL)
+			signalWorker(pid, syscall.SIGKILL)
 		}
 	}
 	endDescendants(pid, childless)
-	// With all writers gone the copy ends by itself; the bound is for a
-	// descendant that could not be killed.
+	// The copy ends when nothing has the pipe open. The bound is for a descendant that
+	// could not be killed.
 	select {
 	case <-copied:
 	case <-time.After(time.Second):
@@ -108,8 +106,8 @@ func supervise(ctx context.Context, c *Config, environ []string, deadline time.T
 	return e
 }
 
-// start starts the command in a process group of its own, with standard error
-// copied to w. copied is closed when the copy has ended.
+// start starts the command in its own process group, and copies its standard error to w.
+// copied is closed when the copy has ended.
 func start(command, environ []string, w io.Writer) (pid int, copied <-chan struct{}, err error) {
 	path, err := exec.LookPath(command[0])
 	if err != nil {
@@ -125,9 +123,9 @@ func start(command, environ []string, w io.Writer) (pid int, copied <-chan struc
 		return 0, nil, err
 	}
 	defer func() { _ = stdin.Close() }()
-	// A core dump of a worker would hold a client's input. One byte, not none: that
-	// is less than any file of a dump needs, and the one limit at which the kernel
-	// (fs/coredump.c) does not hand it to a program of the node's either.
+	// A core dump would contain a client's input. With a limit of 1 byte the kernel
+	// (fs/coredump.c) writes none, and does not pipe it to a program of the node either;
+	// with 0 it would.
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: 1, Max: 1})
 
 	process, err := os.StartProcess(path, command, &os.ProcAttr{
@@ -148,16 +146,16 @@ func start(command, environ []string, w io.Writer) (pid int, copied <-chan struc
 	return process.Pid, done, nil
 }
 
-// tell sends a signal to the worker's process group, and to the worker itself
-// should it have left that.
-func tell(pid int, sig syscall.Signal) {
+// signalWorker sends a signal to the worker's process group, and to the worker itself if
+// it has left the group.
+func signalWorker(pid int, sig syscall.Signal) {
 	if syscall.Kill(-pid, sig) != nil || sig == syscall.SIGKILL {
 		_ = syscall.Kill(pid, sig)
 	}
 }
 
-// reap waits for every child until none is left, passes on how pid ended, and
-// closes childless in the end.
+// reap waits for every child until none is left. It sends the status of pid to exited, and
+// closes childless at the end.
 func reap(pid int, exited chan<- unix.WaitStatus, childless chan<- struct{}) {
 	for {
 		var status unix.WaitStatus
@@ -173,19 +171,18 @@ func reap(pid int, exited chan<- unix.WaitStatus, childless chan<- struct{}) {
 	}
 }
 
-// Bounds of the ending of what the worker left behind.
+// How long and how often endDescendants tries.
 const (
 	endTimeout  = time.Second
 	endInterval = 5 * time.Millisecond
 )
 
-// endDescendants kills what the worker left running, and waits until it is
-// gone or endTimeout is over. As PID 1 that is everything else in the container.
-// Otherwise it is the worker's process group and then, again and again, all that
-// is the agent's child: whoever left the group comes to the agent once its own
-// parent is gone.
+// endDescendants kills everything that the worker left running, and waits until the agent
+// has no child or endTimeout is over. As PID 1 it kills all other processes of the
+// container. Otherwise it kills the worker's process group and the agent's children,
+// repeatedly: a process that left the group becomes the agent's child when its parent ends.
 func endDescendants(pid int, childless <-chan struct{}) {
-	late := time.After(endTimeout)
+	timeout := time.After(endTimeout)
 	for {
 		if os.Getpid() == 1 {
 			_ = syscall.Kill(-1, syscall.SIGKILL)
@@ -198,16 +195,16 @@ func endDescendants(pid int, childless <-chan struct{}) {
 		select {
 		case <-childless:
 			return
-		case <-late:
+		case <-timeout:
 			return
 		case <-time.After(endInterval):
 		}
 	}
 }
 
-// children are the agent's own, as far as /proc tells.
+// children returns the PIDs of the agent's children, as far as /proc has them.
 func children() []int {
-	lists, _ := filepath.Glob("/proc/self/task/*/children") // the pattern is well-formed
+	lists, _ := filepath.Glob("/proc/self/task/*/children") // the pattern is valid
 	var pids []int
 	for _, list := range lists {
 		text, err := os.ReadFile(list)
@@ -223,7 +220,7 @@ func children() []int {
 	return pids
 }
 
-// signalName is the name of a signal as people write it, such as SIGKILL.
+// signalName returns the usual name of a signal, such as SIGKILL.
 func signalName(s syscall.Signal) string {
 	if name := unix.SignalName(s); name != "" {
 		return name

@@ -18,14 +18,14 @@ import (
 // namespace, of its Jobs and pods only those of Processes, of its Leases only those
 // of idempotency keys, and of each object only what a controller reads.
 func CacheOptions(namespace string) cache.Options {
-	ofProcesses, ofKeys := hasLabel(v1alpha1.LabelProcess), hasLabel(v1alpha1.LabelIdempotencyKey)
+	ofProcesses, ofTypes, ofKeys := hasLabel(v1alpha1.LabelProcess), hasLabel(v1alpha1.LabelType), hasLabel(v1alpha1.LabelIdempotencyKey)
 	return cache.Options{
 		DefaultNamespaces: map[string]cache.Config{namespace: {}},
 		ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.Process{}:     {Transform: payload.Policy(payload.KeepSmallInputs).Transform()},
 			&v1alpha1.ProcessType{}: {Transform: trimManagedFields},
 			&batchv1.Job{}:          {Label: ofProcesses, Transform: trimJob},
-			&corev1.Pod{}:           {Label: ofProcesses, Transform: trimPod},
+			&corev1.Pod{}:           {Label: ofTypes, Transform: trimPod},
 			&coordinationv1.Lease{}: {Label: ofKeys, Transform: trimManagedFields},
 		},
 		ReaderFailOnMissingInformer: true,

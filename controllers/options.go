@@ -8,7 +8,7 @@ import (
 	"strconv"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/controllers/delivery"
+	"procman.dev/procman/controllers/injection"
 	"procman.dev/procman/controllers/internal/jobspec"
 	"procman.dev/procman/controllers/processtype"
 	"procman.dev/procman/internal/agentapi"
@@ -34,7 +34,7 @@ func (o *Options) AddFlags(f *flag.FlagSet) {
 	f.StringVar(&o.Job.AgentImage, "agent-image", "", "image of the agent; required")
 	f.StringVar(&o.Job.CollectorURL, "collector-url", "", "URL at which agents reach the collector; required")
 	f.StringVar(&o.Job.ServiceAccount, "worker-service-account", "procman-worker", "service account of the worker pods, in the namespace")
-	f.StringVar((*string)(&o.Job.AgentDelivery), "agent-delivery", string(delivery.Auto), "how the agent gets into the workers of types that do not specify it: Embedded, ImageVolume, InitContainer, or Auto, which means ImageVolume if a probe shows that it works, and InitContainer otherwise")
+	f.StringVar((*string)(&o.Job.AgentInjection), "agent-injection", string(injection.Auto), "how the agent gets into the workers of types that do not specify it: Embedded, ImageVolume, InitContainer, or Auto, which means ImageVolume if a probe shows that it works, and InitContainer otherwise")
 	int32Var(f, &o.Job.GraceSeconds, "grace-seconds", 25, "seconds between SIGTERM and SIGKILL for a worker")
 	int32Var(f, &o.Job.DeliverySeconds, "delivery-seconds", int32(agentapi.DeliveryTimeout.Seconds()), "seconds after the end of its worker for which an agent tries to deliver the result; the operator can be unavailable for that long")
 	f.StringVar(&o.PodSecurity, "pod-security", "restricted", "Pod Security Standard that process types must satisfy: restricted, baseline or privileged")
@@ -51,8 +51,8 @@ func (o *Options) Validate() error {
 	if o.Job.CollectorURL == "" {
 		invalid("--collector-url is not set")
 	}
-	if !slices.Contains([]v1alpha1.AgentDelivery{delivery.Auto, v1alpha1.AgentEmbedded, v1alpha1.AgentImageVolume, v1alpha1.AgentInitContainer}, o.Job.AgentDelivery) {
-		invalid("--agent-delivery is %q, expected Auto, Embedded, ImageVolume or InitContainer", o.Job.AgentDelivery)
+	if !slices.Contains([]v1alpha1.AgentInjection{injection.Auto, v1alpha1.AgentEmbedded, v1alpha1.AgentImageVolume, v1alpha1.AgentInitContainer}, o.Job.AgentInjection) {
+		invalid("--agent-injection is %q, expected Auto, Embedded, ImageVolume or InitContainer", o.Job.AgentInjection)
 	}
 	if o.Job.GraceSeconds < 1 {
 		invalid("--grace-seconds is %d, expected a positive number", o.Job.GraceSeconds)

@@ -18,8 +18,9 @@ import (
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/collector"
-	"procman.dev/procman/controllers/delivery"
 	"procman.dev/procman/controllers/expiration"
+	"procman.dev/procman/controllers/injection"
+	"procman.dev/procman/controllers/internal/jobpods"
 	"procman.dev/procman/controllers/internal/ledger"
 	"procman.dev/procman/controllers/internal/registry"
 	"procman.dev/procman/controllers/internal/terminal"
@@ -49,10 +50,13 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options, agents net.Liste
 			return fmt.Errorf("get informer of %T: %w", kind, err)
 		}
 	}
+	if err := jobpods.AddIndex(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
 	c, live, now := mgr.GetClient(), mgr.GetAPIReader(), clock.RealClock{}
 	known := &rules.Cache{}
 	writer := &terminal.Writer{Client: c, Live: live, Clock: now, Rules: known}
-	prober := &delivery.Prober{Client: c, Live: live, Namespace: o.Namespace, Job: o.Job}
+	prober := &injection.Prober{Client: c, Live: live, Namespace: o.Namespace, Job: o.Job}
 	processes := ledger.New(now)
 	if err := metrics.Register(processes); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
@@ -61,7 +65,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options, agents net.Liste
 		prober,
 		&process.Reconciler{
 			Client: c, Live: live, Clock: now, Writer: writer, Rules: known, Ledger: processes, Job: o.Job,
-			Delivery: prober.Delivery, Violations: policy.Violations, Concurrency: o.Concurrency,
+			Injection: prober.Injection, Violations: policy.Violations, Concurrency: o.Concurrency,
 		},
 		&process.Positions{Client: c, Ledger: processes},
 		&expiration.Reconciler{Client: c, Clock: now, Concurrency: o.Concurrency},

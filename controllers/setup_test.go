@@ -70,7 +70,7 @@ func newRecorder(t *testing.T) *recorder {
 
 func validOptions() Options {
 	o := Options{Namespace: "work", PodSecurity: "restricted", Concurrency: 1}
-	o.Job.AgentDelivery = "Auto"
+	o.Job.AgentInjection = "Auto"
 	return o
 }
 
@@ -88,7 +88,7 @@ func TestSetupAddsEveryComponent(t *testing.T) {
 	want := []string{
 		"*controller.Controller expiration", "*controller.Controller idempotency-key-expiration", "*controller.Controller process",
 		"*controller.Controller processtype", "*controller.Controller processtype-counts", "*controller.Controller processtype-image",
-		"*delivery.Prober", "*manager.Server collector", "*process.Positions",
+		"*injection.Prober", "*manager.Server collector", "*process.Positions",
 	}
 	if diff := cmp.Diff(want, mgr.added); diff != "" {
 		t.Error(diff)

@@ -39,7 +39,7 @@ install() {
     for name in operator apiserver; do
         kubectl --namespace procman-system rollout status deployment "procman-$name" --timeout=120s >/dev/null
     done
-    kubectl --namespace procman wait --for=condition=Accepted processtypes --all --timeout=30s >/dev/null
+    kubectl --namespace procman wait --for=condition=Ready processtypes --all --timeout=30s >/dev/null
 }
 
 # with_images replaces the names of local images by those in REGISTRY.

@@ -1,11 +1,12 @@
 package v1alpha1
 
-// Labels on the Jobs and pods of a Process. The operator's caches select by
-// LabelProcess, so an object without it is never looked at.
+// Labels of Jobs and pods. The operator's caches select Jobs by LabelProcess and pods by
+// LabelType, so the operator does not see objects without them.
 const (
-	// LabelProcess holds the name of the Process that a Job or pod works for.
+	// LabelProcess, on a Job, is the name of its Process. Pods do not have it: all pods
+	// of a type are the same.
 	LabelProcess = "procman.dev/process"
-	// LabelType holds the name of the ProcessType.
+	// LabelType, on a Job and on its pods, is the name of the ProcessType.
 	LabelType = "procman.dev/type"
 )
 

@@ -8,21 +8,21 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// AgentDelivery is how the agent, which runs the worker's command, gets into
-// the worker's container.
+// AgentInjection is how the agent, which runs the worker's command, gets into the
+// worker's container.
 // +kubebuilder:validation:Enum=Embedded;ImageVolume;InitContainer
-type AgentDelivery string
+type AgentInjection string
 
 const (
-	// AgentEmbedded: the worker image itself holds the agent at /procman/agent.
-	// The fastest start.
-	AgentEmbedded AgentDelivery = "Embedded"
+	// AgentEmbedded: the worker's image contains the agent at /procman/agent. Starts
+	// fastest.
+	AgentEmbedded AgentInjection = "Embedded"
 	// AgentImageVolume: the agent's image is mounted as a volume. Needs a
 	// cluster whose nodes support image volumes.
-	AgentImageVolume AgentDelivery = "ImageVolume"
+	AgentImageVolume AgentInjection = "ImageVolume"
 	// AgentInitContainer: an init container copies the agent into the pod.
 	// Works everywhere.
-	AgentInitContainer AgentDelivery = "InitContainer"
+	AgentInitContainer AgentInjection = "InitContainer"
 )
 
 // ConditionReady reports whether processes of a type can be started now. It follows
@@ -177,9 +177,9 @@ type ProcessTypeSpec struct {
 	Args []string `json:"args,omitempty"`
 
 	// agent is how the agent gets into the worker's container. The operator's
-	// --agent-delivery if absent.
+	// --agent-injection if absent.
 	// +optional
-	Agent AgentDelivery `json:"agent,omitempty"`
+	Agent AgentInjection `json:"agent,omitempty"`
 
 	// inputSchema is the schema of the input: a structural OpenAPI v3 schema with CEL
 	// rules, as in a CustomResourceDefinition. A property that it does not define is

@@ -243,7 +243,7 @@ func (c *Cache) after(typeName types.NamespacedName, from Position, yield func(*
 	pivot := &v1alpha1.Process{}
 	pivot.Name, pivot.CreationTimestamp.Time = from.Name, from.Created
 	ofType.AscendGreaterOrEqual(pivot, func(p *v1alpha1.Process) bool {
-		if positionOf(p) == from {
+		if !from.before(positionOf(p)) { // the process at the position itself
 			return true
 		}
 		if p = c.newest(p); p == nil {

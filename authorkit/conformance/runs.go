@@ -1,13 +1,14 @@
 package conformance
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/authorkit/rehearsal"
@@ -142,7 +143,7 @@ func repeatFinding(input Input, first, second *rehearsal.Outcome) Finding {
 	case b.State != v1alpha1.StateComplete:
 		f.Status, f.Reason = Warn, "a second run does not complete: "+rehearsal.Explain(b.ErrorCode, b.ErrorDetails)
 		f.Details = stderrOf(b.ErrorDetails)
-	case !bytes.Equal(canonical(a.Output), canonical(b.Output)):
+	case canonical(a.Output) != canonical(b.Output):
 		f.Status, f.Reason = Warn, "a second run has a different output; a process can run more than once, so check that this is intended"
 		f.Details = []string{"first:  " + excerpt(a.Output), "second: " + excerpt(b.Output)}
 	}
@@ -150,19 +151,11 @@ func repeatFinding(input Input, first, second *rehearsal.Outcome) Finding {
 }
 
 // canonical returns JSON without white space and with sorted keys, so that two
-// values can be compared. Text that is not JSON stays as it is.
-func canonical(text string) []byte {
-	dec := json.NewDecoder(bytes.NewReader([]byte(text)))
-	dec.UseNumber()
-	var value any
-	if dec.Decode(&value) != nil {
-		return []byte(text)
-	}
-	out, err := json.Marshal(value)
-	if err != nil {
-		return []byte(text)
-	}
-	return out
+// values can be compared. Numbers keep their digits.
+func canonical(text string) string {
+	value := jsontext.Value(text)
+	_ = value.Canonicalize(jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false)) // an output is valid JSON
+	return string(value)
 }
 
 // excerpt returns at most 200 characters of a text.

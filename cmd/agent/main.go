@@ -1,7 +1,6 @@
 // Command agent is PID 1 of a worker's container: agent -- COMMAND [ARGUMENT...].
-// "agent install FILE" copies the agent itself to FILE, for the init container
-// that brings it into images that do not hold it; "agent version" says which it
-// is.
+// "agent install FILE" copies the agent to FILE; the init container of a worker's pod runs
+// it. "agent version" prints the version.
 package main
 
 import (
@@ -37,7 +36,7 @@ func main() {
 	os.Exit(agent.Run(context.Background(), config))
 }
 
-// version is the module's, as the build recorded it.
+// version returns the version of the module and of Go, as the build recorded them.
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		return info.Main.Version + " " + info.GoVersion
@@ -45,7 +44,7 @@ func version() string {
 	return "unknown"
 }
 
-// install copies this very binary.
+// install copies this program to target.
 func install(target string) error {
 	source, err := os.Open("/proc/self/exe")
 	if err != nil {

@@ -15,7 +15,7 @@ func TestFlagsAreValidated(t *testing.T) {
 	}{
 		"nothing":                {"", []string{"--agent-image is not set", "--collector-url is not set"}},
 		"an unknown flag":        {required + "--colour=red", []string{"flag provided but not defined: -colour"}},
-		"an unknown delivery":    {required + "--agent-delivery=Magic", []string{`--agent-delivery is "Magic", expected Auto, Embedded, ImageVolume or InitContainer`}},
+		"an unknown injection":   {required + "--agent-injection=Magic", []string{`--agent-injection is "Magic", expected Auto, Embedded, ImageVolume or InitContainer`}},
 		"no grace":               {required + "--grace-seconds=0", []string{"--grace-seconds is 0, expected a positive number"}},
 		"a grace above an int32": {required + "--grace-seconds=3000000000", []string{`invalid value "3000000000" for flag -grace-seconds`}},
 		"no time to deliver":     {required + "--delivery-seconds=-1", []string{"--delivery-seconds is -1, expected a positive number"}},

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/controllers/internal/jobpods"
 	"procman.dev/procman/controllers/internal/jobspec"
 	"procman.dev/procman/controllers/internal/outcome"
 	"procman.dev/procman/internal/agentapi"
@@ -66,12 +67,11 @@ func (c *Collector) find(ctx context.Context, id identity) (*attempt, error) {
 		return nil, err
 	}
 
-	var pods corev1.PodList
-	err = c.Client.List(ctx, &pods, client.InNamespace(c.Namespace), client.MatchingLabels{v1alpha1.LabelProcess: process.Name})
+	pods, err := jobpods.List(ctx, c.Client, job)
 	if err != nil {
-		return nil, fmt.Errorf("list the process's pods: %w", err)
+		return nil, err
 	}
-	attempts := outcome.Attempts(job, pods.Items)
+	attempts := outcome.Attempts(job, pods)
 	if n := len(attempts); n == 0 || attempts[n-1].UID != pod.UID {
 		if n > 0 && pod.CreationTimestamp.Before(&attempts[n-1].CreationTimestamp) {
 			return nil, fmt.Errorf("%w: pod %s is newer than %s", agentapi.ErrSuperseded, attempts[n-1].Name, pod.Name)

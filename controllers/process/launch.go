@@ -70,13 +70,13 @@ func (r *Reconciler) launch(ctx context.Context, p *v1alpha1.Process) (reconcile
 // not contain it yet, and there is nothing to do.
 func (r *Reconciler) createJob(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType) (reconcile.Result, error) {
 	config := r.Job
-	config.AgentDelivery = r.Delivery()
-	job := jobspec.Build(p, t, config)
+	config.AgentInjection = r.Injection()
+	pod := jobspec.Pod(t, config)
 	// An operator with a less strict policy may have accepted the type.
-	if violations := r.Violations(&job.Spec.Template.ObjectMeta, &job.Spec.Template.Spec); violations != "" {
+	if violations := r.Violations(&pod.ObjectMeta, &pod.Spec); violations != "" {
 		return reconcile.Result{}, r.finish(ctx, p, notAccepted(t, v1alpha1.ReasonPolicyViolation, violations), "")
 	}
-	err := r.Client.Create(ctx, job)
+	err := r.Client.Create(ctx, jobspec.Job(p, t, pod))
 	switch {
 	case err == nil:
 		logf.FromContext(ctx).V(1).Info("job created", "type", t.Name)

@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/controllers/internal/jobpods"
 	"procman.dev/procman/controllers/internal/jobspec"
 	"procman.dev/procman/controllers/internal/ledger"
 	"procman.dev/procman/controllers/internal/outcome"
@@ -43,9 +44,9 @@ type Reconciler struct {
 	// Ledger reports which Processes are admitted. This controller fills it.
 	Ledger *ledger.Ledger
 	Job    jobspec.Config
-	// Delivery is how the agent gets into the workers of types that do not specify
-	// it. It overrides Job.AgentDelivery.
-	Delivery func() v1alpha1.AgentDelivery
+	// Injection is how the agent gets into the workers of types that do not specify
+	// it. It overrides Job.AgentInjection.
+	Injection func() v1alpha1.AgentInjection
 	// Rules has the rules of the process types, to validate inputs.
 	Rules *rules.Cache
 	// Violations describes what the pod security policy forbids about a pod; empty
@@ -57,9 +58,11 @@ type Reconciler struct {
 
 // SetupWithManager registers the controller.
 func (r *Reconciler) SetupWithManager(_ context.Context, mgr manager.Manager) error {
-	toProcess := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
-		name := o.GetLabels()[v1alpha1.LabelProcess]
-		return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: o.GetNamespace(), Name: name}}}
+	toProcess := handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, pod client.Object) []reconcile.Request {
+		if process, ok := jobpods.Process(ctx, r.Client, pod); ok {
+			return []reconcile.Request{{NamespacedName: process}}
+		}
+		return nil
 	})
 	return builder.ControllerManagedBy(mgr).
 		Named("process").
@@ -112,13 +115,12 @@ func (r *Reconciler) jobOf(ctx context.Context, p *v1alpha1.Process) (*batchv1.J
 
 // observe finishes the Process if its Job and pods have an outcome.
 func (r *Reconciler) observe(ctx context.Context, p *v1alpha1.Process, job *batchv1.Job) (reconcile.Result, error) {
-	var pods corev1.PodList
-	err := r.Client.List(ctx, &pods, client.InNamespace(p.Namespace), client.MatchingLabels{v1alpha1.LabelProcess: p.Name})
+	pods, err := jobpods.List(ctx, r.Client, job)
 	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("list pods: %w", err)
+		return reconcile.Result{}, err
 	}
 	now := r.Clock.Now()
-	observation := outcome.Observe(job, pods.Items, now)
+	observation := outcome.Observe(job, pods, now)
 	decision := observation.Decide()
 	if decision.EventsOf != "" {
 		// Events are not cached: they are read at the end of a few processes only.

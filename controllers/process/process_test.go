@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/controllers/internal/jobpods"
 	"procman.dev/procman/controllers/internal/ledger"
 	"procman.dev/procman/controllers/internal/outcome"
 	"procman.dev/procman/controllers/internal/terminal"
@@ -38,6 +39,7 @@ func world(t *testing.T, functions interceptor.Funcs, objects ...client.Object) 
 	}
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&v1alpha1.Process{}, &corev1.Pod{}).
 		WithInterceptorFuncs(functions).
+		WithIndex(&corev1.Pod{}, jobpods.ControllerUID, jobpods.IndexControllerUID).
 		WithIndex(&corev1.Event{}, "involvedObject.uid", func(o client.Object) []string { return []string{string(o.(*corev1.Event).InvolvedObject.UID)} }).
 		Build()
 	now := clocktesting.NewFakePassiveClock(start)
@@ -47,7 +49,7 @@ func world(t *testing.T, functions interceptor.Funcs, objects ...client.Object) 
 	processes.Open()
 	return &Reconciler{
 		Client: c, Live: c, Clock: now, Writer: &terminal.Writer{Client: c, Live: c, Clock: now, Rules: known}, Rules: known, Ledger: processes,
-		Delivery:   func() v1alpha1.AgentDelivery { return v1alpha1.AgentEmbedded },
+		Injection:  func() v1alpha1.AgentInjection { return v1alpha1.AgentEmbedded },
 		Violations: func(*metav1.ObjectMeta, *corev1.PodSpec) string { return "" },
 	}, now
 }
@@ -243,7 +245,7 @@ func TestPodOfALostNodeIsAbandoned(t *testing.T) {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: "work", Name: "p-1", UID: "pod", CreationTimestamp: metav1.NewTime(start), DeletionTimestamp: new(metav1.NewTime(start.Add(10 * time.Second))),
-			Finalizers: []string{batchv1.JobTrackingFinalizer}, Labels: map[string]string{v1alpha1.LabelProcess: "p"},
+			Finalizers:      []string{batchv1.JobTrackingFinalizer},
 			OwnerReferences: []metav1.OwnerReference{{Kind: "Job", UID: "job", Controller: new(true)}},
 		},
 		Spec: corev1.PodSpec{NodeName: "away"},

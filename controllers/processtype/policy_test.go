@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/controllers/delivery"
+	"procman.dev/procman/controllers/injection"
 	"procman.dev/procman/controllers/internal/jobspec"
 )
 
@@ -45,7 +45,7 @@ func TestPolicy(t *testing.T) {
 			}
 			pt := named("a", 0)
 			pt.Spec.Template.SecurityContext = test.security
-			job := example(&pt, jobspec.Config{AgentImage: "agent", AgentDelivery: delivery.Auto})
+			job := example(&pt, jobspec.Config{AgentImage: "agent", AgentInjection: injection.Auto})
 			if len(job.Spec.Template.Spec.InitContainers) != 1 {
 				t.Error("the agent's own container is not looked at")
 			}

@@ -27,7 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/controllers/delivery"
+	"procman.dev/procman/controllers/injection"
 	"procman.dev/procman/controllers/internal/jobspec"
 	"procman.dev/procman/controllers/internal/prose"
 	"procman.dev/procman/controllers/internal/statuspatch"
@@ -101,11 +101,11 @@ const dryRunInterval = time.Minute
 func example(t *v1alpha1.ProcessType, c jobspec.Config) *batchv1.Job {
 	t = t.DeepCopy()
 	t.Status.Image, t.Status.Command = t.Spec.Image, []string{"entrypoint"} // the image may not be resolved yet
-	if c.AgentDelivery == delivery.Auto {
-		c.AgentDelivery = v1alpha1.AgentInitContainer // this pod has more containers to check than the other
+	if c.AgentInjection == injection.Auto {
+		c.AgentInjection = v1alpha1.AgentInitContainer // this pod has more containers to check than the other
 	}
 	p := &v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{Namespace: t.Namespace, Name: t.Name, UID: t.UID}}
-	return jobspec.Build(p, t, c)
+	return jobspec.Job(p, t, jobspec.Pod(t, c))
 }
 
 // dryRun asks the API server to create a Job as a dry run. This finds what no schema

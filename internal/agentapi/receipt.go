@@ -5,23 +5,21 @@ import (
 	"fmt"
 )
 
-// MaxReceiptBytes is how much Kubernetes keeps of a container's termination
-// message.
+// MaxReceiptBytes is the length of the longest termination message that Kubernetes keeps.
 const MaxReceiptBytes = 4096
 
-// Receipt is what an agent leaves in its container's termination message: the
-// second channel of a result, for when the delivery over HTTP did not arrive.
+// Receipt is the copy of a result in the termination message of the agent's container. The
+// operator uses it if the delivery over HTTP failed.
 type Receipt struct {
 	Result
-	// Delivered says that the collector has confirmed the result.
+	// Delivered: the collector has confirmed the result.
 	Delivered bool `json:"delivered,omitempty"`
-	// Truncated says that the result did not fit: Output or ErrorDetails are
-	// missing from it.
+	// Truncated: the result did not fit, so Output or ErrorDetails are missing.
 	Truncated bool `json:"truncated,omitempty"`
 }
 
-// Encode returns the receipt as JSON of at most MaxReceiptBytes. What does not
-// fit is left out and Truncated is set.
+// Encode returns the receipt as JSON of at most MaxReceiptBytes. If it does not fit,
+// Encode sets Truncated and leaves out Output, then ErrorDetails.
 func (r Receipt) Encode() []byte {
 	for _, shrink := range []func(){
 		func() {},
@@ -29,7 +27,7 @@ func (r Receipt) Encode() []byte {
 		func() { r.ErrorDetails = "" },
 	} {
 		shrink()
-		// A struct of strings, numbers and a time always encodes.
+		// A struct with strings, numbers and a time always encodes.
 		if text, err := json.Marshal(r); err == nil && len(text) <= MaxReceiptBytes {
 			return text
 		}
@@ -37,9 +35,8 @@ func (r Receipt) Encode() []byte {
 	return nil
 }
 
-// DecodeReceipt reads a termination message. An error means that the message
-// is no receipt: the agent was killed before it could leave one, or the worker
-// wrote something of its own.
+// DecodeReceipt reads a termination message. An error means that the message is not a
+// receipt: the agent was killed before it could write one, or the worker wrote the message.
 func DecodeReceipt(message string) (Receipt, error) {
 	var r Receipt
 	if err := json.Unmarshal([]byte(message), &r); err != nil {

@@ -53,7 +53,7 @@ func TestReceiptFits(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoReceipt(t *testing.T) {
+func TestDecodeReceiptErrors(t *testing.T) {
 	for _, message := range []string{"", "panic: no", "{}", `{"attempt":1}`, `[1]`,
 		`{"output":"no JSON"}`, `{"output":"[]"}`, `{"output":"{\"a\":1,\"a\":2}"}`, `{"errorCode":"two words"}`,
 		`{"errorCode":"No","errorDetails":"[]"}`, `{"errorCode":"two words","truncated":true}`, `{"output":"{","truncated":true}`,

@@ -7,6 +7,7 @@
 package rules
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -172,15 +173,23 @@ func (r *Rules) checkInputSize(text []byte) *Violation {
 	}
 }
 
-// storable reports whether the cluster can store an input. Its text is stored as a
-// JSON string, in which a quote takes two bytes and a "<" six.
+// storable reports whether the cluster can store an input.
 func storable(text []byte) bool {
-	const longestEscape = 6
-	if len(text) <= maxStoredInputBytes/longestEscape {
-		return true
+	stored := len(text)
+	for _, escape := range escapes {
+		stored += escape.extraBytes * bytes.Count(text, []byte(escape.text))
 	}
-	stored, err := json.Marshal(string(text))
-	return err == nil && len(stored) <= maxStoredInputBytes
+	return stored <= maxStoredInputBytes
+}
+
+// escapes are what becomes longer in a text that is stored as a JSON string, as
+// encoding/json writes it. A strict JSON object contains nothing else that does.
+var escapes = []struct {
+	text       string
+	extraBytes int
+}{
+	{`"`, 1}, {`\`, 1}, {"\n", 1}, {"\r", 1}, {"\t", 1},
+	{"<", 5}, {">", 5}, {"&", 5}, {"\u2028", 3}, {"\u2029", 3},
 }
 
 // InputTooLarge returns the violation of an input of more than maxBytes. at is

@@ -109,8 +109,16 @@ func TestInputAsItIsStored(t *testing.T) {
 		unit string
 		n    int
 		code string
-	}{{"a", 1_000_000, ""}, {"<", 200_000, ""}, {"<", 220_000, errorcode.InputTooLarge}, {`\"`, 400_000, errorcode.InputTooLarge}} {
-		got := violation(t, r.CheckInput([]byte(`{"a":"`+strings.Repeat(test.unit, test.n)+`"}`)))
+	}{{"a", 1_000_000, ""}, {"<", 200_000, ""}, {"<", 220_000, errorcode.InputTooLarge}, {`\"`, 400_000, errorcode.InputTooLarge}, {"\u2028", 210_000, ""}, {"\u2029", 220_000, errorcode.InputTooLarge}} {
+		text := `{"a":"` + strings.Repeat(test.unit, test.n) + `"}`
+		stored, err := json.Marshal(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fits := len(stored)-len(`""`) <= 1310720; fits != (test.code == "") {
+			t.Errorf("%d times %s: stored in %d bytes", test.n, test.unit, len(stored))
+		}
+		got := violation(t, r.CheckInput([]byte(text)))
 		if code, _, _ := strings.Cut(got, " "); code != test.code || code != "" && !strings.Contains(got, `"expected":{"maxBytes":1310720},"message":"`) {
 			t.Errorf("%d times %s: %q, want code %q", test.n, test.unit, got, test.code)
 		}

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -11,11 +12,11 @@ import (
 	"procman.dev/procman/internal/strictjson"
 )
 
-// walk is one walk over a value. It ends at the first violation.
+// walk validates one value and everything in it. It ends at the first violation.
 type walk struct {
-	budget int64 // what the rules may still cost
-	root   string
-	place  []step // where the walk is, from the root
+	budget int64  // what the rules may still cost
+	root   string // the name of the outermost value in paths
+	steps  []step // from there to the value that is being validated
 }
 
 // step is the way from a value to one of its members or elements. Paths are built
@@ -29,10 +30,11 @@ type step struct {
 func member(key string) step { return step{key: key, index: -1} }
 func element(i int) step     { return step{index: i} }
 
-// at returns the path of the place that the steps lead to from here.
-func (w *walk) at(steps ...step) string {
+// at returns the path of the value that is being validated, or of what is so many
+// steps below it.
+func (w *walk) at(below ...step) string {
 	path := w.root
-	for _, steps := range [][]step{w.place, steps} {
+	for _, steps := range [][]step{w.steps, below} {
 		for _, s := range steps {
 			if s.index < 0 {
 				path = strictjson.Key(path, s.key)
@@ -53,9 +55,9 @@ func invalid(at string, expected expectation) *Violation {
 func (w *walk) value(about []*node, v strictjson.Value) *Violation {
 	kind, nodes := v.Kind(), about
 	if kind != null { // to which allOf does not apply
-		nodes = nil
-		for _, n := range about {
-			nodes = append(nodes, n.all()...)
+		nodes = about[0].parts
+		for _, n := range about[1:] {
+			nodes = append(slices.Clip(nodes), n.parts...)
 		}
 	}
 	for _, n := range nodes {
@@ -95,10 +97,10 @@ func (w *walk) value(about []*node, v strictjson.Value) *Violation {
 	return nil
 }
 
-// inside validates a member or an element.
+// inside validates the member or element that one step leads to.
 func (w *walk) inside(s step, nodes []*node, v strictjson.Value) *Violation {
-	w.place = append(w.place, s)
-	defer func() { w.place = w.place[:len(w.place)-1] }()
+	w.steps = append(w.steps, s)
+	defer func() { w.steps = w.steps[:len(w.steps)-1] }()
 	return w.value(nodes, v)
 }
 

@@ -29,20 +29,11 @@ type node struct {
 	additional *node // of properties that are not named
 	anyKey     bool  // other properties are allowed; without additional, with any value
 	items      *node
-	allOf      []*node
+	parts      []*node // this node and, recursively, those of its allOf
 	anyOf      []*node
 	oneOf      []*node
 	not        *node
 	rules      []rule
-}
-
-// all returns the node and, recursively, those of its allOf.
-func (n *node) all() []*node {
-	nodes := []*node{n}
-	for _, a := range n.allOf {
-		nodes = append(nodes, a.all()...)
-	}
-	return nodes
 }
 
 // place is the place in the schema that the builder works on.
@@ -90,7 +81,10 @@ func (b *builder) node(props *apiextensionsv1.JSONSchemaProps, spine *structural
 	if props.Items != nil && props.Items.Schema != nil {
 		n.items = b.node(props.Items.Schema, itemsOf(spine), at.keyword("items").inherit(n.anyKey))
 	}
-	n.allOf = b.composition(props.AllOf, at.keyword("allOf"))
+	n.parts = []*node{n}
+	for _, part := range b.composition(props.AllOf, at.keyword("allOf")) {
+		n.parts = append(n.parts, part.parts...)
+	}
 	n.anyOf = b.composition(props.AnyOf, at.keyword("anyOf"))
 	n.oneOf = b.composition(props.OneOf, at.keyword("oneOf"))
 	if props.Not != nil {
@@ -114,7 +108,7 @@ func (b *builder) composition(all []apiextensionsv1.JSONSchemaProps, at place) (
 // property that no object may have, and bounds that exclude each other. The author
 // of a type must learn of them, not its users.
 func (b *builder) satisfiable(n *node, at place) {
-	for _, part := range n.all() {
+	for _, part := range n.parts {
 		for _, key := range part.props.Required {
 			if _, known := n.properties[key]; !known && !n.anyKey {
 				b.fail(at.keyword("required"), "%q is not among the properties, and no other property is allowed", key)

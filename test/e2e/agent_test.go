@@ -30,7 +30,7 @@ func registerShell(t *testing.T, name, script string, change func(*v1alpha1.Proc
 }
 
 // injectionOf returns how the agent got into the only pod of a process.
-func injectionOf(t *testing.T, id string) v1alpha1.AgentDelivery {
+func injectionOf(t *testing.T, id string) v1alpha1.AgentInjection {
 	t.Helper()
 	pods := workerPods(t, id)
 	if len(pods) != 1 {
@@ -50,7 +50,7 @@ func injectionOf(t *testing.T, id string) v1alpha1.AgentDelivery {
 
 func TestInjectionOfTheAgent(t *testing.T) {
 	t.Parallel()
-	for processType, test := range map[string]struct{ spec, want v1alpha1.AgentDelivery }{
+	for processType, test := range map[string]struct{ spec, want v1alpha1.AgentInjection }{
 		"echo-initcontainer": {v1alpha1.AgentInitContainer, v1alpha1.AgentInitContainer},
 		"echo-imagevolume":   {v1alpha1.AgentImageVolume, v1alpha1.AgentImageVolume},
 		"echo-embedded":      {v1alpha1.AgentEmbedded, v1alpha1.AgentEmbedded},

@@ -206,6 +206,9 @@ func TestWorkerPodsAreRestricted(t *testing.T) {
 	id := post(t, "echo", `{}`)
 	awaitComplete(t, "echo", id)
 	pods := workerPods(t, id)
+	if len(pods) == 0 {
+		t.Fatal("the process has no pod")
+	}
 	for _, pod := range pods {
 		if pod.Spec.AutomountServiceAccountToken == nil || *pod.Spec.AutomountServiceAccountToken {
 			t.Error("the pod gets a token for the API server")

@@ -282,11 +282,11 @@ func getProcess(t *testing.T, id string) *v1alpha1.Process {
 	return p
 }
 
-// workerPods lists the pods of a process.
+// workerPods lists the pods of a process, which are those of its Job.
 func workerPods(t *testing.T, id string) []corev1.Pod {
 	t.Helper()
 	var pods corev1.PodList
-	if err := kube.List(t.Context(), &pods, client.InNamespace(workNamespace), client.MatchingLabels{v1alpha1.LabelProcess: id}); err != nil {
+	if err := kube.List(t.Context(), &pods, client.InNamespace(workNamespace), client.MatchingLabels{batchv1.JobNameLabel: id}); err != nil {
 		t.Fatal(err)
 	}
 	return pods.Items

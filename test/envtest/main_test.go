@@ -107,7 +107,7 @@ func run(m *testing.M) (int, error) {
 	var options controllers.Options
 	options.AddFlags(flags)
 	err = flags.Parse([]string{
-		"--namespace=" + namespace, "--concurrency=4", "--agent-image=agent:1", "--agent-delivery=" + string(v1alpha1.AgentEmbedded),
+		"--namespace=" + namespace, "--concurrency=4", "--agent-image=agent:1", "--agent-injection=" + string(v1alpha1.AgentEmbedded),
 		"--collector-url=" + collectorURL,
 	})
 	if err != nil {

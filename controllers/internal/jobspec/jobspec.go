@@ -1,9 +1,10 @@
-// Package jobspec builds the Job that runs a Process's worker. It is one pure
-// function of the Process, its ProcessType and the operator's settings, and
-// the only place that shapes a pod. Nothing of a client's input gets into it.
+// Package jobspec builds the pods and Jobs that run workers: Pod is a pure function of
+// a ProcessType and the operator's settings, and Job adds the Process. Nothing else
+// shapes a pod, and nothing of a Process gets into one.
 package jobspec
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,42 +21,55 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// WorkerContainer is the name of the container that runs the worker.
+// WorkerContainer is the name of the container in which the worker runs.
 const WorkerContainer = "worker"
 
-// Config is what the operator adds to every Job.
+// Config is the operator's settings for all pods.
 type Config struct {
-	// AgentImage holds the agent at agentapi.AgentPath.
+	// AgentImage has the agent at agentapi.AgentPath.
 	AgentImage string
-	// AgentDelivery is for types that do not say.
-	AgentDelivery v1alpha1.AgentDelivery
-	// CollectorURL is where agents find the collector.
+	// AgentInjection is for types that do not choose one.
+	AgentInjection v1alpha1.AgentInjection
+	// CollectorURL is the collector's base URL for agents.
 	CollectorURL string
-	// ServiceAccount is the workers' own, which has no rights.
+	// ServiceAccount is the workers' service account, which has no rights.
 	ServiceAccount string
-	// GraceSeconds is what a worker gets between SIGTERM and SIGKILL.
+	// GraceSeconds is the time between SIGTERM and SIGKILL.
 	GraceSeconds int32
-	// DeliverySeconds is how long after its worker's end an agent tries to deliver
-	// the result.
+	// DeliverySeconds is how long after its worker's end an agent tries to deliver the
+	// result.
 	DeliverySeconds int32
 }
 
-// Build returns the Job of a Process. It has the Process's name, so that there
-// is one Job at most, and is owned by it, so that it goes with it.
-func Build(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) *batchv1.Job {
-	labels, annotations := podLabels(p, t), podAnnotations(t)
-	jobAnnotations := maps.Clone(annotations)
-	jobAnnotations[v1alpha1.AnnotationStartTimeoutSeconds] = strconv.Itoa(int(t.Spec.StartTimeoutSeconds))
-	jobAnnotations[v1alpha1.AnnotationTimeoutSeconds] = strconv.Itoa(int(t.Spec.TimeoutSeconds))
+// Pod returns the template of the pods of a type. All processes of the type get the
+// same one, so that a pod can be started before its process exists; its agent gets
+// everything about the process from the collector.
+func Pod(t *v1alpha1.ProcessType, c Config) corev1.PodTemplateSpec {
+	labels := plain(t.Spec.Template.Labels)
+	labels[v1alpha1.LabelType] = t.Name
+	return corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: plain(t.Spec.Template.Annotations)},
+		Spec:       podSpec(t, c),
+	}
+}
+
+// Job returns the Job of a Process, whose type is t, with pods from a template that Pod
+// returned. The Process has at most one Job, because it has the Process's name, and owns
+// it, so that both are deleted together.
+func Job(p *v1alpha1.Process, t *v1alpha1.ProcessType, pod corev1.PodTemplateSpec) *batchv1.Job {
+	labels, annotations := maps.Clone(pod.Labels), maps.Clone(pod.Annotations)
+	labels[v1alpha1.LabelProcess] = p.Name
+	annotations[v1alpha1.AnnotationTimeoutSeconds] = strconv.Itoa(int(t.Spec.TimeoutSeconds))
+	annotations[v1alpha1.AnnotationStartTimeoutSeconds] = strconv.Itoa(int(t.Spec.StartTimeoutSeconds))
 	if t.Spec.BackoffSeconds > 0 {
-		jobAnnotations[v1alpha1.AnnotationBackoffSeconds] = strconv.Itoa(int(t.Spec.BackoffSeconds))
+		annotations[v1alpha1.AnnotationBackoffSeconds] = strconv.Itoa(int(t.Spec.BackoffSeconds))
 	}
 	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        p.Name,
 			Namespace:   p.Namespace,
 			Labels:      labels,
-			Annotations: jobAnnotations,
+			Annotations: annotations,
 			OwnerReferences: []metav1.OwnerReference{
 				*metav1.NewControllerRef(p, v1alpha1.GroupVersion.WithKind("Process")),
 			},
@@ -63,13 +77,10 @@ func Build(p *v1alpha1.Process, t *v1alpha1.ProcessType, c Config) *batchv1.Job 
 		Spec: batchv1.JobSpec{
 			BackoffLimit:     new(t.Spec.Attempts - 1),
 			PodFailurePolicy: failurePolicy(),
-			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: annotations},
-				Spec:       pod(t, c),
-			},
+			Template:         pod,
 		},
 	}
-	throughKueue(job, t)
+	addKueue(job, t)
 	return job
 }
 
@@ -83,8 +94,8 @@ func Timeout(job *batchv1.Job) (time.Duration, error) {
 	return time.Duration(seconds) * time.Second, nil
 }
 
-// failurePolicy makes the Job end at once when the agent says so, and keeps
-// pods that the cluster itself ended from counting as the worker's attempts.
+// failurePolicy fails the Job at once when the agent's exit code asks for it. Pods that
+// the cluster itself ended, or that were interrupted, do not count as attempts.
 func failurePolicy() *batchv1.PodFailurePolicy {
 	return &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{
 		{
@@ -112,9 +123,9 @@ func failurePolicy() *batchv1.PodFailurePolicy {
 	}}
 }
 
-// nodeTolerationSeconds is how long a pod stays on a node that is not ready or
-// not reachable. Kubernetes' default is 300, for what serves; a process is
-// better run again.
+// nodeTolerationSeconds is how long a pod stays on a node that is not ready or not
+// reachable. Kubernetes' default is 300, which suits servers. A process is better run
+// again on another node.
 const nodeTolerationSeconds = 30
 
 func tolerations() []corev1.Toleration {
@@ -128,9 +139,9 @@ func tolerations() []corev1.Toleration {
 	return tolerated
 }
 
-func pod(t *v1alpha1.ProcessType, c Config) corev1.PodSpec {
-	// The agent keeps the time itself; this bound is for an agent that cannot. A
-	// pod waits for its turn in the pause before its attempt.
+func podSpec(t *v1alpha1.ProcessType, c Config) corev1.PodSpec {
+	// The agent ends the worker in time; this bound is for an agent that cannot. It has
+	// the pause before an attempt in it, because the pod exists and waits during it.
 	longest := int64(t.Spec.StartTimeoutSeconds) + int64(Pause(t.Spec.BackoffSeconds, t.Spec.Attempts-1)/time.Second) +
 		int64(t.Spec.TimeoutSeconds) + int64(c.GraceSeconds) + int64(c.DeliverySeconds)
 	spec := corev1.PodSpec{
@@ -142,19 +153,19 @@ func pod(t *v1alpha1.ProcessType, c Config) corev1.PodSpec {
 		TerminationGracePeriodSeconds: new(int64(c.GraceSeconds) + 5),
 		SecurityContext:               podSecurity(t.Spec.Template.SecurityContext),
 		Tolerations:                   tolerations(),
-		Containers:                    []corev1.Container{worker(t, c)},
+		Containers:                    []corev1.Container{workerContainer(t, c)},
 		Volumes: []corev1.Volume{
 			{Name: "process", VolumeSource: emptyDir(corev1.StorageMediumMemory, processDirBytes(t))},
 			{Name: "tmp", VolumeSource: emptyDir(corev1.StorageMediumDefault, t.ScratchBytes())},
 			{Name: "token", VolumeSource: token()},
 		},
 	}
-	deliverAgent(&spec, t, c)
-	place(&spec, t.Spec.Template)
+	injectAgent(&spec, t, c)
+	applyTemplate(&spec, t.Spec.Template)
 	return spec
 }
 
-func worker(t *v1alpha1.ProcessType, c Config) corev1.Container {
+func workerContainer(t *v1alpha1.ProcessType, c Config) corev1.Container {
 	env := func(name, value string) corev1.EnvVar { return corev1.EnvVar{Name: name, Value: value} }
 	image, command := program(t)
 	return corev1.Container{
@@ -178,13 +189,13 @@ func worker(t *v1alpha1.ProcessType, c Config) corev1.Container {
 	}
 }
 
-// program is the image that runs and the command that the agent starts in it: as
-// the type says, or else as its image does, by what its registry said.
+// program returns the image and the command that the agent starts in it: those of the
+// type's spec or, when that has no command, what the operator read from the image's
+// registry.
 func program(t *v1alpha1.ProcessType) (image string, command []string) {
 	if len(t.Spec.Command) == 0 {
-		// Kubernetes replaces $(NAME) in a container's command, and $$ by $, but not in
-		// what it takes from the image by itself: that is to stay as it is. The args at
-		// its end are the type's.
+		// The kubelet replaces $(NAME) and $$ in a pod's command. It would not do so in the
+		// image's own entrypoint, so that is escaped here. The type's args follow it.
 		command = slices.Clone(t.Status.Command)
 		for i := range max(len(command)-len(t.Spec.Args), 0) {
 			command[i] = strings.ReplaceAll(command[i], "$", "$$")
@@ -194,23 +205,20 @@ func program(t *v1alpha1.ProcessType) (image string, command []string) {
 	return t.Spec.Image, slices.Concat(t.Spec.Command, t.Spec.Args)
 }
 
-// processDirBytes is the size of /process. It is memory, since that alone is full
-// at once when it is full: a worker that writes without end gets ENOSPC and does
-// not fill its node. It holds the input, the output, another output that is about
-// to take its place, and the small files.
+// processDirBytes returns the size of /process, which is a file system in memory. A disk
+// would not do: its limit is enforced late, while a worker that writes without end gets
+// ENOSPC here at once. It has room for the input, the output, a second output that is
+// renamed over the first one, and the small files.
 func processDirBytes(t *v1alpha1.ProcessType) int64 {
 	return int64(t.MaxInputBytes()) + 2*int64(t.MaxOutputBytes()) + 1<<20
 }
 
-// deliverAgent puts the agent where the worker's container starts it from.
-func deliverAgent(spec *corev1.PodSpec, t *v1alpha1.ProcessType, c Config) {
-	delivery := t.Spec.Agent
-	if delivery == "" {
-		delivery = c.AgentDelivery
-	}
+// injectAgent puts the agent's binary into the worker's container at agentapi.AgentPath.
+func injectAgent(spec *corev1.PodSpec, t *v1alpha1.ProcessType, c Config) {
+	injection := cmp.Or(t.Spec.Agent, c.AgentInjection)
 	mount := corev1.VolumeMount{Name: "agent", MountPath: "/procman", ReadOnly: true}
 	var volume corev1.VolumeSource
-	switch delivery {
+	switch injection {
 	case v1alpha1.AgentEmbedded:
 		return
 	case v1alpha1.AgentImageVolume:
@@ -233,15 +241,15 @@ func deliverAgent(spec *corev1.PodSpec, t *v1alpha1.ProcessType, c Config) {
 	spec.Containers[0].VolumeMounts = append(spec.Containers[0].VolumeMounts, mount)
 }
 
-// emptyDir is a directory of at most so many bytes.
+// emptyDir is an empty directory that holds at most this many bytes.
 func emptyDir(medium corev1.StorageMedium, bytes int64) corev1.VolumeSource {
 	return corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
 		Medium: medium, SizeLimit: resource.NewQuantity(bytes, resource.BinarySI),
 	}}
 }
 
-// token is the agent's proof of which pod it runs in: bound to the pod, good
-// for the collector alone.
+// token is the projected token with which the agent proves which pod it runs in. It is
+// bound to the pod, and only the collector accepts it.
 func token() corev1.VolumeSource {
 	return corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
 		Sources: []corev1.VolumeProjection{{

@@ -1,30 +1,33 @@
 package jobspec
 
 import (
+	"encoding/json"
 	"flag"
 	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
 	"procman.dev/procman/api/v1alpha1"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files")
 
-// everything is a template that has all that a template can have.
+// everything returns a template with every field set.
 func everything() v1alpha1.WorkerTemplate {
 	return v1alpha1.WorkerTemplate{
 		Labels: map[string]v1alpha1.LabelValue{
-			"team":                "pages",
-			v1alpha1.LabelProcess: "forged", // the API server refuses it; ours would win
+			"team":             "pages",
+			v1alpha1.LabelType: "forged", // the API server refuses it; ours overrides it
 		},
 		Annotations: map[string]v1alpha1.AnnotationValue{"registry.example/contact": "pages@registry.example"},
 		Resources: corev1.ResourceRequirements{
@@ -65,7 +68,7 @@ func everything() v1alpha1.WorkerTemplate {
 	}
 }
 
-func TestBuild(t *testing.T) {
+func TestJob(t *testing.T) {
 	for name, change := range map[string]func(*v1alpha1.ProcessType){
 		"embedded":       func(t *v1alpha1.ProcessType) { t.Spec.Agent = v1alpha1.AgentEmbedded },
 		"image-volume":   func(t *v1alpha1.ProcessType) { t.Spec.Agent = v1alpha1.AgentImageVolume },
@@ -75,7 +78,7 @@ func TestBuild(t *testing.T) {
 			t.Spec.BackoffSeconds = 60
 			t.Spec.Limits = v1alpha1.Limits{InputBytes: 1000, OutputBytes: 2000, ScratchBytes: 5 << 20}
 			t.Spec.Template = everything()
-			// What an earlier spec left there does not count.
+			// Left from an earlier spec: it does not count.
 			t.Status.Image, t.Status.Command = "registry.example/old@sha256:1", []string{"/old"}
 		},
 		"from-image": func(t *v1alpha1.ProcessType) {
@@ -100,16 +103,13 @@ func TestBuild(t *testing.T) {
 			}
 			change(pt)
 			before := pt.DeepCopy()
-			job := Build(p, pt, Config{
-				AgentImage: "registry.example/agent:1", AgentDelivery: v1alpha1.AgentInitContainer,
-				CollectorURL: "http://collector:8090", ServiceAccount: "procman-worker", GraceSeconds: 25, DeliverySeconds: 600,
-			})
+			job := Job(p, pt, Pod(pt, config))
 			got, err := yaml.Marshal(job)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(before, pt); diff != "" {
-				t.Errorf("the type, which is a cache's, was changed: %s", diff)
+				t.Errorf("the type, which belongs to a cache, was changed: %s", diff)
 			}
 			if strings.Contains(string(got), "client data") {
 				t.Error("the client's input got into the Job")
@@ -131,7 +131,51 @@ func TestBuild(t *testing.T) {
 	}
 }
 
-func TestThroughKueue(t *testing.T) {
+// config is the operator's settings in these tests.
+var config = Config{
+	AgentImage: "registry.example/agent:1", AgentInjection: v1alpha1.AgentInitContainer,
+	CollectorURL: "http://collector:8090", ServiceAccount: "procman-worker", GraceSeconds: 25, DeliverySeconds: 600,
+}
+
+// A pod can be started before its process exists.
+func TestPodsOfATypeAreTheSame(t *testing.T) {
+	pt := &v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Namespace: "work", Name: "ocr"}}
+	pt.Spec = v1alpha1.ProcessTypeSpec{Image: "i", Command: []string{"/w"}, Attempts: 2, Template: everything()}
+	var templates []string
+	for _, name := range []string{"one", "two"} {
+		p := &v1alpha1.Process{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "work", Name: name, UID: types.UID("uid-" + name), Labels: map[string]string{"l": name}},
+			Spec:       v1alpha1.ProcessSpec{Type: "ocr", LifetimeSeconds: int32(len(name)), Input: `{"of":"` + name + `"}`},
+		}
+		job := Job(p, pt, Pod(pt, config))
+		if job.Name != name || job.Labels[v1alpha1.LabelProcess] != name || !metav1.IsControlledBy(job, p) {
+			t.Errorf("the Job of %s is %+v", name, job.ObjectMeta)
+		}
+		text, err := json.Marshal(job.Spec.Template)
+		if err != nil {
+			t.Fatal(err)
+		}
+		templates = append(templates, string(text))
+	}
+	if diff := cmp.Diff(templates[0], templates[1]); diff != "" {
+		t.Errorf("the pods of two processes differ: %s", diff)
+	}
+}
+
+// What is fixed when a Job is created does not change with its type.
+func TestTimeout(t *testing.T) {
+	pt := &v1alpha1.ProcessType{Spec: v1alpha1.ProcessTypeSpec{TimeoutSeconds: 90}}
+	job := Job(&v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{Name: "p"}}, pt, Pod(pt, config))
+	if got, err := Timeout(job); err != nil || got != 90*time.Second {
+		t.Errorf("got %s, %v", got, err)
+	}
+	job.Annotations = nil
+	if _, err := Timeout(job); err == nil || !strings.Contains(err.Error(), "Job p") {
+		t.Errorf("without the annotation: %v", err)
+	}
+}
+
+func TestKueue(t *testing.T) {
 	for name, test := range map[string]struct {
 		labels    map[string]string
 		want      map[string]string
@@ -143,12 +187,12 @@ func TestThroughKueue(t *testing.T) {
 		"a queue":        {map[string]string{"kueue.x-k8s.io/queue-name": "q", "team": "a"}, map[string]string{"kueue.x-k8s.io/queue-name": "q"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := &v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{Name: "p"}}
-			job := Build(p, &v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Name: "t", Labels: test.labels}}, Config{})
-			want := map[string]string{v1alpha1.LabelProcess: "p", v1alpha1.LabelType: "t"}
-			if diff := cmp.Diff(want, job.Spec.Template.Labels); diff != "" {
+			pt := &v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Name: "t", Labels: test.labels}}
+			job := Job(&v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{Name: "p"}}, pt, Pod(pt, Config{}))
+			if diff := cmp.Diff(map[string]string{v1alpha1.LabelType: "t"}, job.Spec.Template.Labels); diff != "" {
 				t.Errorf("of the pod: %s", diff)
 			}
+			want := map[string]string{v1alpha1.LabelProcess: "p", v1alpha1.LabelType: "t"}
 			maps.Copy(want, test.want)
 			if diff := cmp.Diff(want, job.Labels); diff != "" {
 				t.Error(diff)
@@ -160,12 +204,12 @@ func TestThroughKueue(t *testing.T) {
 	}
 }
 
-// What an image runs by itself is not Kubernetes' to expand; what a type says is.
+// The kubelet expands the args of a type, but not the entrypoint of an image.
 func TestCommandOfTheImageIsKept(t *testing.T) {
-	pt := &v1alpha1.ProcessType{Spec: v1alpha1.ProcessTypeSpec{Image: "i", Args: []string{"$(PROCESS_ID)"}}}
-	pt.Status.Image, pt.Status.Command = "i@sha256:0", []string{"sh", "-c", "echo $$ $(HOME)", "$(PROCESS_ID)"}
+	pt := &v1alpha1.ProcessType{Spec: v1alpha1.ProcessTypeSpec{Image: "i", Args: []string{"$(MODE)"}}}
+	pt.Status.Image, pt.Status.Command = "i@sha256:0", []string{"sh", "-c", "echo $$ $(HOME)", "$(MODE)"}
 	_, got := program(pt)
-	if diff := cmp.Diff([]string{"sh", "-c", "echo $$$$ $$(HOME)", "$(PROCESS_ID)"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"sh", "-c", "echo $$$$ $$(HOME)", "$(MODE)"}, got); diff != "" {
 		t.Error(diff)
 	}
 	if pt.Status.Command[2] != "echo $$ $(HOME)" {

@@ -1,18 +1,15 @@
 package jobspec
 
 import (
-	"maps"
-
 	batchv1 "k8s.io/api/batch/v1"
 
 	"procman.dev/procman/api/v1alpha1"
 )
 
-// throughKueue hands the type's labels for Kueue on to the Job, though not to its
-// pod, and has a Job with a queue wait until Kueue lets it run. Kueue's webhook
-// would suspend it as well; this holds when the webhook is not there in time.
-func throughKueue(job *batchv1.Job, t *v1alpha1.ProcessType) {
-	job.Labels = maps.Clone(job.Labels)
+// addKueue gives the Job, but not its pods, the type's labels for Kueue. A Job with a
+// queue is created suspended, and Kueue resumes it. Kueue's webhook would suspend it
+// too; this is for when the webhook is not available.
+func addKueue(job *batchv1.Job, t *v1alpha1.ProcessType) {
 	for _, label := range []string{v1alpha1.LabelKueueQueue, v1alpha1.LabelKueuePriority} {
 		if value := t.Labels[label]; value != "" {
 			job.Labels[label] = value

@@ -6,9 +6,9 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// Pause is what a type's backoffSeconds ask for between the end of an attempt
-// and the start of the next worker, after so many attempts that failed:
-// doubled for each, agentapi.MaxPause at most. 0 when the type asks for none.
+// Pause returns the time that a type's backoffSeconds ask for between the end of an
+// attempt and the start of the next worker, after this many failed attempts. It doubles
+// with each, up to agentapi.MaxPause. 0 when the type asks for none.
 func Pause(backoffSeconds, failed int32) time.Duration {
 	if backoffSeconds <= 0 || failed <= 0 {
 		return 0

@@ -12,25 +12,25 @@ import (
 )
 
 const (
-	// ProbeName is the name of the pod that tries image volumes out.
+	// ProbeName is the name of the pod that tries an image volume.
 	ProbeName = "procman-agent-probe"
-	// ProbeSeconds is how long it may take.
+	// ProbeSeconds is how long the pod may take.
 	ProbeSeconds = 60
-	// probeDir is where it has the agent's volume: not where the agent's image,
-	// which it runs, has the agent itself.
+	// probeDir is the pod's mount of the agent's volume. It is not the directory that the
+	// agent has in its image, which is also the pod's image: there the agent would run
+	// without the volume.
 	probeDir = "/probe"
 )
 
-// Probe returns a pod that succeeds exactly where a worker's pod gets its agent
-// out of an image volume: it is such a pod, and starts the agent from that volume
-// to say its version.
+// Probe returns a pod that succeeds exactly where a worker's pod gets its agent from an
+// image volume. It is such a pod, and runs "agent version" from the volume.
 func Probe(namespace string, c Config) *corev1.Pod {
-	little := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi")}
+	small := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi")}
 	t := &v1alpha1.ProcessType{Spec: v1alpha1.ProcessTypeSpec{
 		Image: c.AgentImage, Command: []string{"version"}, Agent: v1alpha1.AgentImageVolume,
-		Template: v1alpha1.WorkerTemplate{Resources: corev1.ResourceRequirements{Requests: little, Limits: little}},
+		Template: v1alpha1.WorkerTemplate{Resources: corev1.ResourceRequirements{Requests: small, Limits: small}},
 	}}
-	spec := Build(&v1alpha1.Process{}, t, c).Spec.Template.Spec
+	spec := Pod(t, c).Spec
 	spec.ActiveDeadlineSeconds = new(int64(ProbeSeconds))
 	container := &spec.Containers[0]
 	container.Name = "probe"

@@ -13,7 +13,7 @@ import (
 
 func TestProbe(t *testing.T) {
 	got, err := yaml.Marshal(Probe("work", Config{
-		AgentImage: "registry.example/agent:1", AgentDelivery: v1alpha1.AgentInitContainer,
+		AgentImage: "registry.example/agent:1", AgentInjection: v1alpha1.AgentInitContainer,
 		CollectorURL: "http://collector:8090", ServiceAccount: "procman-worker", GraceSeconds: 25,
 	}))
 	if err != nil {

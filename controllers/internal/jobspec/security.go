@@ -6,12 +6,11 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 )
 
-// workerUser is the user and group that workers run as when their type does not
-// say.
+// workerUser is the user and the group of workers whose type does not set them.
 const workerUser int64 = 65532
 
-// podSecurity is as whom a pod runs. What the type may ask for is for the
-// operator's policy to say, when it looks at the type.
+// podSecurity returns the users and groups of a pod. It applies whatever the type asks
+// for: the operator's policy has accepted the type.
 func podSecurity(s v1alpha1.SecurityContext) *corev1.PodSecurityContext {
 	user, group := workerUser, workerUser
 	if s.RunAsUser != nil {
@@ -28,14 +27,14 @@ func podSecurity(s v1alpha1.SecurityContext) *corev1.PodSecurityContext {
 	}
 	if s.FSGroup != nil {
 		out.FSGroup = new(*s.FSGroup)
-		// To look at every file of a large volume for each process takes long.
+		// The kubelet would otherwise visit every file of the volume for each process.
 		out.FSGroupChangePolicy = new(corev1.FSGroupChangeOnRootMismatch)
 	}
 	return out
 }
 
-// workerSecurity is which rights the worker's container has: none, but what the
-// type asks for.
+// workerSecurity returns the rights of the worker's container: only those that the type
+// asks for.
 func workerSecurity(s v1alpha1.SecurityContext) *corev1.SecurityContext {
 	out := restricted()
 	*out.AllowPrivilegeEscalation = s.PrivilegeEscalation == v1alpha1.PrivilegeEscalationAllowed
@@ -46,8 +45,8 @@ func workerSecurity(s v1alpha1.SecurityContext) *corev1.SecurityContext {
 	return out
 }
 
-// restricted is what the Pod Security Standard of that name asks for, and a
-// root file system that stays as the image made it.
+// restricted is what the Pod Security Standard "restricted" requires, with a read-only
+// root file system.
 func restricted() *corev1.SecurityContext {
 	return &corev1.SecurityContext{
 		AllowPrivilegeEscalation: new(false),

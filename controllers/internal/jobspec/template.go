@@ -6,18 +6,7 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 )
 
-// podLabels are the type's labels and ours, which win.
-func podLabels(p *v1alpha1.Process, t *v1alpha1.ProcessType) map[string]string {
-	labels := plain(t.Spec.Template.Labels)
-	labels[v1alpha1.LabelProcess], labels[v1alpha1.LabelType] = p.Name, t.Name
-	return labels
-}
-
-func podAnnotations(t *v1alpha1.ProcessType) map[string]string {
-	return plain(t.Spec.Template.Annotations)
-}
-
-// plain is a map of strings.
+// plain returns a map of strings with room for a few more.
 func plain[V ~string](m map[string]V) map[string]string {
 	out := make(map[string]string, len(m)+2)
 	for key, value := range m {
@@ -26,10 +15,10 @@ func plain[V ~string](m map[string]V) map[string]string {
 	return out
 }
 
-// place says on which nodes, with which rank, runtime, credentials and volumes
-// the pod runs.
-func place(spec *corev1.PodSpec, t v1alpha1.WorkerTemplate) {
-	t = *t.DeepCopy() // the type is a cache's
+// applyTemplate sets where and how the pod runs: nodes, priority, runtime, pull secrets and
+// volumes.
+func applyTemplate(spec *corev1.PodSpec, t v1alpha1.WorkerTemplate) {
+	t = *t.DeepCopy() // the type belongs to a cache
 	if len(t.NodeSelector) > 0 {
 		spec.NodeSelector = plain(t.NodeSelector)
 	}
@@ -49,7 +38,7 @@ func place(spec *corev1.PodSpec, t v1alpha1.WorkerTemplate) {
 	}
 }
 
-// volumeSource is one of the kinds that give a pod nothing of its node.
+// volumeSource returns one of the kinds of volume that give a pod no access to its node.
 func volumeSource(v v1alpha1.Volume) corev1.VolumeSource {
 	switch {
 	case v.EmptyDir != nil:

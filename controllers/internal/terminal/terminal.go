@@ -57,11 +57,9 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 			return err
 		}
 		if !fits(p, r.Output) {
-			tooLarge := agentapi.Failure(errorcode.OutputTooLarge, map[string]any{
+			r = r.Failed(errorcode.OutputTooLarge, map[string]any{
 				"bytes": len(r.Output), "message": "input and output together are larger than the cluster can store",
 			})
-			tooLarge.Attempt, tooLarge.StartTime = r.Attempt, r.StartTime
-			r = tooLarge
 		}
 	}
 	for {
@@ -103,7 +101,7 @@ func (w *Writer) checkOutput(ctx context.Context, p *v1alpha1.Process, r agentap
 	}
 	err = w.Rules.Of(t).CheckOutput([]byte(r.Output))
 	if v, ok := errors.AsType[*rules.Violation](err); ok {
-		return agentapi.Result{Attempt: r.Attempt, StartTime: r.StartTime, ErrorCode: v.Code, ErrorDetails: v.ErrorDetails()}, nil
+		return r.Failed(v.Code, v.Details), nil
 	}
 	if err != nil {
 		logf.FromContext(ctx).Info("output not checked", "process", p.Name, "type", t.Name, "cause", err.Error())

@@ -1,5 +1,9 @@
-// Command coredns is CoreDNS with the plugins that config/coredns.yaml uses. The
-// stock program has fifty more, with the client libraries of several clouds.
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command coredns is CoreDNS with the plugins that the cluster uses, see
+// hack/localcluster/config/coredns.yaml. The stock program has fifty more, with
+// the client libraries of several clouds.
 package main
 
 import (

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command kubernetes is the five servers of Kubernetes in one program, which
 // compiles and links faster than five. The name that it is started by, a
 // symbolic link, selects the server.

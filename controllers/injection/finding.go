@@ -1,4 +1,4 @@
-package delivery
+package injection
 
 import (
 	"fmt"
@@ -7,32 +7,32 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// verdict is what a probe's pod says about image volumes on this cluster.
-type verdict struct {
-	// over says that the pod will say nothing else.
+// finding is what a probe's pod shows about image volumes on this cluster.
+type finding struct {
+	// over: the pod has ended, so the finding does not change any more.
 	over bool
-	// works: the agent ran out of an image volume. Only ever with over.
+	// works: the agent ran from an image volume. Only together with over.
 	works bool
-	// why is the pod's own word, for the log.
+	// why describes the pod, for the log.
 	why string
 }
 
-// judge reads the pod as the API server returned it. Only a run of the agent to
-// its end proves anything: image volumes can be dropped by the API server, be
-// refused by the runtime, or be mounted empty. What may pass, such as a slow pull,
-// is waited for.
-func judge(pod *corev1.Pod) verdict {
+// examine reads the pod as the API server returned it. Only a successful run of the agent
+// proves that image volumes work: the API server can drop them, the container runtime
+// refuse them, or the directory be empty. Anything that can be temporary, such as a slow
+// pull, is not over.
+func examine(pod *corev1.Pod) finding {
 	if !hasImageVolume(pod) {
-		return verdict{over: true, why: "the API server dropped the image volume"}
+		return finding{over: true, why: "the API server dropped the image volume"}
 	}
-	return verdict{
+	return finding{
 		over:  pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed,
 		works: pod.Status.Phase == corev1.PodSucceeded,
 		why:   describe(pod),
 	}
 }
 
-// describe is what the pod's status has to say.
+// describe returns the pod's status as one line.
 func describe(pod *corev1.Pod) string {
 	words := []string{"the probe's pod is " + string(pod.Status.Phase)}
 	if pod.Status.Message != "" {
@@ -48,7 +48,7 @@ func describe(pod *corev1.Pod) string {
 		case c.State.Waiting != nil:
 			words = append(words, fmt.Sprintf("its container waits: %s %s", c.State.Waiting.Reason, c.State.Waiting.Message))
 		case c.State.Terminated != nil:
-			words = append(words, fmt.Sprintf("its container ended with %d: %s %s", c.State.Terminated.ExitCode, c.State.Terminated.Reason, c.State.Terminated.Message))
+			words = append(words, fmt.Sprintf("its container exited with %d: %s %s", c.State.Terminated.ExitCode, c.State.Terminated.Reason, c.State.Terminated.Message))
 		}
 	}
 	return strings.Join(words, ", ")

@@ -1,7 +1,7 @@
-// Package delivery finds out how the agent best gets into the workers' pods of
-// this cluster: by image volumes where they are seen to work, otherwise by an init
-// container, which works everywhere and costs a pod some tenths of a second.
-package delivery
+// Package injection finds out how the agent gets into the workers' pods of this cluster:
+// by image volumes if a probe shows that they work, otherwise by an init container. That
+// works everywhere, and delays the start of each pod by some tenths of a second.
+package injection
 
 import (
 	"context"
@@ -21,21 +21,20 @@ import (
 	"procman.dev/procman/controllers/internal/jobspec"
 )
 
-// Auto is the setting that leaves the choice to a Prober. No type can say it.
-const Auto v1alpha1.AgentDelivery = "Auto"
+// Auto is the operator's setting with which a Prober chooses. Types cannot have it.
+const Auto v1alpha1.AgentInjection = "Auto"
 
-// pollInterval is how often the probe's pod is looked at.
+// pollInterval is the time between two looks at the probe's pod.
 const pollInterval = 500 * time.Millisecond
 
-// Prober tries image volumes out once, when its replica becomes the leader, by a
-// pod of its own that it deletes again. What it finds holds as long as it lives.
-// One node has answered for all: where nodes differ, the setting has to say
-// InitContainer.
+// Prober tries an image volume once, when its replica becomes the leader, with a pod that
+// it deletes afterwards. It keeps the result until the operator ends. The pod runs on one
+// node only: where nodes differ, the operator must be set to InitContainer.
 type Prober struct {
-	// Client writes; Live reads past the cache, which holds no such pods.
+	// Client writes. Live reads from the API server: the caches do not have the pod.
 	Client client.Client
 	Live   client.Reader
-	// Namespace is the workers' own.
+	// Namespace is that of the workers' pods.
 	Namespace string
 	Job       jobspec.Config
 
@@ -44,41 +43,40 @@ type Prober struct {
 
 // SetupWithManager lets the manager run the probe, if the setting is Auto.
 func (p *Prober) SetupWithManager(_ context.Context, mgr manager.Manager) error {
-	if p.Job.AgentDelivery != Auto {
+	if p.Job.AgentInjection != Auto {
 		return nil
 	}
 	return mgr.Add(p)
 }
 
-// Delivery returns the setting or, if that is Auto, AgentInitContainer until the
+// Injection returns the setting or, if that is Auto, AgentInitContainer until the
 // probe has shown that image volumes work.
-func (p *Prober) Delivery() v1alpha1.AgentDelivery {
+func (p *Prober) Injection() v1alpha1.AgentInjection {
 	switch {
-	case p.Job.AgentDelivery != Auto:
-		return p.Job.AgentDelivery
+	case p.Job.AgentInjection != Auto:
+		return p.Job.AgentInjection
 	case p.works.Load():
 		return v1alpha1.AgentImageVolume
 	}
 	return v1alpha1.AgentInitContainer
 }
 
-// NeedLeaderElection keeps the replicas that launch nothing from probing.
+// NeedLeaderElection limits the probe to the replica that launches Jobs.
 func (p *Prober) NeedLeaderElection() bool { return true }
 
-// Start probes and returns. That image volumes do not work, or cannot be tried, is
-// no error.
+// Start probes and returns nil. It is not an error if image volumes do not work or
+// cannot be tried: init containers do.
 func (p *Prober) Start(ctx context.Context) error {
 	found := p.probe(ctx)
 	p.works.Store(found.works)
-	logf.FromContext(ctx).WithName("delivery").Info("agent delivery chosen", "delivery", p.Delivery(), "cause", found.why)
+	logf.FromContext(ctx).WithName("injection").Info("agent injection chosen", "injection", p.Injection(), "cause", found.why)
 	return nil
 }
 
-// probe runs the pod until it has said what there is to say, for at most
-// jobspec.ProbeSeconds.
-func (p *Prober) probe(ctx context.Context) verdict {
+// probe runs the pod until it has ended, for at most jobspec.ProbeSeconds.
+func (p *Prober) probe(ctx context.Context) finding {
 	var pod *corev1.Pod
-	found := verdict{why: "no probe could be made"}
+	found := finding{why: "the probe's pod could not be created"}
 	defer func() { p.remove(ctx, pod) }()
 	err := wait.PollUntilContextTimeout(ctx, pollInterval, jobspec.ProbeSeconds*time.Second, true, func(ctx context.Context) (bool, error) {
 		var err error
@@ -90,11 +88,11 @@ func (p *Prober) probe(ctx context.Context) verdict {
 		switch {
 		case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsNotFound(err):
 			return false, err
-		case err != nil: // what may pass
+		case err != nil: // perhaps temporary
 			found.why = err.Error()
 			return false, nil
 		}
-		found = judge(pod)
+		found = examine(pod)
 		return found.over, nil
 	})
 	if err != nil {
@@ -103,8 +101,8 @@ func (p *Prober) probe(ctx context.Context) verdict {
 	return found
 }
 
-// create makes the probe's pod. One of an earlier leader, that was cut off, has to
-// go first.
+// create creates the probe's pod. If an earlier leader left one, it deletes that first
+// and returns an error.
 func (p *Prober) create(ctx context.Context) (*corev1.Pod, error) {
 	pod := jobspec.Probe(p.Namespace, p.Job)
 	err := p.Client.Create(ctx, pod)
@@ -113,7 +111,7 @@ func (p *Prober) create(ctx context.Context) (*corev1.Pod, error) {
 		if err = p.Live.Get(ctx, client.ObjectKeyFromObject(pod), old); err == nil {
 			err = p.delete(ctx, old)
 		}
-		return nil, errors.Join(errors.New("an earlier probe is being removed"), client.IgnoreNotFound(err))
+		return nil, errors.Join(errors.New("the probe of an earlier leader is being deleted"), client.IgnoreNotFound(err))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("create probe: %w", err)
@@ -121,7 +119,8 @@ func (p *Prober) create(ctx context.Context) (*corev1.Pod, error) {
 	return pod, nil
 }
 
-// read reads the probe's pod anew; another of that name is not it.
+// read reads the probe's pod again. It returns a NotFound error if there is another pod of
+// that name.
 func (p *Prober) read(ctx context.Context, pod *corev1.Pod) error {
 	uid := pod.UID
 	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(pod), pod); err != nil {
@@ -133,7 +132,7 @@ func (p *Prober) read(ctx context.Context, pod *corev1.Pod) error {
 	return nil
 }
 
-// remove removes the probe's pod, also when ctx has ended.
+// remove deletes the probe's pod, also when ctx has ended.
 func (p *Prober) remove(ctx context.Context, pod *corev1.Pod) {
 	if pod == nil {
 		return
@@ -141,7 +140,7 @@ func (p *Prober) remove(ctx context.Context, pod *corev1.Pod) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if err := p.delete(ctx, pod); err != nil {
-		logf.FromContext(ctx).WithName("delivery").Error(err, "remove the probe")
+		logf.FromContext(ctx).WithName("injection").Error(err, "delete the probe")
 	}
 }
 

@@ -1,4 +1,4 @@
-package delivery
+package injection
 
 import (
 	"context"
@@ -20,9 +20,9 @@ import (
 	"procman.dev/procman/controllers/internal/jobspec"
 )
 
-var config = jobspec.Config{AgentImage: "agent:1", AgentDelivery: Auto, ServiceAccount: "worker", GraceSeconds: 25}
+var config = jobspec.Config{AgentImage: "agent:1", AgentInjection: Auto, ServiceAccount: "worker", GraceSeconds: 25}
 
-func TestJudge(t *testing.T) {
+func TestExamine(t *testing.T) {
 	waiting := func(reason, message string) corev1.PodStatus {
 		return corev1.PodStatus{Phase: corev1.PodPending, ContainerStatuses: []corev1.ContainerStatus{
 			{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}}},
@@ -36,32 +36,32 @@ func TestJudge(t *testing.T) {
 	for name, test := range map[string]struct {
 		dropped bool
 		status  corev1.PodStatus
-		want    verdict
+		want    finding
 	}{
-		"just made":                  {false, corev1.PodStatus{Phase: corev1.PodPending}, verdict{why: "the probe's pod is Pending"}},
-		"dropped by the API server":  {true, corev1.PodStatus{Phase: corev1.PodPending}, verdict{over: true, why: "the API server dropped the image volume"}},
-		"dropped, and run all right": {true, corev1.PodStatus{Phase: corev1.PodSucceeded}, verdict{over: true, why: "the API server dropped the image volume"}},
+		"just made":                  {false, corev1.PodStatus{Phase: corev1.PodPending}, finding{why: "the probe's pod is Pending"}},
+		"dropped by the API server":  {true, corev1.PodStatus{Phase: corev1.PodPending}, finding{over: true, why: "the API server dropped the image volume"}},
+		"dropped, and run all right": {true, corev1.PodStatus{Phase: corev1.PodSucceeded}, finding{over: true, why: "the API server dropped the image volume"}},
 		"works": {
 			false, ended(corev1.PodSucceeded, 0, "Completed", ""),
-			verdict{over: true, works: true, why: "the probe's pod is Succeeded, its container ended with 0: Completed "},
+			finding{over: true, works: true, why: "the probe's pod is Succeeded, its container exited with 0: Completed "},
 		},
 		"mounted empty": {
 			false, ended(corev1.PodFailed, 128, "StartError", "no such file"),
-			verdict{over: true, why: "the probe's pod is Failed, its container ended with 128: StartError no such file"},
+			finding{over: true, why: "the probe's pod is Failed, its container exited with 128: StartError no such file"},
 		},
 		"refused by the runtime": {
 			false, waiting("CreateContainerError", "not supported"),
-			verdict{why: "the probe's pod is Pending, its container waits: CreateContainerError not supported"},
+			finding{why: "the probe's pod is Pending, its container waits: CreateContainerError not supported"},
 		},
 		"a slow pull": {
-			false, waiting("ImagePullBackOff", ""), verdict{why: "the probe's pod is Pending, its container waits: ImagePullBackOff "},
+			false, waiting("ImagePullBackOff", ""), finding{why: "the probe's pod is Pending, its container waits: ImagePullBackOff "},
 		},
 		"no node": {
 			false, corev1.PodStatus{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Message: "none fits"}}},
-			verdict{why: "the probe's pod is Pending, none fits"},
+			finding{why: "the probe's pod is Pending, none fits"},
 		},
 		"ended by the kubelet": {
-			false, corev1.PodStatus{Phase: corev1.PodFailed, Message: "DeadlineExceeded"}, verdict{over: true, why: "the probe's pod is Failed, DeadlineExceeded"},
+			false, corev1.PodStatus{Phase: corev1.PodFailed, Message: "DeadlineExceeded"}, finding{over: true, why: "the probe's pod is Failed, DeadlineExceeded"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestJudge(t *testing.T) {
 				pod.Spec.Volumes = nil
 			}
 			pod.Status = test.status
-			if diff := cmp.Diff(test.want, judge(pod), cmp.AllowUnexported(verdict{})); diff != "" {
+			if diff := cmp.Diff(test.want, examine(pod), cmp.AllowUnexported(finding{})); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -94,7 +94,7 @@ func TestProber(t *testing.T) {
 		createOnce, deleted bool
 		kubelet             func(pod *corev1.Pod, passed time.Duration)
 		cancel              time.Duration
-		want                v1alpha1.AgentDelivery
+		want                v1alpha1.AgentInjection
 		took                time.Duration // at most, and not half of it
 	}{
 		"works":              {kubelet: after(2, corev1.PodSucceeded), want: v1alpha1.AgentImageVolume, took: 2 * time.Second},
@@ -138,14 +138,14 @@ func TestProber(t *testing.T) {
 					defer cancel()
 				}
 				p := &Prober{Client: kube, Live: kube, Namespace: "work", Job: config}
-				if got := p.Delivery(); got != v1alpha1.AgentInitContainer {
-					t.Errorf("before it knows it says %s", got)
+				if got := p.Injection(); got != v1alpha1.AgentInitContainer {
+					t.Errorf("before the probe it returns %s", got)
 				}
 				if err := p.Start(ctx); err != nil {
 					t.Fatal(err)
 				}
-				if got := p.Delivery(); got != test.want {
-					t.Errorf("it says %s, want %s", got, test.want)
+				if got := p.Injection(); got != test.want {
+					t.Errorf("it returns %s, want %s", got, test.want)
 				}
 				if took := time.Since(start); took > test.took || took < test.took/2 {
 					t.Errorf("it took %s, want %s", took, test.took)
@@ -159,7 +159,7 @@ func TestProber(t *testing.T) {
 	}
 }
 
-func TestWhatIsFoundIsSaid(t *testing.T) {
+func TestTheReasonIsKept(t *testing.T) {
 	kube := interceptor.NewClient(fake.NewClientBuilder().Build(), interceptor.Funcs{
 		Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error {
 			return apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "probe", errors.New("quota exceeded"))

@@ -1,0 +1,124 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/controllers/internal/jobpods"
+	"procman.dev/procman/internal/agentapi"
+)
+
+var start = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+func owned(name, uid, apiVersion, kind, owner, ownerUID string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{
+		Namespace: "work", Name: name, UID: types.UID(uid), CreationTimestamp: metav1.NewTime(start),
+		OwnerReferences: []metav1.OwnerReference{{APIVersion: apiVersion, Kind: kind, Name: owner, UID: types.UID(ownerUID), Controller: new(true)}},
+	}
+}
+
+// world returns the objects of one process with one pod.
+func world() (*v1alpha1.Process, *batchv1.Job, *corev1.Pod) {
+	p := &v1alpha1.Process{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "work", Name: "p", UID: "process"},
+		Spec:       v1alpha1.ProcessSpec{Type: "t", Input: `{"n": 1.0}`},
+	}
+	job := &batchv1.Job{
+		ObjectMeta: owned("j", "job", v1alpha1.GroupVersion.String(), "Process", "p", "process"),
+		Spec:       batchv1.JobSpec{BackoffLimit: new(int32(1))},
+	}
+	job.Annotations = map[string]string{v1alpha1.AnnotationTimeoutSeconds: "90"}
+	return p, job, &corev1.Pod{ObjectMeta: owned("pod", "pod", "batch/v1", "Job", "j", "job")}
+}
+
+// getInput asks a collector for an input as an agent does. Its token is of the pod
+// "pod" with the UID "pod".
+func getInput(t *testing.T, objects ...client.Object) (agentapi.Input, error) {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithIndex(&corev1.Pod{}, jobpods.ControllerUID, jobpods.IndexControllerUID).
+		WithInterceptorFuncs(interceptor.Funcs{Create: func(_ context.Context, _ client.WithWatch, o client.Object, _ ...client.CreateOption) error {
+			o.(*authenticationv1.TokenReview).Status = authenticationv1.TokenReviewStatus{
+				Authenticated: true, Audiences: []string{agentapi.Audience},
+				User: authenticationv1.UserInfo{
+					Username: "system:serviceaccount:work:worker",
+					Extra:    map[string]authenticationv1.ExtraValue{extraPodName: {"pod"}, extraPodUID: {"pod"}},
+				},
+			}
+			return nil
+		}}).Build()
+	handler := New(Options{Client: c, Live: c, Clock: clocktesting.NewFakePassiveClock(start), Namespace: "work", ServiceAccount: "worker"})
+	r := httptest.NewRequest(http.MethodGet, agentapi.InputPath, nil)
+	r.Header.Set("Authorization", "Bearer token")
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	if err := agentapi.ReadError(w.Result(), w.Body.Bytes()); err != nil {
+		return agentapi.Input{}, err
+	}
+	return agentapi.ReadInput(w.Header(), w.Body.Bytes())
+}
+
+func TestInput(t *testing.T) {
+	p, job, pod := world()
+	got, err := getInput(t, p, job, pod)
+	want := agentapi.Input{ProcessID: "p", ProcessType: "t", Attempt: 1, Timeout: 90 * time.Second, Text: `{"n": 1.0}`}
+	if err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
+// A token is good for the process that owns the pod's Job, and only while that needs the
+// pod.
+func TestAttemptsThatDoNotCount(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*v1alpha1.Process, *batchv1.Job, *corev1.Pod)
+		more   []client.Object
+		want   error
+	}{
+		"another pod of the name":      {func(_ *v1alpha1.Process, _ *batchv1.Job, pod *corev1.Pod) { pod.UID = "other" }, nil, agentapi.ErrOver},
+		"a pod without an owner":       {func(_ *v1alpha1.Process, _ *batchv1.Job, pod *corev1.Pod) { pod.OwnerReferences = nil }, nil, agentapi.ErrOver},
+		"another Job of the name":      {func(_ *v1alpha1.Process, job *batchv1.Job, _ *corev1.Pod) { job.UID = "other" }, nil, agentapi.ErrOver},
+		"a Job of something else":      {func(_ *v1alpha1.Process, job *batchv1.Job, _ *corev1.Pod) { job.OwnerReferences[0].APIVersion = "v1" }, nil, agentapi.ErrOver},
+		"another Process of the name":  {func(p *v1alpha1.Process, _ *batchv1.Job, _ *corev1.Pod) { p.UID = "other" }, nil, agentapi.ErrOver},
+		"a Process that is terminal":   {func(p *v1alpha1.Process, _ *batchv1.Job, _ *corev1.Pod) { p.Status.State = v1alpha1.StateComplete }, nil, agentapi.ErrOver},
+		"a Job without its time limit": {func(_ *v1alpha1.Process, job *batchv1.Job, _ *corev1.Pod) { job.Annotations = nil }, nil, nil},
+		"a newer pod of the Job": {func(*v1alpha1.Process, *batchv1.Job, *corev1.Pod) {}, []client.Object{func() client.Object {
+			newer := &corev1.Pod{ObjectMeta: owned("newer", "newer", "batch/v1", "Job", "j", "job")}
+			newer.CreationTimestamp = metav1.NewTime(start.Add(time.Second))
+			return newer
+		}()}, agentapi.ErrSuperseded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, job, pod := world()
+			test.change(p, job, pod)
+			in, err := getInput(t, append(test.more, p, job, pod)...)
+			if err == nil || strings.Contains(in.Text, "1.0") {
+				t.Fatalf("it gets %+v", in)
+			}
+			if test.want != nil && !errors.Is(err, test.want) || test.want == nil && agentapi.Final(err) {
+				t.Errorf("got %v, want %v", err, test.want)
+			}
+		})
+	}
+}
