@@ -1,3 +1,6 @@
+# Copyright The Process Manager Authors.
+# SPDX-License-Identifier: Apache-2.0
+
 # The release images: docker build --target operator|apiserver|agent .
 FROM golang:1.26-bookworm AS build
 WORKDIR /src

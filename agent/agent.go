@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package agent runs a worker's command in its pod: it gets the process's input from
 // the operator's collector, runs the command on the files of docs/contract.md,
 // section 2, and delivers the result. It is the container's PID 1.

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 package agent
 
 import (
@@ -45,8 +48,8 @@ func (t *tail) String() string {
 	return strings.TrimRight(withoutNUL.Replace(strings.ToValidUTF8(text, "\uFFFD")), "\n")
 }
 
-// ignoreErrors is a writer that never fails, so that an io.MultiWriter goes on with the
-// other writers.
+// ignoreErrors is a writer that never fails, so that an io.MultiWriter continues with
+// the other writers.
 type ignoreErrors struct{ io.Writer }
 
 // Write never fails.

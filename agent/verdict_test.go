@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 package agent
 
 import (
@@ -73,16 +76,16 @@ func TestJudge(t *testing.T) {
 		t.Errorf("the output is %q, not what the worker wrote", r.Output)
 	}
 	if r := judge(ending{exitCode: 1, interrupted: true}, b); !r.Interrupted {
-		t.Error("an attempt that was told to stop does not say so")
+		t.Error("an attempt that got SIGTERM is not interrupted")
 	}
 	if r := judge(ending{interrupted: true}, b); !r.Interrupted || !r.Retry {
-		t.Errorf("a worker that was told to stop, and did so in peace without an output, is %+v", r)
+		t.Errorf("a worker that exited with 0 after SIGTERM, without an output, is %+v", r)
 	}
 	if r := judge(ending{interrupted: true, output: content(`{"half": `)}, b); !r.Interrupted || !r.Retry {
-		t.Errorf("a worker that was told to stop, and left half an output, is %+v", r)
+		t.Errorf("a worker that left half an output after SIGTERM is %+v", r)
 	}
 	if r := judge(ending{interrupted: true, output: content(`{}`)}, b); !r.Complete() {
-		t.Errorf("a worker that was told to stop, and was done, is %+v", r)
+		t.Errorf("a worker that was complete before SIGTERM is %+v", r)
 	}
 }
 

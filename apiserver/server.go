@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package apiserver is the HTTP facade (docs/contract.md, section 1): a POST creates a
 // Process, and a GET shows it. The package contains only what is HTTP; package processes
 // finds and changes the Processes, and package catalog knows their types. The facade has

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package authorkit is the command line for authors of workers: it creates a
 // worker project, runs the worker without a cluster, and checks that it follows
 // the worker contract.

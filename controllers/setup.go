@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package controllers assembles the operator: its controllers, the parts that they
 // share, its settings, and what its caches contain.
 package controllers

@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright The Process Manager Authors.
+# SPDX-License-Identifier: Apache-2.0
+
 # cli.sh: builds bin/procman.
 set -euo pipefail
 cd "$(dirname "$0")/.."

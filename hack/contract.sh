@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright The Process Manager Authors.
+# SPDX-License-Identifier: Apache-2.0
+
 # contract.sh CLUSTER PORT: runs the contract suite against $URL, where the process
 # types of test/contract/processtypes.yaml must be registered. Without $URL, it runs
 # against what make run has started, and registers them for that time.

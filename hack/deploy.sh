@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright The Process Manager Authors.
+# SPDX-License-Identifier: Apache-2.0
+
 # deploy.sh CLUSTER [STAGE...]: builds the images and installs the product on the
 # local cluster of that name. If CLUSTER is "-", it uses the cluster of KUBECONFIG,
 # whose nodes pull from REGISTRY. Stages: images, install. Without a stage: both.

@@ -1,3 +1,6 @@
+# Copyright The Process Manager Authors.
+# SPDX-License-Identifier: Apache-2.0
+
 # plan.sh is sourced after progress.sh. It has the steps that several commands
 # share, with the seconds that they take on two free cores, and whether they have
 # been done before.

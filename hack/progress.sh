@@ -1,3 +1,6 @@
+# Copyright The Process Manager Authors.
+# SPDX-License-Identifier: Apache-2.0
+
 # progress.sh is sourced by commands of several steps. It prints which step is
 # running and about how long the rest takes.
 #

@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright The Process Manager Authors.
+# SPDX-License-Identifier: Apache-2.0
+
 # report.sh CLUSTER: prints what helps to find the cause of a failure on that local
 # cluster.
 set -uo pipefail

@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright The Process Manager Authors.
+# SPDX-License-Identifier: Apache-2.0
+
 # run.sh CLUSTER PORT: starts a local cluster, installs the product, and reads the
 # text of a page image. If KUBECONFIG is set, it uses that cluster instead.
 set -euo pipefail

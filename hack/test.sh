@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright The Process Manager Authors.
+# SPDX-License-Identifier: Apache-2.0
+
 # test.sh STAGE...: runs the checks of make test, in the given order. Stages:
 # generated, lint, unit (with envtest), fuzz, e2e. The last lines sum up all tests.
 set -euo pipefail

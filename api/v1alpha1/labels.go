@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 package v1alpha1
 
 // Labels of Jobs and pods. The operator's caches select Jobs by LabelProcess and pods by

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package catalog knows the registered process types: their names and aliases, their
 // input schemas, and the documents that describe them to clients. It knows nothing of
 // HTTP.

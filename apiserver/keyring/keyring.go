@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package keyring keeps the keys that sign ids in a Secret, which all replicas of the
 // facade share.
 //

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package processes finds, creates, deletes, lists and watches Processes for the
 // HTTP facade. It knows nothing of HTTP, and it does not know the process types.
 //

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package processid makes and verifies the ids of processes. An id proves itself: a
 // program that has the key ring can distinguish an id that was given out, for this
 // namespace and process type, from an invented one, and knows when its process expires.

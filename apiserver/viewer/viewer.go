@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package viewer is a page that shows the OpenAPI description of its host, with forms to
 // send requests. All its files are embedded: a browser loads nothing from other hosts.
 package viewer

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package conformance checks that a worker follows the worker contract, and reports
 // a finding for each check.
 package conformance

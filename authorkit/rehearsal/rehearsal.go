@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package rehearsal runs a worker on this machine as in a cluster: the product's own
 // agent fetches the input from a collector, runs the worker and delivers the result.
 // The collector applies the same rules as the operator's. Only the pod is missing.

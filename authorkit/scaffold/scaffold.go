@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package scaffold creates the project of a new worker from a template.
 package scaffold
 

@@ -1,3 +1,6 @@
+# Copyright The Process Manager Authors.
+# SPDX-License-Identifier: Apache-2.0
+
 # Crashes twice, then completes. The output differs from run to run.
 if [ "$PROCESS_ATTEMPT" -lt 3 ]; then
     echo "attempt $PROCESS_ATTEMPT crashes" >&2

@@ -1,3 +1,6 @@
+# Copyright The Process Manager Authors.
+# SPDX-License-Identifier: Apache-2.0
+
 # Reports progress, runs for a while, and ends on SIGTERM.
 echo 10 >"$PROCESS_PROGRESS_FILE"
 sleep 1.5

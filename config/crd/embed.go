@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package crd embeds the CustomResourceDefinitions, for programs that check objects
 // without a cluster.
 package crd

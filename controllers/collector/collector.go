@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package collector answers the agents: they get their process's input from it, and
 // deliver progress and the result to it. It runs on every replica of the operator,
 // leader or not.

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package expiration deletes Processes that have expired, terminal or not, and the
 // Leases of idempotency keys that have expired. The garbage collector of Kubernetes
 // deletes the Jobs and pods of a deleted Process.

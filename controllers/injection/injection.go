@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package injection finds out how the agent gets into the workers' pods of this cluster:
 // by image volumes if a probe shows that they work, otherwise by an init container. That
 // works everywhere, and delays the start of each pod by some tenths of a second.

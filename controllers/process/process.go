@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package process is the controller of Processes. It launches the Job of the
 // worker, observes it, and finishes the Process if the agent delivers no result:
 // because the Process cannot be launched, or because of what happened to the Job

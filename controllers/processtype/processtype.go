@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package processtype has the controllers of ProcessTypes. They write to the status
 // of each type whether its processes can be started, what its image runs, and how
 // many processes there are.

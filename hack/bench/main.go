@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command bench measures a process against a bare Job of the same image, side by
 // side on one cluster with the product on it:
 //

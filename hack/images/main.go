@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command images assembles the project's container images without a registry
 // and without a container engine, as docker-archive tarballs:
 //

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command localcluster runs a real Kubernetes on this machine: etcd, the control
 // plane, a kubelet with containerd and runc, kube-proxy, CNI and CoreDNS. They are
 // built from Go modules or come from Debian packages. See docs/local-cluster.md.

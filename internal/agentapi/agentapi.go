@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package agentapi is the protocol between the agent in a worker's pod and the
 // operator's collector: paths, headers, types and errors, and the names that the
 // pod's template and the agent must agree on. It imports nothing of Kubernetes, so

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 package agentapi
 
 import (
@@ -49,8 +52,8 @@ func (r *Result) Complete() bool { return r.ErrorCode == "" && r.Output != "" }
 
 // Check returns an error unless the result has an output that is a strict JSON
 // object, or else a valid errorCode with details that are such an object. Results
-// have to be checked where they are received: whoever has a worker's token, or
-// writes its termination message, may not be the agent.
+// have to be checked where they are received: the sender may have stolen a worker's
+// token, and a worker can write the termination message.
 func (r *Result) Check() error {
 	switch {
 	case r.Complete():

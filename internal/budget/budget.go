@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package budget bounds the memory that one kind of work uses, such as request
 // bodies that are being read. Each piece of work reserves bytes before it uses
 // them and releases them when it is done.

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package errorcode lists every errorCode that the product itself uses, in HTTP
 // responses and in the status of a Process (docs/contract.md, sections 1 and 2).
 // Workers declare codes of their own in addition to these.

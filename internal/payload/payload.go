@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package payload says where the payloads of a Process are: its input, its
 // output and its errorDetails.
 //

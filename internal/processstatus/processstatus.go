@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package processstatus builds the terminal status of a Process from the result of an
 // attempt. It is pure: the operator and the author's kit both use it.
 package processstatus

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package rules decides whether a process type allows an input or an output. The
 // facade asks it before it creates a process, the operator before it launches one
 // and before it commits a result, and the author's kit does all three without a

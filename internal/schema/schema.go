@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package schema validates the inputs and outputs of a process type against the
 // type's schema, and describes what is wrong as the HTTP contract demands.
 //

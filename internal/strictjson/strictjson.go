@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package strictjson reads text that must be exactly one JSON object which every
 // later reader understands in the same way. It checks the text and slices it in
 // one pass, without copying or reformatting it. It imports only the standard

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package wire writes processes as the JSON that clients get (docs/contract.md,
 // section 1).
 //

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package contract tests the HTTP contract. It has a black-box suite that runs against any
 // base URL, and a Checker, which all tests of the facade use to check their responses
 // against the OpenAPI description.

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package docs runs the examples of a page of documentation, so that a reader gets the
 // output that the page shows.
 //

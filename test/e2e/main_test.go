@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build e2e
 
 // Package e2e is the end-to-end suite: it uses the installed product on a real

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package envtest tests the CRDs, the operator and the facade on a real API server.
 // There is no Job controller and no node: the tests do their work.
 package envtest

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package tree checks the repository itself: comments and pages cite only what
 // exists, words are plain, and every package has a test.
 package tree
@@ -64,19 +67,11 @@ func read(t *testing.T, root fs.FS) []file {
 	return files
 }
 
-// report fails the test with each finding, except in the files and directories that
-// pending.txt lists: those are still to be corrected. The list only gets shorter.
+// report fails the test with each finding.
 func report(t *testing.T, findings []string) {
 	t.Helper()
-	text, err := os.ReadFile("pending.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pending := strings.Fields(string(text))
 	for _, found := range findings {
-		if !slices.ContainsFunc(pending, func(prefix string) bool { return strings.HasPrefix(found, prefix) }) {
-			t.Error(found)
-		}
+		t.Error(found)
 	}
 }
 

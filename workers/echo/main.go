@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command echo-worker returns its input as its output, byte for byte. The member
 // "echo" of the input can ask for something else: run for a while, report progress,
 // fail, crash. It is for demonstrations and tests.

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command ocr-worker reads the text on page images. It is a worker as described in
 // docs/contract.md, section 2, and runs tesseract, which its image contains.
 //

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command pdftext is a worker that reads the text and the metadata of a PDF, page by
 // page, with poppler. See docs/workers-pdftext.md.
 package main

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 package main
 
 // refusal is the content of the error file. The process ends in error, and the worker

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package jobpods finds the pods of a Job, and the Process that a pod works for. Pods
 // have no label or name of a Process: what connects them are owner references, from the
 // pod to its Job and from the Job to its Process.

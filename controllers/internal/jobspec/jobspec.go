@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package jobspec builds the pods and Jobs that run workers: Pod is a pure function of
 // a ProcessType and the operator's settings, and Job adds the Process. Nothing else
 // shapes a pod, and nothing of a Process gets into one.

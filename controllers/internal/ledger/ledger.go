@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package ledger keeps the operator's record of the Processes of each process
 // type: which of them wait in the queue, which are admitted, which run, and how
 // many are terminal. The order of the queue, the counts in the status of a type,

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package outcome decides, from the Job and the pods of a process, whether the
 // process has ended and with which result, or when to look again. It is pure: it
 // has no client and no clock.

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package registry asks the registry of a container image which digest the image has
 // and which entrypoint and arguments are in its configuration.
 package registry

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package statuspatch is the one way in which the operator writes the status of
 // an object: a JSON merge patch (RFC 7386) that contains the UID of the object.
 // Without the UID, a patch could reach another object that was created with the

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package terminal writes the terminal status of a Process. The collector writes
 // what the agent delivered, the process controller what it concludes from Job and
 // pods. The first one wins; a terminal status is never overwritten.

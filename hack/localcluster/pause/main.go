@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command pause keeps the namespaces of a pod: it waits for SIGTERM, and reaps
 // orphaned processes if the pod shares its PID namespace.
 package main

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package agentserver is the HTTP side of a collector: it serves agentapi's
 // endpoints, with all the bounds that a request needs, for any implementation of
 // Collector. It imports nothing of Kubernetes.
@@ -154,7 +157,7 @@ func (h *Handler) progress(a Attempt, _ http.ResponseWriter, r *http.Request) er
 }
 
 // reserve takes memory for a result of the attempt with this ID. An attempt has one
-// result in work at a time: whoever has a worker's token could otherwise take all
+// result in work at a time: anyone who has a worker's token could otherwise take all
 // the memory there is.
 func (h *Handler) reserve(id string, bytes int64) (release func(), err error) {
 	if _, busy := h.busy.LoadOrStore(id, nil); busy {

@@ -1,3 +1,6 @@
+// Copyright The Process Manager Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command generate writes the page images in workers/ocr/testdata:
 //
 //	cd workers/ocr/testdata && go run ./generate
