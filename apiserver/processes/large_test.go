@@ -6,6 +6,7 @@ package processes
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,38 +16,46 @@ import (
 
 // A form of a Process is read and held once, for all requests at the same time.
 func TestLargeIsReadOnceForMany(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l, reads, answer := newLargeReads(), 0, make(chan error)
-		read := func(context.Context) (largeAnswer, error) {
-			reads++
-			return largeAnswer{process: &v1alpha1.Process{}}, <-answer
+	const requests = 50
+	l, reads, answer := newLargeReads(), 0, make(chan error)
+	read := func(context.Context) (largeAnswer, error) {
+		reads++
+		return largeAnswer{process: &v1alpha1.Process{}}, <-answer
+	}
+	v, releases := version{"p1", "1"}, make(chan func(), requests)
+	for range requests {
+		go func() {
+			it, release, err := l.get(t.Context(), v, read)
+			if err != nil || it.process == nil {
+				t.Errorf("got %+v, %v", it, err)
+			}
+			releases <- release
+		}()
+	}
+	for users := 0; users < requests; runtime.Gosched() {
+		l.mu.Lock()
+		if it := l.open[v]; it != nil {
+			users = it.users
 		}
-		releases := make(chan func(), 50)
-		for range 50 {
-			go func() {
-				it, release, err := l.get(t.Context(), version{"p1", "1"}, read)
-				if err != nil || it.process == nil {
-					t.Errorf("got %+v, %v", it, err)
-				}
-				releases <- release
-			}()
-		}
-		synctest.Wait()
-		answer <- nil
-		synctest.Wait()
-		if reads != 1 || len(releases) != 50 {
-			t.Errorf("%d reads for %d, want 1 for 50", reads, len(releases))
-		}
-		if free := l.memory.Free(); free != maxLargeBytes-maxObjectBytes {
-			t.Errorf("%d bytes are free, want all except those of one answer", free)
-		}
-		for range 50 {
-			(<-releases)()
-		}
-		if l.memory.Free() != maxLargeBytes || len(l.open) != 0 {
-			t.Errorf("after the release it is still held: %v", l.open)
-		}
-	})
+		l.mu.Unlock()
+	}
+	answer <- nil
+	var all []func()
+	for range requests {
+		all = append(all, <-releases)
+	}
+	if reads != 1 {
+		t.Errorf("%d reads for %d requests, want 1", reads, requests)
+	}
+	if free := l.memory.Free(); free != maxLargeBytes-maxObjectBytes {
+		t.Errorf("%d bytes are free, want all except those of one answer", free)
+	}
+	for _, release := range all {
+		release()
+	}
+	if l.memory.Free() != maxLargeBytes || len(l.open) != 0 {
+		t.Errorf("after the release it is still held: %v", l.open)
+	}
 }
 
 func TestLargeReadsWaitForMemory(t *testing.T) {
