@@ -29,7 +29,7 @@ func TestChecker(t *testing.T) {
 		"process":                  {"GET", "/v1/processes/echo/a", 200, nil, process, ""},
 		"trailing slash":           {"GET", "/v1/processes/echo/a/", 200, nil, process, ""},
 		"unknown member":           {"GET", "/v1/processes/echo/a", 200, nil, strings.Replace(process, "{", `{"x":1,`, 1), "additional properties"},
-		"complete without output":  {"GET", "/v1/processes/echo/a", 200, nil, strings.Replace(process, "processing", "complete", 1), "oneOf"},
+		"complete without output":  {"GET", "/v1/processes/echo/a", 200, nil, strings.Replace(process, "processing", "complete", 1), "missing property 'output'"},
 		"status is not described":  {"GET", "/v1/processes/echo/a", 418, nil, `{}`, "418"},
 		"unknown path":             {"GET", "/none", 404, nil, `{"errorCode":"ResourceNotFound"}`, ""},
 		"unknown path, wrong body": {"GET", "/none", 404, nil, `{"errorCode":"Other"}`, "NotFound"},

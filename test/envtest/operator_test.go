@@ -108,12 +108,12 @@ func TestInputIsValidatedBeforeLaunch(t *testing.T) {
 	pt.Spec.Limits.InputBytes = 100_000
 	create(t, pt)
 	for name, test := range map[string]struct{ input, code, details string }{
-		"missing":  {`{}`, "MissingInput", `{"at":"input.page"}`},
+		"missing":  {`{}`, "MissingInput", `{"in":"body","at":"input.page"}`},
 		"unknown":  {`{"page":1,"pgae":2}`, "UnrecognizedInput", `"at":"input.pgae"`},
 		"invalid":  {`{"page":0}`, "InvalidInput", `"expected":{"type":"integer","minimum":1}`},
 		"no-json":  {`{"page":`, "InvalidInput", ``},
 		"no-obj":   {`[1]`, "InvalidInput", `"expected":{"type":"object"}`},
-		"large-no": {`{"filler":"` + strings.Repeat("x", 50_000) + `"}`, "MissingInput", `{"at":"input.page"}`},
+		"large-no": {`{"filler":"` + strings.Repeat("x", 50_000) + `"}`, "MissingInput", `{"in":"body","at":"input.page"}`},
 		"too-big":  {`{"page":1,"filler":"` + strings.Repeat("x", 100_000) + `"}`, "InputTooLarge", `"maxBytes":100000`},
 	} {
 		t.Run(name, func(t *testing.T) {
