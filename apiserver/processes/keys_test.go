@@ -34,7 +34,7 @@ func TestSlowCreateDoesNotBringBackADeletedProcess(t *testing.T) {
 			var id string
 			f.onCreate = func(call int32, create func() error) error {
 				if call == 2 { // the first is of the Lease
-					id = f.mustKeyed(`{}`).Name
+					id = f.mustKeyed().Name
 					if err := f.store.Delete(t.Context(), keyOf(id)); err != nil {
 						t.Error(err)
 					}
@@ -94,7 +94,7 @@ func TestKeyAtTheExpiry(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
 			f.ahead = test.ahead
-			first := f.mustKeyed(`{}`)
+			first := f.mustKeyed()
 			f.clock.Step(test.after)
 			test.before(f, first.Name)
 			var want error
@@ -103,7 +103,7 @@ func TestKeyAtTheExpiry(t *testing.T) {
 			}
 			_, err := f.find(first.Name)
 			f.wantError(err, want)
-			again := f.mustKeyed(`{}`)
+			again := f.mustKeyed()
 			if same := again.Name == first.Name; same != test.same {
 				t.Errorf("the key belongs to the same process: %t, want %t", same, test.same)
 			}
@@ -132,7 +132,7 @@ func TestKeyOfAFailedCreate(t *testing.T) {
 	f.clock.Step(10500 * time.Millisecond)
 	_, err = f.keyed(`{"a":1}`)
 	f.wantError(err, processes.ErrKeyReused)
-	again := f.mustKeyed(`{}`)
+	again := f.mustKeyed()
 	expiry, ok := f.ring.Verify(namespace, "echo", again.Name)
 	if want := epoch.Add(time.Minute); !ok || !expiry.Equal(want) || !again.ExpirationTime().Equal(want) {
 		t.Errorf("the id expires at %v (%t), the process at %v", expiry, ok, again.ExpirationTime())
@@ -146,7 +146,7 @@ func TestCreateThatLandsAfterTheExpiry(t *testing.T) {
 	var other *v1alpha1.Process
 	f.onCreate = func(call int32, create func() error) error {
 		if call == 2 { // the first is of the Lease
-			other = f.mustKeyed(`{}`)
+			other = f.mustKeyed()
 			f.clock.Step(time.Minute)
 			if err := f.live.DeleteAllOf(t.Context(), &v1alpha1.Process{}, client.InNamespace(namespace)); err != nil {
 				t.Error(err)
@@ -154,13 +154,13 @@ func TestCreateThatLandsAfterTheExpiry(t *testing.T) {
 		}
 		return create()
 	}
-	first := f.mustKeyed(`{}`)
+	first := f.mustKeyed()
 	if first.Name == other.Name {
 		t.Errorf("the id %s is used again", first.Name)
 	}
 	_, err := f.find(other.Name)
 	f.wantError(err, processes.ErrExpired)
-	if again := f.mustKeyed(`{}`); again.Name != first.Name {
+	if again := f.mustKeyed(); again.Name != first.Name {
 		t.Errorf("the key belongs to %s, want %s", again.Name, first.Name)
 	}
 	if got := f.count(); got != 1 {
@@ -189,7 +189,7 @@ func TestKeyOfARefusedCreate(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, after another that has expired: %t", name, expired), func(t *testing.T) {
 				f := newFixture(t)
 				if expired {
-					f.mustKeyed(`{}`)
+					f.mustKeyed()
 					f.clock.Step(time.Minute)
 				}
 				errs := test.errs
@@ -254,7 +254,7 @@ func TestRefusedCreateWhileAnotherCreates(t *testing.T) {
 	f.wantError(err, processes.ErrKeyReused)
 	close(land)
 	created := <-other
-	if again := f.mustKeyed(`{}`); created == nil || again.Name != created.Name {
+	if again := f.mustKeyed(); created == nil || again.Name != created.Name {
 		t.Errorf("the key belongs to %v, want %v", again, created)
 	}
 	if got := f.count(); got != 1 {
@@ -293,7 +293,7 @@ func TestOneProcessForAKeyOfWhichManyAreRefused(t *testing.T) {
 		all.Wait()
 		close(ids)
 		f.onProcess = nil
-		id := f.mustKeyed(`{}`).Name
+		id := f.mustKeyed().Name
 		for other := range ids {
 			if other != id {
 				t.Errorf("the processes of a key are %s and %s", id, other)

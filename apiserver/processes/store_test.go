@@ -91,10 +91,10 @@ func (f *fixture) keyed(input string) (*v1alpha1.Process, error) {
 	return f.store.Create(f.Context(), processes.Submission{Type: f.echo, Input: []byte(input), IdempotencyKey: "key"})
 }
 
-// mustKeyed is keyed for a create that has to succeed.
-func (f *fixture) mustKeyed(input string) *v1alpha1.Process {
+// mustKeyed is keyed for a create with the input {} that has to succeed.
+func (f *fixture) mustKeyed() *v1alpha1.Process {
 	f.Helper()
-	p, err := f.keyed(input)
+	p, err := f.keyed(`{}`)
 	if err != nil {
 		f.Fatal(err)
 	}

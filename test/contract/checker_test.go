@@ -4,6 +4,7 @@
 package contract
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -41,9 +42,7 @@ func TestChecker(t *testing.T) {
 			w := httptest.NewRecorder()
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("X-Request-Id", "1")
-			for key, values := range tc.header {
-				w.Header()[key] = values
-			}
+			maps.Copy(w.Header(), tc.header)
 			w.WriteHeader(tc.status)
 			err := checker.Check(httptest.NewRequestWithContext(t.Context(), tc.method, tc.path, nil), w.Result(), []byte(tc.body)) //nolint:bodyclose // a recorder's
 			if tc.wrong == "" && err != nil || tc.wrong != "" && (err == nil || !strings.Contains(err.Error(), tc.wrong)) {
