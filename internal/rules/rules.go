@@ -178,7 +178,7 @@ func (r *Rules) checkInputSize(text []byte) *Violation {
 
 // storable reports whether the cluster can store an input.
 func storable(text []byte) bool {
-	stored := len(text)
+	stored := len(text) + len(`""`)
 	for _, escape := range escapes {
 		stored += escape.extraBytes * bytes.Count(text, []byte(escape.text))
 	}
