@@ -77,7 +77,7 @@ start_cluster() {
 e2e() {
     local status=0
     KUBECONFIG=$(bin/localcluster kubeconfig --name test) \
-        tests e2e . -tags e2e -count 1 -timeout 30m -parallel 24 ./test/e2e/... 9>&- || status=$?
+        tests e2e . -tags e2e -count 1 -timeout 30m -parallel 10 ./test/e2e/... 9>&- || status=$?
     if [ "$status" != 0 ]; then
         hack/report.sh test || true
         exit "$status"
