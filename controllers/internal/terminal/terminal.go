@@ -48,14 +48,14 @@ type Writer struct {
 // the limit and the outputSchema of the type. p may come from a cache. Commit returns
 // a NotFound error if the Process with this UID does not exist any more.
 func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Result, jobName string) error {
+	t, err := w.typeOf(ctx, p)
+	if err != nil {
+		return err
+	}
 	if r.Complete() {
-		var err error
-		if r, err = w.checkOutput(ctx, p, r); err != nil {
-			return err
-		}
+		r = w.checkOutput(ctx, p, t, r)
 	}
 	if len(r.Output) > alwaysFitsBytes {
-		var err error
 		if p, err = w.read(ctx, p); err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 		if p.Finished() {
 			return nil
 		}
-		status := processstatus.Terminal(p, r, jobName, w.Clock.Now())
+		status := processstatus.Terminal(p, t, r, jobName, w.Clock.Now())
 		err := statuspatch.ApplyLocked(ctx, w.Client, p, terminalPatch{ProcessStatus: status})
 		if err == nil {
 			logf.FromContext(ctx).Info("process finished", "process", p.Name, "state", status.State,
@@ -85,31 +85,39 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 	}
 }
 
-// checkOutput returns r, or an error result if the type, as it is now, does not allow
-// the output. The agent has checked the size too, but anyone with the token of a worker
-// can send a result.
-//
-// The output is not checked if the type was deleted, or if its new outputSchema does not
-// compile: the work of the worker is not lost for that.
-func (w *Writer) checkOutput(ctx context.Context, p *v1alpha1.Process, r agentapi.Result) (agentapi.Result, error) {
+// typeOf returns the type of the Process as it is now; nil if it was deleted.
+func (w *Writer) typeOf(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.ProcessType, error) {
 	key := client.ObjectKey{Namespace: p.Namespace, Name: p.Spec.Type}
 	t := &v1alpha1.ProcessType{}
 	err := w.Client.Get(ctx, key, t)
 	if apierrors.IsNotFound(err) {
 		w.Rules.Forget(key)
-		return r, nil
+		return nil, nil
 	}
 	if err != nil {
-		return r, fmt.Errorf("get process type: %w", err)
+		return nil, fmt.Errorf("get process type: %w", err)
 	}
-	err = w.Rules.Of(t).CheckOutput([]byte(r.Output))
+	return t, nil
+}
+
+// checkOutput returns r, or an error result if the type does not allow the output. The
+// agent has checked the size too, but anyone with the token of a worker can send a
+// result.
+//
+// The output is not checked if the type was deleted, or if its new outputSchema does not
+// compile: the work of the worker is not lost for that.
+func (w *Writer) checkOutput(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType, r agentapi.Result) agentapi.Result {
+	if t == nil {
+		return r
+	}
+	err := w.Rules.Of(t).CheckOutput([]byte(r.Output))
 	if v, ok := errors.AsType[*rules.Violation](err); ok {
-		return r.Failed(v.Code, v.Details), nil
+		return r.Failed(v.Code, v.Details)
 	}
 	if err != nil {
 		logf.FromContext(ctx).Info("output not checked", "process", p.Name, "type", t.Name, "cause", err.Error())
 	}
-	return r, nil
+	return r
 }
 
 // terminalPatch is a terminal status as a merge patch. It also removes
