@@ -41,10 +41,20 @@ func crashCause(command []string) (cause string, hopeless bool) {
 	if script := shellScript(command); strings.HasSuffix(firstLine(script), "\r") {
 		return carriageReturns(script), true
 	}
-	if dir, err := os.Getwd(); err == nil {
-		return closed(dir), false
+	return closed(absolute(".")), false
+}
+
+// absolute returns the absolute form of a path. Unlike filepath.Abs, it needs no right to
+// enter the working directory.
+func absolute(path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
 	}
-	return "", false
+	dir, err := unix.Getwd()
+	if err != nil {
+		return "/" // not known
+	}
+	return filepath.Join(dir, path)
 }
 
 // shellScript returns the script that a shell is started with; "" if the command is not a
@@ -84,8 +94,8 @@ const maxInterpreters = 4
 
 // problemOf returns what prevents the execution of a file; "" if nothing is found.
 func problemOf(path string, interpreters int) string {
-	path, err := filepath.Abs(path)
-	if err != nil || interpreters > maxInterpreters {
+	path = absolute(path)
+	if interpreters > maxInterpreters {
 		return ""
 	}
 	if problem := closed(filepath.Dir(path)); problem != "" {

@@ -6,6 +6,7 @@ package agent
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"procman.dev/procman/internal/agentapi"
 )
@@ -143,7 +146,8 @@ func TestCrashesWithoutACause(t *testing.T) {
 	}
 }
 
-// A directory that the user may not enter is named, and not the file in it.
+// A directory that the user may not enter is named, and not the file in it. A worker that
+// is started in such a directory may crash because of it.
 func TestClosedDirectory(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -163,16 +167,20 @@ func TestClosedDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	problem := make(chan string)
+	causes := make(chan [2]string)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
-		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, 65532, 65532, 65532); errno != 0 {
-			problem <- errno.Error()
+		err := errors.Join(unix.Unshare(unix.CLONE_FS), unix.Chdir(closedDir))
+		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, 65532, 65532, 65532); err != nil || errno != 0 {
+			t.Errorf("become another user: %v, %v", err, errno)
 		}
-		problem <- startCause(worker, syscall.EACCES)
+		ofCrash, _ := crashCause([]string{"/bin/false"})
+		causes <- [2]string{startCause(worker, syscall.EACCES), ofCrash}
 	}()
 	want := "user 65532 may not enter the directory " + closedDir + " (mode 0700 of user 0)"
-	if got := <-problem; !strings.Contains(got, want) {
-		t.Errorf("got %q, want %q", got, want)
+	for _, got := range <-causes {
+		if !strings.Contains(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }

@@ -121,7 +121,7 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-// Clients get standard error only if the type says so. It is in the status in any case.
+// Clients get standard error only if the type shows it. It is in the status in any case.
 func TestStderrOfAType(t *testing.T) {
 	r := agentapi.Result{Attempt: 1, ErrorCode: "WorkerFailed", ErrorDetails: `{"exitCode":1,"stderr":"no paper"}`, Retry: true}
 	for visibility, want := range map[v1alpha1.StderrVisibility]string{

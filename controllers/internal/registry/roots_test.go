@@ -67,8 +67,8 @@ func newAuthority(name string) *authority {
 	return a
 }
 
-// issue returns a certificate for a name, signed by an authority, or by itself if that is
-// nil.
+// issue returns a certificate for a name, signed by an authority, or with its own key if
+// that is nil.
 func issue(name string, by *authority) (*x509.Certificate, *ecdsa.PrivateKey) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
