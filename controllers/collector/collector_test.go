@@ -71,7 +71,7 @@ func getInput(t *testing.T, objects ...client.Object) (agentapi.Input, error) {
 			}
 			return nil
 		}}).Build()
-	handler := New(Options{Client: c, Live: c, Clock: clocktesting.NewFakePassiveClock(start), Namespace: "work", ServiceAccount: "worker"})
+	handler := (&Collector{Client: c, Live: c, Clock: clocktesting.NewFakePassiveClock(start), Namespace: "work", ServiceAccount: "worker"}).handler()
 	r := httptest.NewRequest(http.MethodGet, agentapi.InputPath, nil)
 	r.Header.Set("Authorization", "Bearer token")
 	w := httptest.NewRecorder()

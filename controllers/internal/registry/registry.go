@@ -108,6 +108,9 @@ func classify(reference string, err error) error {
 		if dns, ok := errors.AsType[*net.DNSError](err); ok {
 			return fmt.Errorf("%w: there is no host %s", ErrUnreachable, dns.Name)
 		}
+		if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return fmt.Errorf("%w: %s: its answer is larger than %d bytes", ErrUnreachable, reference, large.Limit)
+		}
 		return fmt.Errorf("%w: %s: %s", ErrUnreachable, reference, shorten(err.Error()))
 	}
 	reason := ErrUnreachable
