@@ -43,8 +43,8 @@ type bounds struct {
 	outputLimit int64
 }
 
-// judge returns the result of an attempt whose worker ended like this: the table "it ends
-// with" of docs/contract.md, section 2, with the first case that applies. The worker's own
+// judge returns the result of an attempt whose worker ended like this: the table in "How
+// it ends" of docs/worker-contract.md, with the first case that applies. The worker's own
 // error comes first, then what the kernel and the clock report, then the exit code. An
 // output over the limit counts however the worker ended: the agent may have stopped it for
 // that, or its disk was full.

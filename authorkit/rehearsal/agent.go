@@ -25,9 +25,6 @@ const AgentCommand = "agent"
 // envDir is the directory with the agent's files. In a pod, they have fixed paths.
 const envDir = agentapi.EnvPrefix + "LOCAL_DIR"
 
-// progressFile is the name of the worker's progress file.
-const progressFile = "progress"
-
 // stopSignal is the signal by which the kubelet stops a pod.
 const stopSignal = syscall.SIGTERM
 

@@ -106,7 +106,7 @@ func (c *collector) commit(r agentapi.Result) {
 	}
 	r.Attempt = c.attempt
 	c.result = &r
-	if !r.Retry || !r.Interrupted && c.last {
+	if r.Final(c.last) {
 		c.process.Status = processstatus.Terminal(c.process, c.processType, r, "", time.Now())
 	}
 }

@@ -16,12 +16,12 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"procman.dev/procman/agent"
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/agentapi/agentserver"
@@ -111,7 +111,7 @@ type run struct {
 func (r *run) open() error {
 	now := metav1.Now()
 	process := &v1alpha1.Process{
-		ObjectMeta: metav1.ObjectMeta{Name: "local-" + strings.ToLower(rand.Text()), CreationTimestamp: now.Rfc3339Copy()},
+		ObjectMeta: metav1.ObjectMeta{Name: newID(), CreationTimestamp: now.Rfc3339Copy()},
 		Spec:       v1alpha1.ProcessSpec{Type: r.Type.Name, LifetimeSeconds: r.Type.Spec.LifetimeSeconds, Input: string(r.Input)},
 	}
 	ofType := rules.New(r.Type)
@@ -132,6 +132,9 @@ func (r *run) open() error {
 }
 
 func (r *run) close() { _ = r.server.Close() }
+
+// newID returns an id for a process that is in no cluster.
+func newID() string { return "local-" + strings.ToLower(rand.Text()) }
 
 // loop starts attempts until the process is terminal.
 func (r *run) loop(ctx context.Context) (*Outcome, error) {
@@ -178,7 +181,7 @@ func (r *run) attempt(ctx context.Context) (agentapi.Result, error) {
 	if err := cmd.Start(); err != nil {
 		return agentapi.Result{}, fmt.Errorf("start the agent: %w", err)
 	}
-	stopWatch := r.watch(filepath.Join(files.process, progressFile))
+	stopWatch := r.watch((&agent.Config{Dir: files.process}).ProgressFile())
 	ended := make(chan struct{})
 	go func() {
 		select {

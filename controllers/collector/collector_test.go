@@ -76,7 +76,7 @@ func newClient(t *testing.T, objects ...client.Object) client.Client {
 func getInput(t *testing.T, objects ...client.Object) (agentapi.Input, error) {
 	t.Helper()
 	c := newClient(t, objects...)
-	handler := New(Options{Client: c, Live: c, Clock: clocktesting.NewFakePassiveClock(start), Namespace: "work", ServiceAccount: "worker"})
+	handler := (&Collector{Client: c, Live: c, Clock: clocktesting.NewFakePassiveClock(start), Namespace: "work", ServiceAccount: "worker"}).handler()
 	r := httptest.NewRequest(http.MethodGet, agentapi.InputPath, nil)
 	r.Header.Set("Authorization", "Bearer token")
 	w := httptest.NewRecorder()
@@ -138,7 +138,7 @@ func TestCrashOfAnAbandonedPodIsNotFinal(t *testing.T) {
 	job.Status.Failed = 1 // of two attempts
 	pod.Status.Phase, pod.Status.Reason = corev1.PodFailed, "NodeLost"
 	c := newClient(t, p, job, pod)
-	a, err := (&Collector{Options: Options{Client: c, Live: c, Namespace: "work"}}).find(t.Context(), identity{podName: "pod", podUID: "pod"})
+	a, err := (&Collector{Client: c, Live: c, Namespace: "work"}).find(t.Context(), identity{podName: "pod", podUID: "pod"})
 	if err != nil || a.last {
 		t.Errorf("the attempt is %+v, %v, want one that is not the last", a, err)
 	}

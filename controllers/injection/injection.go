@@ -45,7 +45,7 @@ type Prober struct {
 }
 
 // SetupWithManager lets the manager run the probe, if the setting is Auto.
-func (p *Prober) SetupWithManager(_ context.Context, mgr manager.Manager) error {
+func (p *Prober) SetupWithManager(mgr manager.Manager) error {
 	if p.Job.AgentInjection != Auto {
 		return nil
 	}
@@ -86,7 +86,7 @@ func (p *Prober) probe(ctx context.Context) finding {
 		if pod == nil {
 			pod, err = p.create(ctx)
 		} else {
-			err = p.read(ctx, pod)
+			err = p.Live.Get(ctx, client.ObjectKeyFromObject(pod), pod)
 		}
 		switch {
 		case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsNotFound(err):
@@ -120,19 +120,6 @@ func (p *Prober) create(ctx context.Context) (*corev1.Pod, error) {
 		return nil, fmt.Errorf("create probe: %w", err)
 	}
 	return pod, nil
-}
-
-// read reads the probe's pod again. It returns a NotFound error if there is another pod of
-// that name.
-func (p *Prober) read(ctx context.Context, pod *corev1.Pod) error {
-	uid := pod.UID
-	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(pod), pod); err != nil {
-		return fmt.Errorf("read probe: %w", err)
-	}
-	if pod.UID != uid {
-		return apierrors.NewNotFound(corev1.Resource("pods"), pod.Name)
-	}
-	return nil
 }
 
 // remove deletes the probe's pod, also when ctx has ended.

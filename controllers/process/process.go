@@ -60,7 +60,7 @@ type Reconciler struct {
 }
 
 // SetupWithManager registers the controller.
-func (r *Reconciler) SetupWithManager(_ context.Context, mgr manager.Manager) error {
+func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 	toProcess := handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, pod client.Object) []reconcile.Request {
 		if process, ok := jobpods.Process(ctx, r.Client, pod); ok {
 			return []reconcile.Request{{NamespacedName: process}}

@@ -49,7 +49,7 @@ type Reconciler struct {
 
 // SetupWithManager registers the controller. A change of one type can give an alias
 // to another type, or take it away. So it requests all types of the namespace.
-func (r *Reconciler) SetupWithManager(_ context.Context, mgr manager.Manager) error {
+func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 	toAll := handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
 		var all v1alpha1.ProcessTypeList
 		if err := r.Client.List(ctx, &all, client.InNamespace(o.GetNamespace())); err != nil {

@@ -46,8 +46,8 @@ type Ledger struct {
 	types         map[types.NamespacedName]*processType
 	// obsolete are the Processes that do not wait, but whose status has a position.
 	obsolete map[*process]struct{}
-	// lastType is the type whose positions were written last.
-	lastType types.NamespacedName
+	// turns counts how often a type had its turn in DuePositions.
+	turns int
 }
 
 // process is the record of one Process. That of a terminal one is kept until the
@@ -87,6 +87,8 @@ type processType struct {
 	admitted      map[*process]struct{}
 	// moved: positions have changed since they were last written.
 	moved bool
+	// lastTurn is the number of the type's last turn in DuePositions.
+	lastTurn int
 }
 
 func (t *processType) hasFreeSlot() bool {

@@ -114,6 +114,9 @@ func classify(reference string, err error) error {
 			return fmt.Errorf("%w: %s: the certificate of the registry is signed by %q, which the operator does not trust; docs/installing.md says how to add a certificate authority",
 				ErrUnreachable, reference, shorten(unknown.Cert.Issuer.String()))
 		}
+		if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return fmt.Errorf("%w: %s: its answer is larger than %d bytes", ErrUnreachable, reference, large.Limit)
+		}
 		return fmt.Errorf("%w: %s: %s", ErrUnreachable, reference, shorten(err.Error()))
 	}
 	reason := ErrUnreachable

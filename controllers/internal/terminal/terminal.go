@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/clock"
@@ -21,6 +22,7 @@ import (
 	"procman.dev/procman/controllers/internal/statuspatch"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/errorcode"
+	"procman.dev/procman/internal/payload"
 	"procman.dev/procman/internal/processstatus"
 	"procman.dev/procman/internal/rules"
 )
@@ -53,10 +55,10 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 		return err
 	}
 	if r.Complete() {
-		r = w.checkOutput(ctx, p, t, r)
+		r = w.checkOutput(t, r)
 	}
 	if len(r.Output) > alwaysFitsBytes {
-		if p, err = w.read(ctx, p); err != nil {
+		if p, err = payload.ReadNewest(ctx, w.Live, p); err != nil {
 			return err
 		}
 		if !fits(p, r.Output) {
@@ -79,7 +81,7 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 		if !apierrors.IsConflict(err) {
 			return fmt.Errorf("patch process status: %w", err)
 		}
-		if p, err = w.read(ctx, p); err != nil {
+		if p, err = payload.ReadNewest(ctx, w.Live, p); err != nil {
 			return err
 		}
 	}
@@ -90,32 +92,32 @@ func (w *Writer) typeOf(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Pro
 	key := client.ObjectKey{Namespace: p.Namespace, Name: p.Spec.Type}
 	t := &v1alpha1.ProcessType{}
 	err := w.Client.Get(ctx, key, t)
-	if apierrors.IsNotFound(err) {
+	switch {
+	case err == nil:
+		return t, nil
+	case apierrors.IsNotFound(err):
 		w.Rules.Forget(key)
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("get process type: %w", err)
-	}
-	return t, nil
+	return nil, fmt.Errorf("get process type: %w", err)
 }
 
-// checkOutput returns r, or an error result if the type does not allow the output. The
-// agent has checked the size too, but anyone with the token of a worker can send a
-// result.
-//
-// The output is not checked if the type was deleted, or if its new outputSchema does not
-// compile: the work of the worker is not lost for that.
-func (w *Writer) checkOutput(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType, r agentapi.Result) agentapi.Result {
-	if t == nil {
-		return r
+// anyOutput are the rules for the output of a type that was deleted: it has to be a
+// JSON object.
+var anyOutput = rules.New(&v1alpha1.ProcessType{Spec: v1alpha1.ProcessTypeSpec{Limits: v1alpha1.Limits{OutputBytes: math.MaxInt32}}})
+
+// checkOutput returns r, or an error result if the type, or nil for one that was deleted,
+// does not allow the output. The agent has checked the output too, but anyone with the
+// token of a worker can send a result.
+func (w *Writer) checkOutput(t *v1alpha1.ProcessType, r agentapi.Result) agentapi.Result {
+	allowed := anyOutput
+	if t != nil {
+		allowed = w.Rules.Of(t)
 	}
-	err := w.Rules.Of(t).CheckOutput([]byte(r.Output))
-	if v, ok := errors.AsType[*rules.Violation](err); ok {
+	// A new outputSchema may not compile. The condition Accepted of the type reports
+	// that, and the work of the worker is not lost for it.
+	if v, ok := errors.AsType[*rules.Violation](allowed.CheckOutput([]byte(r.Output))); ok {
 		return r.Failed(v.Code, v.Details)
-	}
-	if err != nil {
-		logf.FromContext(ctx).Info("output not checked", "process", p.Name, "type", t.Name, "cause", err.Error())
 	}
 	return r
 }
@@ -126,19 +128,6 @@ func (w *Writer) checkOutput(ctx context.Context, p *v1alpha1.Process, t *v1alph
 type terminalPatch struct {
 	v1alpha1.ProcessStatus
 	QueuePosition *int32 `json:"queuePosition"`
-}
-
-// read reads the Process from the API server. It returns a NotFound error if a
-// Process with this name exists, but with another UID.
-func (w *Writer) read(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Process, error) {
-	live := &v1alpha1.Process{}
-	if err := w.Live.Get(ctx, client.ObjectKeyFromObject(p), live); err != nil {
-		return nil, fmt.Errorf("read process: %w", err)
-	}
-	if live.UID != p.UID {
-		return nil, apierrors.NewNotFound(v1alpha1.GroupVersion.WithResource("processes").GroupResource(), p.Name)
-	}
-	return live, nil
 }
 
 // fits reports whether the Process with this output, as JSON in etcd, is small enough
