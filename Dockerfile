@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # The release images: docker build --target operator|apiserver|agent .
+# They contain one program each. The operator's has the certificate authorities (ADR 34).
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./

@@ -41,7 +41,10 @@ func crashCause(command []string) (cause string, hopeless bool) {
 	if script := shellScript(command); strings.HasSuffix(firstLine(script), "\r") {
 		return carriageReturns(script), true
 	}
-	return closed(absolute(".")), false
+	if problem := closed(absolute(".")); problem != "" {
+		return "the worker crashed, perhaps because " + problem, false
+	}
+	return "", false
 }
 
 // absolute returns the absolute form of a path. Unlike filepath.Abs, it needs no right to

@@ -8,7 +8,6 @@ package registry
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -105,14 +104,15 @@ func (r *Resolver) Resolve(ctx context.Context, reference, architecture string, 
 
 // classify returns one of the errors of Resolve, with a message for people.
 func classify(reference string, err error) error {
+	// A registry at a private address is then asked without TLS, and the error has both answers.
+	if invalid, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return fmt.Errorf("%w: %s: its certificate of %q is not valid: %s; docs/installing.md says how to add a certificate authority",
+			ErrUnreachable, reference, shorten(invalid.UnverifiedCertificates[0].Issuer.String()), shorten(invalid.Err.Error()))
+	}
 	answer, ok := errors.AsType[*transport.Error](err)
 	if !ok {
 		if dns, ok := errors.AsType[*net.DNSError](err); ok {
 			return fmt.Errorf("%w: there is no host %s", ErrUnreachable, dns.Name)
-		}
-		if unknown, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-			return fmt.Errorf("%w: %s: the certificate of the registry is signed by %q, which the operator does not trust; docs/installing.md says how to add a certificate authority",
-				ErrUnreachable, reference, shorten(unknown.Cert.Issuer.String()))
 		}
 		if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return fmt.Errorf("%w: %s: its answer is larger than %d bytes", ErrUnreachable, reference, large.Limit)
