@@ -24,7 +24,7 @@ import (
 // wrong with it.
 func Publish(raw *apiextensionsv1.JSON) (json.RawMessage, error) {
 	if raw == nil {
-		return json.RawMessage(`{"type":"object"}`), nil
+		return json.RawMessage(`{"additionalProperties":true,"type":"object"}`), nil
 	}
 	dec := json.NewDecoder(bytes.NewReader(raw.Raw))
 	dec.UseNumber()
@@ -88,8 +88,8 @@ func published(s map[string]any, in within) map[string]any {
 	if s["x-kubernetes-int-or-string"] == true {
 		out["type"] = []any{"integer", "string"}
 	}
-	if _, says := s["additionalProperties"]; in.closed && s["type"] == "object" && !open && !says {
-		out["additionalProperties"] = false
+	if _, decided := s["additionalProperties"]; in.closed && s["type"] == "object" && !decided {
+		out["additionalProperties"] = open
 	}
 	return orNull(out, s["nullable"] == true)
 }

@@ -302,7 +302,7 @@ func TestPublish(t *testing.T) {
 		`{"x-kubernetes-int-or-string":true,"nullable":true}`:                                               `{"type":["integer","string","null"]}`,
 		`{"type":"array","items":{"type":"object"}}`:                                                        `{"items":{"additionalProperties":false,"type":"object"},"type":"array"}`,
 		`{"type":"array","x-kubernetes-list-type":"set","items":{"type":"string"}}`:                         `{"items":{"type":"string"},"type":"array","uniqueItems":true}`,
-		`{"type":"array","x-kubernetes-preserve-unknown-fields":true,"items":{"type":"object"}}`:            `{"items":{"type":"object"},"type":"array"}`,
+		`{"type":"array","x-kubernetes-preserve-unknown-fields":true,"items":{"type":"object"}}`:            `{"items":{"additionalProperties":true,"type":"object"},"type":"array"}`,
 		`{"type":"number","minimum":0,"exclusiveMinimum":true,"maximum":1,"exclusiveMaximum":false}`:        `{"exclusiveMinimum":0,"maximum":1,"type":"number"}`,
 		`{"type":"string","example":"x","x-kubernetes-validations":[{"rule":"self != 'a' && self < 'b'"}]}`: `{"examples":["x"],"type":"string","x-rules":[{"rule":"self != 'a' && self < 'b'"}]}`,
 	} {
