@@ -119,7 +119,7 @@ func (r *run) open() error {
 		return err
 	}
 	r.observe, r.processID = r.Observe, process.Name
-	r.collector = &collector{token: r.token, timeout: max(r.timeout, time.Second), rules: ofType, emit: r.emit, process: process}
+	r.collector = &collector{token: r.token, timeout: max(r.timeout, time.Second), processType: r.Type, rules: ofType, emit: r.emit, process: process}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listen for the agent: %w", err)
