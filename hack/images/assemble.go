@@ -103,7 +103,7 @@ type layers struct {
 func (r recipe) build(dir string) (l layers, err error) {
 	for _, program := range r.programs {
 		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", program.in(dir), program.pkg)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOGC=200")
 		if output, err := cmd.CombinedOutput(); err != nil {
 			return layers{}, fmt.Errorf("build %s: %w\n%s", program.pkg, err, output)
 		}
