@@ -5,7 +5,9 @@ package catalog
 
 import (
 	"encoding/json"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -49,7 +51,8 @@ func (e *embedding) converted(schema any) any {
 		return schema
 	}
 	out := object{}
-	for keyword, value := range s {
+	for _, keyword := range slices.Sorted(maps.Keys(s)) { // in order, so that names are the same on all replicas
+		value := s[keyword]
 		switch keyword {
 		case "$schema", "$id", "$anchor", "$comment", "$defs", "definitions":
 		case "$ref":
@@ -106,8 +109,8 @@ func (e *embedding) convertedMembers(value any) any {
 		return value
 	}
 	out := object{}
-	for name, member := range members {
-		out[name] = e.converted(member)
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		out[name] = e.converted(members[name])
 	}
 	return out
 }
@@ -132,8 +135,8 @@ func (e *embedding) discriminator(value any) any {
 		return value
 	}
 	out := object{}
-	for name, reference := range mapping {
-		out[name] = e.reference(reference)
+	for _, name := range slices.Sorted(maps.Keys(mapping)) {
+		out[name] = e.reference(mapping[name])
 	}
 	return object{"propertyName": d["propertyName"], "mapping": out}
 }
