@@ -38,6 +38,7 @@ lint() {
     bin/golangci-lint-kube-api-linter run --allow-parallel-runners --build-tags e2e ./test/e2e/...
     bin/golangci-lint-kube-api-linter run --allow-parallel-runners --config .golangci-kal.yml ./api/...
     (cd hack/localcluster && ../../bin/golangci-lint-kube-api-linter run --allow-parallel-runners --build-tags e2e ./...)
+    go test -count 1 -tags lint ./test/tree -run Depguard
 }
 
 unit() {

@@ -35,6 +35,7 @@ import (
 	"procman.dev/procman/controllers/internal/prose"
 	"procman.dev/procman/controllers/internal/statuspatch"
 	"procman.dev/procman/internal/schema"
+	"procman.dev/procman/internal/timing"
 )
 
 // Reconciler writes the condition Accepted.
@@ -48,7 +49,7 @@ type Reconciler struct {
 
 // SetupWithManager registers the controller. A change of one type can give an alias
 // to another type, or take it away. So it requests all types of the namespace.
-func (r *Reconciler) SetupWithManager(_ context.Context, mgr manager.Manager) error {
+func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 	toAll := handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
 		var all v1alpha1.ProcessTypeList
 		if err := r.Client.List(ctx, &all, client.InNamespace(o.GetNamespace())); err != nil {
@@ -213,6 +214,10 @@ func accept(t *v1alpha1.ProcessType, all []v1alpha1.ProcessType, violations stri
 			accepted.Message = "spec." + s.name + ": " + err.Error()
 			return accepted
 		}
+	}
+	if err := timing.CheckLifetime(&t.Spec); err != nil {
+		accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, v1alpha1.ReasonLifetimeTooShort, err.Error()
+		return accepted
 	}
 	if violations != "" {
 		accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, v1alpha1.ReasonPolicyViolation, violations
