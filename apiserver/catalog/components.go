@@ -4,7 +4,10 @@
 package catalog
 
 import (
+	"encoding/json"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -48,7 +51,8 @@ func (e *embedding) converted(schema any) any {
 		return schema
 	}
 	out := object{}
-	for keyword, value := range s {
+	for _, keyword := range slices.Sorted(maps.Keys(s)) { // in order, so that names are the same on all replicas
+		value := s[keyword]
 		switch keyword {
 		case "$schema", "$id", "$anchor", "$comment", "$defs", "definitions":
 		case "$ref":
@@ -68,6 +72,8 @@ func (e *embedding) converted(schema any) any {
 			out[keyword] = value
 		case "discriminator":
 			out[keyword] = e.discriminator(value)
+		case "exclusiveMinimum", "exclusiveMaximum": // generators of Go take it for OpenAPI 3.0's flag
+			out["x-"+keyword] = value
 		case "const": // means the same, and generators of Go know only enum
 			out["enum"] = []any{value}
 		case "default": // nobody adds it: generators would make the property a required one
@@ -76,10 +82,25 @@ func (e *embedding) converted(schema any) any {
 			out[keyword] = value
 		}
 	}
+	inclusive(out, "minimum", "x-exclusiveMinimum", 1)
+	inclusive(out, "maximum", "x-exclusiveMaximum", -1)
 	if out["type"] == "array" && out["items"] == nil { // OpenAPI 3.0, which many tools read, requires it
 		out["items"] = object{}
 	}
 	return out
+}
+
+// inclusive adds the inclusive bound that is nearest to an exclusive one, unless the schema
+// has one. step is the distance between them if all values are integers.
+func inclusive(schema object, bound, exclusive string, step int64) {
+	limit, ok := schema[exclusive].(json.Number)
+	if !ok || schema[bound] != nil {
+		return
+	}
+	schema[bound] = limit
+	if n, err := limit.Int64(); err == nil && schema["type"] == "integer" {
+		schema[bound] = n + step
+	}
 }
 
 func (e *embedding) convertedMembers(value any) any {
@@ -88,8 +109,8 @@ func (e *embedding) convertedMembers(value any) any {
 		return value
 	}
 	out := object{}
-	for name, member := range members {
-		out[name] = e.converted(member)
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		out[name] = e.converted(members[name])
 	}
 	return out
 }
@@ -114,8 +135,8 @@ func (e *embedding) discriminator(value any) any {
 		return value
 	}
 	out := object{}
-	for name, reference := range mapping {
-		out[name] = e.reference(reference)
+	for _, name := range slices.Sorted(maps.Keys(mapping)) {
+		out[name] = e.reference(mapping[name])
 	}
 	return object{"propertyName": d["propertyName"], "mapping": out}
 }

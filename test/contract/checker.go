@@ -100,17 +100,19 @@ func (c *Checker) Check(request *http.Request, response *http.Response, body []b
 		request.URL.Path = strings.TrimSuffix(path, "/")
 		request.URL.RawPath = strings.TrimSuffix(request.URL.RawPath, "/")
 	}
-	if rest, ok := strings.CutPrefix(request.URL.Path, "/v4/"); ok {
+	if !strings.Contains(strings.ToUpper(request.URL.RawPath), "%2F") {
+		request.URL.RawPath = "" // a name is the same with and without escapes
+	}
+	if rest, ok := strings.CutPrefix(request.URL.EscapedPath(), "/v4/processes/"); ok {
 		if response.Header.Get("Deprecation") == "" || !strings.Contains(response.Header.Get("Link"), "successor-version") {
 			return errors.New("a response under /v4 without Deprecation or Link")
 		}
-		request.URL.Path = "/v1/" + rest
-		if raw, ok := strings.CutPrefix(request.URL.RawPath, "/v4/"); ok {
-			request.URL.RawPath = "/v1/" + raw
+		successor, err := request.URL.Parse("/v1/processes/" + rest)
+		if err != nil {
+			return err
 		}
-	}
-	if !strings.Contains(strings.ToUpper(request.URL.RawPath), "%2F") {
-		request.URL.RawPath = "" // a name is the same with and without escapes
+		successor.RawQuery = request.URL.RawQuery
+		request.URL = successor
 	}
 	item := c.item(request)
 	if item == nil {

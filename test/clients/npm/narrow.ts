@@ -7,7 +7,7 @@ type JSONOf<T> = T extends { content: { "application/json": infer Body } } ? Bod
 type Echo = JSONOf<paths["/v1/processes/echo/{processId}"]["get"]["responses"][200]>;
 
 // The state selects the type: no property may be undefined.
-export function narrows(p: Echo): Schemas["EchoOutput"] | Schemas["ErrorCode"] | Schemas["EchoInput"] {
+export function narrows(p: Echo): Schemas["EchoOutput"] | Schemas["ErrorCode"] {
   // @ts-expect-error a process has an output only if it is complete
   p.output;
   switch (p.state) {
@@ -20,13 +20,13 @@ export function narrows(p: Echo): Schemas["EchoOutput"] | Schemas["ErrorCode"] |
     case "processing":
       // @ts-expect-error a process has an errorCode only if it failed
       p.errorCode;
-      return p.input;
+      return p.processId;
   }
 }
 
 // The same holds for a process of any type, and for the reasons of a refusal.
 export function narrowsAny(p: Schemas["Process"]): object {
-  return p.state === "complete" ? p.output : p.input;
+  return p.state === "complete" ? p.output : {};
 }
 export function reason(r: JSONOf<paths["/v1/processes/ocr"]["post"]["responses"][480]>): "missing" | "other" {
   return r.errorCode === "MissingInput" ? "missing" : "other";

@@ -24,7 +24,7 @@ func TestUnion(t *testing.T) {
 	if !ok {
 		t.Fatalf("the process is a %T, want EchoComplete", value)
 	}
-	if got, _ := complete.Output.Get("hello"); got != "world" {
+	if got := complete.Output["hello"]; got != "world" {
 		t.Errorf("hello is %v, want world", got)
 	}
 }
