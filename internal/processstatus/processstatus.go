@@ -17,14 +17,15 @@ import (
 	"procman.dev/procman/internal/errorcode"
 )
 
-// Terminal returns the status of a Process that ends with a result at the time now. A
-// result without StartTime means that no worker ran. jobName is the Job that ran it,
+// Terminal returns the status of a Process that ends with a result at the time now. The
+// start time that p has already does not change. jobName is the Job that ran it,
 // or "" if there was none.
 func Terminal(p *v1alpha1.Process, r agentapi.Result, jobName string, now time.Time) v1alpha1.ProcessStatus {
 	s := v1alpha1.ProcessStatus{
 		State:           v1alpha1.StateComplete,
 		Output:          r.Output,
 		PercentComplete: p.Status.PercentComplete,
+		StartTime:       p.Status.StartTime,
 		CompletionTime:  metav1.NewTime(now),
 		ExpirationTime:  metav1.NewTime(p.ExpirationTime()),
 		JobName:         jobName,
@@ -41,7 +42,7 @@ func Terminal(p *v1alpha1.Process, r agentapi.Result, jobName string, now time.T
 		s.ErrorCode, s.ErrorDetails = r.ErrorCode, shorten(withAttempts(r))
 		finished.Reason, finished.Message = r.ErrorCode, message(s.ErrorDetails)
 	}
-	if !r.StartTime.IsZero() {
+	if s.StartTime.IsZero() && !r.StartTime.IsZero() {
 		s.StartTime = metav1.NewTime(r.StartTime)
 	}
 	if r.Attempt > 0 {
