@@ -98,7 +98,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, maxInputBytes 
 			return nil, nil, tryAgain(fmt.Errorf("read the body, of which %d bytes arrived in %s: %w", len(data), time.Since(began).Round(time.Millisecond), err))
 		}
 		if err != nil { // the client disconnected, or what it sends is malformed
-			return nil, nil, invalidInput.at(schema.Details{In: "body", Message: "ends too early, or is not as Content-Encoding and Transfer-Encoding say"}).because(fmt.Errorf("read the body: %w", err))
+			return nil, nil, invalidInput.at(schema.Details{In: "body", Message: "the body ends too early, or is not as Content-Encoding and Transfer-Encoding say"}).because(fmt.Errorf("read the body: %w", err))
 		}
 	}
 }

@@ -5,6 +5,7 @@ package apiserver
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -78,7 +79,7 @@ func inputOf(body []byte, r *rules.Rules) (input []byte, refusal error) {
 	if err != nil {
 		details := schema.Details{In: "body", Message: err.Error()}
 		if e, ok := errors.AsType[*strictjson.Error](err); ok {
-			details.At, details.Message = e.At, e.Reason
+			details.At, details.Message = e.At, cmp.Or(e.At, "the body")+" "+e.Reason
 			details.Offset = new(e.Offset + int64(len(body)-len(text)))
 		}
 		return nil, invalidInput.at(details)

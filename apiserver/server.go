@@ -138,7 +138,7 @@ type route struct {
 	serve        handler
 	// parameters are the names of the query parameters that it accepts.
 	parameters []string
-	// show is the payloads that it shows if the parameter include does not select them.
+	// show is what it shows without the parameter include.
 	show wire.Payloads
 }
 
@@ -159,22 +159,22 @@ type request struct {
 // routes returns every route. Each is served with and without a trailing slash.
 func (s *Server) routes() http.Handler {
 	all := []route{
-		{http.MethodGet, "/", getRoot, nil, wire.None},
-		{http.MethodGet, "/v1/processTypes", document(s.catalog.ProcessTypes), nil, wire.None},
-		{http.MethodGet, "/openapi.json", document(s.catalog.OpenAPI), nil, wire.None},
-		{http.MethodGet, "/docs", getDocs, nil, wire.None},
-		{http.MethodGet, "/docs/{asset}", getDocs, nil, wire.None},
-		{http.MethodGet, "/livez", getLivez, nil, wire.None},
-		{http.MethodGet, "/readyz", s.getReadyz, nil, wire.None},
+		{method: http.MethodGet, path: "/", serve: getRoot},
+		{method: http.MethodGet, path: "/v1/processTypes", serve: document(s.catalog.ProcessTypes)},
+		{method: http.MethodGet, path: "/openapi.json", serve: document(s.catalog.OpenAPI)},
+		{method: http.MethodGet, path: "/docs", serve: getDocs},
+		{method: http.MethodGet, path: "/docs/{asset}", serve: getDocs},
+		{method: http.MethodGet, path: "/livez", serve: getLivez},
+		{method: http.MethodGet, path: "/readyz", serve: s.getReadyz},
 	}
 	for _, version := range []string{"/v1", deprecatedVersion} {
 		ofType := version + "/processes/{type}"
 		ofProcess := ofType + "/{id}"
 		all = append(all,
-			route{http.MethodPost, ofType, s.createProcess, nil, wire.All},
-			route{http.MethodGet, ofType, s.listProcesses, []string{"state", "limit", "continue", "include", "label"}, wire.None},
-			route{http.MethodGet, ofProcess, s.getProcess, []string{"include"}, wire.All},
-			route{http.MethodDelete, ofProcess, s.deleteProcess, nil, wire.None},
+			route{method: http.MethodPost, path: ofType, serve: s.createProcess, show: wire.All},
+			route{method: http.MethodGet, path: ofType, serve: s.listProcesses, parameters: []string{"state", "limit", "continue", "include", "label"}},
+			route{method: http.MethodGet, path: ofProcess, serve: s.getProcess, parameters: []string{"include"}, show: wire.All},
+			route{method: http.MethodDelete, path: ofProcess, serve: s.deleteProcess},
 		)
 	}
 	mux := http.NewServeMux()

@@ -23,11 +23,8 @@ type Payloads struct {
 	Input, Output bool
 }
 
-// All selects all payloads, None selects none.
-var (
-	All  = Payloads{Input: true, Output: true}
-	None = Payloads{}
-)
+// All selects all payloads.
+var All = Payloads{Input: true, Output: true}
 
 // timeFormat is RFC 3339 in UTC with exactly three decimals.
 const timeFormat = "2006-01-02T15:04:05.000Z"
