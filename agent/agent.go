@@ -62,7 +62,7 @@ func Run(ctx context.Context, c Config) int {
 	e := supervise(ctx, &c, c.WorkerEnviron(&in, deadline), deadline)
 	stopProgress()
 
-	// supervise sets the files that the worker was stopped for.
+	// supervise has set the file for whose size it killed the worker.
 	if e.output == nil {
 		e.output = readFile(c.outputFile(), c.OutputLimit)
 	}

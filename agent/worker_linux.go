@@ -52,7 +52,7 @@ func supervise(ctx context.Context, c *Config, environ []string, deadline time.T
 	stderr := &tail{}
 	pid, copied, err := start(c.Command, environ, io.MultiWriter(stderr, ignoreErrors{os.Stderr}))
 	if err != nil {
-		return ending{startErr: err}
+		return ending{startProblem: startCause(c.Command[0], err)}
 	}
 	exited, childless := make(chan unix.WaitStatus, 1), make(chan struct{})
 	go reap(pid, exited, childless)
@@ -105,6 +105,9 @@ func supervise(ctx context.Context, c *Config, environ []string, deadline time.T
 	case <-time.After(time.Second):
 	}
 	e.stderr = stderr.String()
+	if e.exitCode != 0 && !e.interrupted {
+		e.cause, e.hopeless = crashCause(c.Command)
+	}
 	e.oomKills = oomKills() - oomBefore
 	return e
 }

@@ -119,7 +119,7 @@ func (r *run) open() error {
 		return err
 	}
 	r.observe, r.processID = r.Observe, process.Name
-	r.collector = &collector{token: r.token, timeout: max(r.timeout, time.Second), rules: ofType, emit: r.emit, process: process}
+	r.collector = &collector{token: r.token, timeout: max(r.timeout, time.Second), processType: r.Type, rules: ofType, emit: r.emit, process: process}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listen for the agent: %w", err)
@@ -173,15 +173,16 @@ func (r *run) attempt(ctx context.Context) (agentapi.Result, error) {
 	if err != nil {
 		return agentapi.Result{}, fmt.Errorf("create the directory of the attempt: %w", err)
 	}
-	files := podFilesIn(dir)
-	if err := errors.Join(os.Mkdir(files.process, 0o700), os.WriteFile(files.token, []byte(r.token), 0o600)); err != nil {
+	var files agent.Config
+	placeIn(dir, &files)
+	if err := errors.Join(os.Mkdir(files.Dir, 0o700), os.WriteFile(files.TokenFile, []byte(r.token), 0o600)); err != nil {
 		return agentapi.Result{}, fmt.Errorf("create the directory of the attempt: %w", err)
 	}
 	cmd := agentCommand(r, dir)
 	if err := cmd.Start(); err != nil {
 		return agentapi.Result{}, fmt.Errorf("start the agent: %w", err)
 	}
-	stopWatch := r.watch((&agent.Config{Dir: files.process}).ProgressFile())
+	stopWatch := r.watch(files.ProgressFile())
 	ended := make(chan struct{})
 	go func() {
 		select {
@@ -193,7 +194,7 @@ func (r *run) attempt(ctx context.Context) (agentapi.Result, error) {
 	_ = cmd.Wait() // the receipt explains the exit status
 	close(ended)
 	stopWatch()
-	return readReceipt(files.terminationLog, cmd.ProcessState), nil
+	return readReceipt(files.TerminationLog, cmd.ProcessState), nil
 }
 
 // readReceipt returns the result in an agent's receipt. An agent without a receipt

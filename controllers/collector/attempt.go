@@ -88,7 +88,7 @@ func (c *Collector) find(ctx context.Context, id identity) (*attempt, error) {
 		pod:       pod.UID,
 		number:    outcome.Number(job, attempts, pod),
 		due:       outcome.DueAt(job, attempts, pod),
-		last:      outcome.Last(job),
+		last:      outcome.Last(job, pod),
 		timeout:   timeout,
 	}, nil
 }

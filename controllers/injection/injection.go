@@ -72,14 +72,14 @@ func (p *Prober) NeedLeaderElection() bool { return true }
 func (p *Prober) Start(ctx context.Context) error {
 	found := p.probe(ctx)
 	p.works.Store(found.works)
-	logf.FromContext(ctx).WithName("injection").Info("agent injection chosen", "injection", p.Injection(), "cause", found.why)
+	logf.FromContext(ctx).WithName("injection").Info("agent injection chosen", "injection", p.Injection(), "cause", found.cause)
 	return nil
 }
 
-// probe runs the pod until it has ended, for at most jobspec.ProbeSeconds.
+// probe creates the pod and waits until it has ended, for at most jobspec.ProbeSeconds.
 func (p *Prober) probe(ctx context.Context) finding {
 	var pod *corev1.Pod
-	found := finding{why: "the probe's pod could not be created"}
+	found := finding{cause: "the probe's pod could not be created"}
 	defer func() { p.remove(ctx, pod) }()
 	err := wait.PollUntilContextTimeout(ctx, pollInterval, jobspec.ProbeSeconds*time.Second, true, func(ctx context.Context) (bool, error) {
 		var err error
@@ -92,14 +92,14 @@ func (p *Prober) probe(ctx context.Context) finding {
 		case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsNotFound(err):
 			return false, err
 		case err != nil: // perhaps temporary
-			found.why = err.Error()
+			found.cause = err.Error()
 			return false, nil
 		}
 		found = examine(pod)
-		return found.over, nil
+		return found.done, nil
 	})
 	if err != nil {
-		found.why = fmt.Sprintf("%v: %s", err, found.why)
+		found.cause = fmt.Sprintf("%v: %s", err, found.cause)
 	}
 	return found
 }

@@ -35,6 +35,7 @@ import (
 	"procman.dev/procman/controllers/internal/prose"
 	"procman.dev/procman/controllers/internal/statuspatch"
 	"procman.dev/procman/internal/schema"
+	"procman.dev/procman/internal/timing"
 )
 
 // Reconciler writes the condition Accepted.
@@ -213,6 +214,10 @@ func accept(t *v1alpha1.ProcessType, all []v1alpha1.ProcessType, violations stri
 			accepted.Message = "spec." + s.name + ": " + err.Error()
 			return accepted
 		}
+	}
+	if err := timing.CheckLifetime(&t.Spec); err != nil {
+		accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, v1alpha1.ReasonLifetimeTooShort, err.Error()
+		return accepted
 	}
 	if violations != "" {
 		accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, v1alpha1.ReasonPolicyViolation, violations

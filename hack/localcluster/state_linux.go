@@ -49,7 +49,9 @@ func baseDir() string {
 // defaultDir is the state directory if PROCMAN_LOCALCLUSTER_DIR is not set.
 const defaultDir = "/var/lib/procman-localcluster"
 
-func newCluster(name string) *cluster { return &cluster{name: name, dir: filepath.Join(baseDir(), name)} }
+func newCluster(name string) *cluster {
+	return &cluster{name: name, dir: filepath.Join(baseDir(), name)}
+}
 
 // open reads the state of a cluster. A cluster that does not exist has an empty
 // state.

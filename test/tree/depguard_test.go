@@ -100,3 +100,25 @@ func TestDepguardRuleCovers(t *testing.T) {
 		}
 	}
 }
+
+// A rule for a directory that does not exist, or against an import that does not
+// exist, checks nothing.
+func TestDepguardRulesNameWhatExists(t *testing.T) {
+	t.Parallel()
+	exists := func(dir string) bool {
+		info, err := fs.Stat(repository(), dir)
+		return err == nil && info.IsDir()
+	}
+	for name, rule := range depguardRules(t) {
+		for _, pattern := range rule.Files {
+			if pattern != "!$test" && !exists(strings.Trim(pattern, "!*/")) {
+				t.Errorf("rule %s of depguard: there is no directory for %s", name, pattern)
+			}
+		}
+		for _, deny := range rule.Deny {
+			if ours, ok := strings.CutPrefix(deny.Package, "procman.dev/procman/"); ok && !exists(strings.Trim(ours, "$/")) {
+				t.Errorf("rule %s of depguard: there is no package %s", name, deny.Package)
+			}
+		}
+	}
+}

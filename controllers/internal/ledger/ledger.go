@@ -61,7 +61,7 @@ type process struct {
 	position int32 // status.queuePosition, 0 if absent
 }
 
-// state is where a Process stands.
+// state is how far a Process has come.
 type state int
 
 const (
@@ -216,7 +216,7 @@ func (l *Ledger) Unregister(key types.NamespacedName) []types.NamespacedName {
 	defer l.mu.Unlock()
 	t := l.record(key)
 	t.registered, t.deletedAt = false, l.clock.Now()
-	l.deleteWaits(key)
+	l.waits.DeleteLabelValues(key.Namespace, key.Name)
 	l.dropIfUnused(t)
 	return t.unlaunched()
 }
@@ -294,7 +294,7 @@ func (l *Ledger) admit(t *processType) []types.NamespacedName {
 	for l.open && t.registered && t.queue.Len() > 0 && t.hasFreeSlot() {
 		p, _ := t.queue.Min()
 		l.move(p, admitted)
-		l.observeWait(p)
+		l.waits.WithLabelValues(t.key.Namespace, t.key.Name).Observe(max(l.clock.Since(p.created), 0).Seconds())
 		keys = append(keys, p.key)
 	}
 	l.announce(t)

@@ -61,9 +61,12 @@ func TestCheckOutput(t *testing.T) {
 				want.Output, want.ErrorCode, want.ErrorDetails = "", test.code, test.why
 			}
 			w := &Writer{Client: builder.Build(), Rules: &rules.Cache{}}
-			got, err := w.checkOutput(t.Context(), p, delivered)
-			if diff := cmp.Diff(want, got); diff != "" || err != nil {
-				t.Errorf("checkOutput: %v (-want +got):\n%s", err, diff)
+			processType, err := w.typeOf(t.Context(), p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, w.checkOutput(processType, delivered)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}

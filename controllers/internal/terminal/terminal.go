@@ -50,14 +50,14 @@ type Writer struct {
 // the limit and the outputSchema of the type. p may come from a cache. Commit returns
 // a NotFound error if the Process with this UID does not exist any more.
 func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Result, jobName string) error {
+	t, err := w.typeOf(ctx, p)
+	if err != nil {
+		return err
+	}
 	if r.Complete() {
-		var err error
-		if r, err = w.checkOutput(ctx, p, r); err != nil {
-			return err
-		}
+		r = w.checkOutput(t, r)
 	}
 	if len(r.Output) > alwaysFitsBytes {
-		var err error
 		if p, err = payload.ReadNewest(ctx, w.Live, p); err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 		if p.Finished() {
 			return nil
 		}
-		status := processstatus.Terminal(p, r, jobName, w.Clock.Now())
+		status := processstatus.Terminal(p, t, r, jobName, w.Clock.Now())
 		err := statuspatch.ApplyLocked(ctx, w.Client, p, terminalPatch{ProcessStatus: status})
 		if err == nil {
 			logf.FromContext(ctx).Info("process finished", "process", p.Name, "state", status.State,
@@ -87,31 +87,39 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 	}
 }
 
+// typeOf returns the type of the Process as it is now; nil if it was deleted.
+func (w *Writer) typeOf(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.ProcessType, error) {
+	key := client.ObjectKey{Namespace: p.Namespace, Name: p.Spec.Type}
+	t := &v1alpha1.ProcessType{}
+	err := w.Client.Get(ctx, key, t)
+	switch {
+	case err == nil:
+		return t, nil
+	case apierrors.IsNotFound(err):
+		w.Rules.Forget(key)
+		return nil, nil
+	}
+	return nil, fmt.Errorf("get process type: %w", err)
+}
+
 // anyOutput are the rules for the output of a type that was deleted: it has to be a
 // JSON object.
 var anyOutput = rules.New(&v1alpha1.ProcessType{Spec: v1alpha1.ProcessTypeSpec{Limits: v1alpha1.Limits{OutputBytes: math.MaxInt32}}})
 
-// checkOutput returns r, or an error result if the type, as it is now, does not allow
-// the output. The agent has checked the output too, but anyone with the token of a
-// worker can send a result.
-func (w *Writer) checkOutput(ctx context.Context, p *v1alpha1.Process, r agentapi.Result) (agentapi.Result, error) {
-	key := client.ObjectKey{Namespace: p.Namespace, Name: p.Spec.Type}
-	t, allowed := &v1alpha1.ProcessType{}, anyOutput
-	err := w.Client.Get(ctx, key, t)
-	switch {
-	case err == nil:
+// checkOutput returns r, or an error result if the type, or nil for one that was deleted,
+// does not allow the output. The agent has checked the output too, but anyone with the
+// token of a worker can send a result.
+func (w *Writer) checkOutput(t *v1alpha1.ProcessType, r agentapi.Result) agentapi.Result {
+	allowed := anyOutput
+	if t != nil {
 		allowed = w.Rules.Of(t)
-	case apierrors.IsNotFound(err):
-		w.Rules.Forget(key)
-	default:
-		return r, fmt.Errorf("get process type: %w", err)
 	}
 	// A new outputSchema may not compile. The condition Accepted of the type reports
 	// that, and the work of the worker is not lost for it.
 	if v, ok := errors.AsType[*rules.Violation](allowed.CheckOutput([]byte(r.Output))); ok {
-		return r.Failed(v.Code, v.Details), nil
+		return r.Failed(v.Code, v.Details)
 	}
-	return r, nil
+	return r
 }
 
 // terminalPatch is a terminal status as a merge patch. It also removes
