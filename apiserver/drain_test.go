@@ -53,7 +53,7 @@ func TestDrainIsBounded(t *testing.T) {
 				}
 				if tc.took > 0 {
 					if _, err := reader.ReadByte(); err == nil {
-						t.Error("the connection goes on")
+						t.Error("the connection continues")
 					}
 					if took := time.Since(began); took > tc.took+time.Second {
 						t.Errorf("it ends after %s, want %s", took, tc.took)

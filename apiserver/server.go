@@ -57,7 +57,7 @@ type Options struct {
 	// Sunset is when /v4 stops being served (RFC 8594). The zero time is not announced.
 	Sunset time.Time
 	// Origins are the origins of the pages whose scripts may use the API, such as
-	// https://example.com, or * for all. The default is none.
+	// https://example.com, or * for all. By default, no origin is allowed.
 	Origins []string
 	// Ready reports whether /readyz is good; always by default.
 	Ready func() bool
