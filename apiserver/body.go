@@ -4,12 +4,15 @@
 package apiserver
 
 import (
+	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"procman.dev/procman/internal/rules"
@@ -26,6 +29,8 @@ const (
 	// firstRead is the memory that a body gets first. It gets more as it grows, so that
 	// clients that announce much and send little do not exclude others.
 	firstRead = 4 << 10
+	// gzipBytes is the memory that the decompression of a body takes.
+	gzipBytes = 64 << 10
 	// If less than lowMemory is free, a body must deliver paceBytes, or its rest, in
 	// each paceTime. Otherwise stalled clients would exclude others for readTimeout.
 	lowMemory = maxBodyBytes / 2
@@ -33,19 +38,28 @@ const (
 	paceTime  = 5 * time.Second
 )
 
-// readBody returns the body of a request whose input can have up to maxInputBytes, and a
-// function that releases its memory. It refuses a body that announces to be longer
-// without reading it, and any other as soon as it is longer. A body that is too slow, or
-// for which there is no memory, is refused with TooManyRequests.
+// readBody returns the body of a request, decompressed, whose input can have up to
+// maxInputBytes, and a function that releases its memory. It refuses a body that announces
+// to be longer without reading it, and any other as soon as it is longer, compressed or
+// not. A body that is too slow, or for which there is no memory, is refused with
+// TooManyRequests.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, maxInputBytes int) (_ []byte, release func(), err error) {
 	if !isJSON(r.Header) {
 		return nil, nil, unsupportedMediaType.problem().with("Accept-Post", jsonType)
+	}
+	zipped, err := isGzip(r.Header)
+	if err != nil {
+		return nil, nil, err
 	}
 	limit := int64(maxInputBytes) + envelopeBytes
 	if r.ContentLength > limit {
 		return nil, nil, rules.InputTooLarge("", maxInputBytes)
 	}
-	memory, err := s.bodyMemory.TryAcquire(firstRead)
+	body, needed := http.MaxBytesReader(w, r.Body, limit), int64(firstRead)
+	if zipped {
+		body, needed = http.MaxBytesReader(w, &gunzip{source: body}, limit), firstRead+gzipBytes
+	}
+	memory, err := s.bodyMemory.TryAcquire(needed)
 	if err != nil {
 		return nil, nil, tryAgain(err)
 	}
@@ -55,7 +69,6 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, maxInputBytes 
 		}
 	}()
 	data := make([]byte, 0, firstRead)
-	body := http.MaxBytesReader(w, r.Body, limit)
 	conn, began := http.NewResponseController(w), time.Now()
 	due := 0 // this many bytes, or all, must have arrived at the read deadline
 	for {
@@ -84,8 +97,8 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, maxInputBytes 
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil, nil, tryAgain(fmt.Errorf("read the body, of which %d bytes arrived in %s: %w", len(data), time.Since(began).Round(time.Millisecond), err))
 		}
-		if err != nil { // the client disconnected, or the chunks are malformed
-			return nil, nil, invalidInput.at(schema.Details{In: "body"}).because(fmt.Errorf("read the body: %w", err))
+		if err != nil { // the client disconnected, or what it sends is malformed
+			return nil, nil, invalidInput.at(schema.Details{In: "body", Message: "the body ends too early, or is not as Content-Encoding and Transfer-Encoding say"}).because(fmt.Errorf("read the body: %w", err))
 		}
 	}
 }
@@ -98,9 +111,38 @@ func tryAgain(err error) *problem {
 // isJSON reports whether a request announces plain JSON. Its charset does not matter:
 // JSON has one encoding (RFC 8259, section 8.1).
 func isJSON(h http.Header) bool {
-	if encoding := h.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return false
-	}
 	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	return media == jsonType && (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter))
 }
+
+// isGzip reports whether the body of a request is compressed. It returns a problem for a
+// coding other than gzip.
+func isGzip(h http.Header) (bool, error) {
+	switch strings.ToLower(strings.TrimSpace(strings.Join(h.Values("Content-Encoding"), ","))) {
+	case "", "identity":
+		return false, nil
+	case "gzip", "x-gzip": // RFC 9110, section 8.4.1.3
+		return true, nil
+	default:
+		return false, unsupportedMediaType.at(schema.Details{
+			In: "header", At: "Content-Encoding", Expected: json.RawMessage(`{"enum":["gzip","identity"]}`),
+		}).with("Accept-Encoding", "gzip, identity")
+	}
+}
+
+// gunzip decompresses source. It reads nothing before it is read.
+type gunzip struct {
+	source io.ReadCloser
+	reader *gzip.Reader
+}
+
+func (g *gunzip) Read(p []byte) (n int, err error) {
+	if g.reader == nil {
+		if g.reader, err = gzip.NewReader(g.source); err != nil {
+			return 0, err
+		}
+	}
+	return g.reader.Read(p)
+}
+
+func (g *gunzip) Close() error { return g.source.Close() }

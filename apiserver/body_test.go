@@ -5,6 +5,8 @@ package apiserver
 
 import (
 	"bufio"
+	"compress/gzip"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net/http"
@@ -140,4 +142,68 @@ func TestStalledUploads(t *testing.T) {
 			t.Errorf("%d bytes are free, want %d", left, maxBodyBytes)
 		}
 	})
+}
+
+// zipped is a compressed text.
+func zipped(t *testing.T, text string) string {
+	t.Helper()
+	var b strings.Builder
+	w := gzip.NewWriter(&b)
+	if _, err := io.WriteString(w, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// A compressed body has the same limit as any other, before and after its decompression,
+// and its memory is reserved.
+func TestGzip(t *testing.T) {
+	const limit = 64 << 10
+	s := newAlone(t, prometheus.NewRegistry())
+	read := func(coding, body string) (string, error) {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Content-Encoding", coding)
+		data, release, err := s.readBody(httptest.NewRecorder(), r, limit)
+		if err != nil {
+			return "", err
+		}
+		if used := maxBodyBytes - s.bodyMemory.Free(); used < int64(len(data))+gzipBytes {
+			t.Errorf("%d bytes are reserved for %d", used, len(data))
+		}
+		release()
+		return string(data), nil
+	}
+	noise := make([]byte, limit)
+	_, _ = rand.Read(noise)
+	for name, text := range map[string]string{"empty": "", "short": `{"input":{}}`, "the longest": strings.Repeat(" ", limit+envelopeBytes), "incompressible": string(noise)} {
+		if got, err := read("gzip", zipped(t, text)); err != nil || got != text {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+	}
+	if got, err := read("gzip", zipped(t, `{"input"`)+zipped(t, `:{}}`)); err != nil || got != `{"input":{}}` {
+		t.Errorf("two members: %q, %v", got, err)
+	}
+	for name, tc := range map[string]struct {
+		coding, body string
+		cause        cause
+	}{
+		"a bomb":            {"gzip", zipped(t, strings.Repeat(" ", 64<<20)), inputTooLarge},
+		"one byte too long": {"gzip", zipped(t, strings.Repeat(" ", limit+envelopeBytes+1)), inputTooLarge},
+		"empty members":     {"gzip", strings.Repeat(zipped(t, ""), limit/20), inputTooLarge},
+		"cut off":           {"gzip", zipped(t, `{"input":{}}`)[:20], invalidInput},
+		"not compressed":    {"gzip", `{"input":{}}`, invalidInput},
+		"twice":             {"gzip, gzip", zipped(t, zipped(t, `{"input":{}}`)), unsupportedMediaType},
+		"another coding":    {"br", `{"input":{}}`, unsupportedMediaType},
+	} {
+		if got, err := read(tc.coding, tc.body); err == nil || problemOf(err).cause != tc.cause {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+	}
+	if free := s.bodyMemory.Free(); free != maxBodyBytes {
+		t.Errorf("%d bytes are free, want %d", free, maxBodyBytes)
+	}
 }

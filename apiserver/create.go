@@ -4,11 +4,15 @@
 package apiserver
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"regexp"
 	"strings"
+
+	"github.com/dunglas/httpsfv"
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/apiserver/processes"
@@ -29,13 +33,17 @@ func (s *Server) createProcess(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	labels, err := labelsOf(r.Header)
+	if err != nil {
+		return err
+	}
 	body, release, err := s.readBody(w, r.Request, t.MaxInputBytes())
 	if err != nil {
 		return err
 	}
 	defer release()
 	input, refusal := inputOf(body, t.Rules)
-	sub := processes.Submission{Type: t.ProcessType, Input: input, IdempotencyKey: key}
+	sub := processes.Submission{Type: t.ProcessType, Input: input, Labels: labels, IdempotencyKey: key}
 	var created *v1alpha1.Process
 	switch {
 	case refusal == nil:
@@ -52,18 +60,27 @@ func (s *Server) createProcess(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	w.Header().Set("Content-Location", "/v1/processes/"+t.Name+"/"+created.Name)
+	if _, ok := preferredWait(r.Header); ok {
+		release() // a wait is long
+		return s.showAfterWait(w, r, created)
+	}
 	reply(w, http.StatusOK, wire.Accepted(created, input))
 	return nil
 }
 
+// byteOrderMark can precede JSON and is ignored (RFC 8259, section 8.1).
+var byteOrderMark = []byte("\ufeff")
+
 // inputOf returns the input in a request's body, byte for byte as it was sent, and the
 // problem with it. It also returns an input that only the type refuses.
 func inputOf(body []byte, r *rules.Rules) (input []byte, refusal error) {
-	root, err := r.Parse(body)
+	text := bytes.TrimPrefix(body, byteOrderMark)
+	root, err := r.Parse(text)
 	if err != nil {
-		details := schema.Details{In: "body"}
+		details := schema.Details{In: "body", Message: err.Error()}
 		if e, ok := errors.AsType[*strictjson.Error](err); ok {
-			details.At = e.At
+			details.At, details.Message = e.At, cmp.Or(e.At, "the body")+" "+e.Reason
+			details.Offset = new(e.Offset + int64(len(body)-len(text)))
 		}
 		return nil, invalidInput.at(details)
 	}
@@ -71,7 +88,7 @@ func inputOf(body []byte, r *rules.Rules) (input []byte, refusal error) {
 	if !ok {
 		return nil, missingInput.at(schema.Details{In: "body", At: "input"})
 	}
-	for name := range root.Members() { // problems count in the order of the document
+	for name := range root.Members() { // the first mistake in the document is reported
 		if name != "input" {
 			return nil, unrecognizedInput.at(schema.Details{In: "body", At: strictjson.Key("", name)})
 		}
@@ -99,27 +116,12 @@ func idempotencyKey(h http.Header) (string, error) {
 	}
 	key, ok := strings.TrimSpace(values[0]), len(values) == 1
 	if strings.HasPrefix(key, `"`) {
-		key, ok = unquote(key)
+		item, err := httpsfv.UnmarshalItem(values)
+		key, ok = item.Value.(string)
+		ok = ok && err == nil && len(item.Params.Names()) == 0
 	}
 	if !ok || !keyPattern.MatchString(key) {
 		return "", invalidInput.at(schema.Details{In: "header", At: keyHeader, Expected: json.RawMessage(keyExpected)})
 	}
 	return key, nil
-}
-
-// unquote returns the content of a string of RFC 9651, section 3.3.3.
-func unquote(s string) (string, bool) {
-	var content strings.Builder
-	for i := 1; i < len(s); i++ {
-		switch s[i] {
-		case '"':
-			return content.String(), i == len(s)-1
-		case '\\':
-			if i++; i == len(s) || s[i] != '"' && s[i] != '\\' {
-				return "", false
-			}
-		}
-		content.WriteByte(s[i])
-	}
-	return "", false
 }

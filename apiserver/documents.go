@@ -27,6 +27,30 @@ func document(of func(namespace string) (catalog.Document, error)) handler {
 	}
 }
 
+// getRoot serves GET and HEAD of /. It leads a browser to the page /docs.
+func getRoot(w http.ResponseWriter, r *request) error {
+	w.Header().Add("Vary", "Accept")
+	status := http.StatusOK
+	if prefers(r.Header, "text/html") {
+		w.Header().Set("Location", "/docs")
+		status = http.StatusFound
+	}
+	reply(w, status, []byte(`{"docs":"/docs","openapi":"/openapi.json","processTypes":"/v1/processTypes"}`))
+	return nil
+}
+
+// getLivez serves GET and HEAD of /livez.
+func getLivez(w http.ResponseWriter, _ *request) error {
+	replyHealth(w, true)
+	return nil
+}
+
+// getReadyz serves GET and HEAD of /readyz.
+func (s *Server) getReadyz(w http.ResponseWriter, _ *request) error {
+	replyHealth(w, s.ready())
+	return nil
+}
+
 // getDocs serves GET and HEAD of /docs, a page that shows /openapi.json.
 func getDocs(w http.ResponseWriter, r *request) error {
 	if !viewer.Serve(w, r.Request, r.PathValue("asset")) {

@@ -94,7 +94,7 @@ func TestETag(t *testing.T) {
 		echoProcess("mine", func(p *v1alpha1.Process) { p.UID, p.Spec.Input = types.UID("uid-2"), `{"b":2}` }),
 	} {
 		path := "/v1/processes/echo/" + p.Name
-		f.cache.OnUpdate(nil, p)
+		f.cache.Set(p)
 		replica.known(p.Name, func(other *v1alpha1.Process) { p.DeepCopyInto(other); other.ResourceVersion = "7" })
 		got, there := f.get(path), replica.get(path)
 		f.want(there, got.status, got.body)

@@ -15,22 +15,16 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
-	coordinationv1 "k8s.io/api/coordination/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	testingclock "k8s.io/utils/clock/testing"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
-	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/apiserver"
@@ -39,6 +33,7 @@ import (
 	"procman.dev/procman/apiserver/processes"
 	"procman.dev/procman/apiserver/processid"
 	"procman.dev/procman/test/contract"
+	"procman.dev/procman/test/fakeapi"
 )
 
 const namespace = "work"
@@ -48,22 +43,15 @@ var epoch = time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
 // facade is a running Server with all that it uses.
 type facade struct {
 	testing.TB
-	server   *apiserver.Server
-	url      string
-	cache    *processes.Cache // what the informer knows
-	live     client.Client    // what the API server has
-	types    *catalog.Catalog
-	ring     *processid.Ring
-	clock    *testingclock.FakeClock
-	ahead    time.Duration // how far the API server's clock is ahead of clock
-	metrics  *prometheus.Registry
-	log      lines
-	creates  atomic.Int32 // calls of create
-	gets     atomic.Int32 // live reads
-	onCreate func(call int32, create func() error) error
-	// onProcess, if it is set, is called for creates of Processes instead of onCreate.
-	onProcess func(create func() error) error
-	onGet     func() error
+	server  *apiserver.Server
+	url     string
+	cache   *processes.Cache // what the informer knows
+	live    *fakeapi.Server  // what the API server has
+	types   *catalog.Catalog
+	ring    *processid.Ring
+	clock   *testingclock.FakeClock
+	metrics *prometheus.Registry
+	log     lines
 }
 
 // lines is a log.
@@ -86,37 +74,14 @@ func (l *lines) String() string {
 
 func newFacade(t testing.TB) *facade {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	if err := errors.Join(v1alpha1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme)); err != nil {
-		t.Fatal(err)
-	}
 	ring, err := processid.NewRing([]byte(strings.Repeat("k", processid.MinKeyBytes)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := &facade{
 		TB: t, types: catalog.New(apiserver.Contract), ring: ring, clock: testingclock.NewFakeClock(epoch.Add(250 * time.Millisecond)), metrics: prometheus.NewRegistry(),
-		onCreate: func(_ int32, create func() error) error { return create() },
-		onGet:    func() error { return nil },
 	}
-	f.cache = processes.NewCache()
-	f.live = fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(interceptor.Funcs{
-		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
-			obj.SetCreationTimestamp(metav1.NewTime(f.clock.Now().Add(f.ahead).Truncate(time.Second)))
-			create := func() error { return c.Create(ctx, obj, opts...) }
-			if _, ok := obj.(*v1alpha1.Process); ok && f.onProcess != nil {
-				return f.onProcess(create)
-			}
-			return f.onCreate(f.creates.Add(1), create)
-		},
-		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
-			f.gets.Add(1)
-			if err := errors.Join(f.onGet(), ctx.Err()); err != nil {
-				return err
-			}
-			return c.Get(ctx, key, obj, opts...)
-		},
-	}).Build()
+	f.live, f.cache = fakeapi.New(t, f.clock), processes.NewCache()
 	s, err := apiserver.New(apiserver.Options{
 		Namespace: namespace, Processes: processes.NewStore(f.cache, f.live, keyring.Fixed(ring), f.clock), Catalog: f.types, Clock: f.clock, Metrics: f.metrics,
 		Log:    funcr.NewJSON(f.log.add, funcr.Options{Verbosity: 1}),
@@ -164,17 +129,17 @@ func (f *facade) register(name string, created int, change func(*v1alpha1.Proces
 		CreationTimestamp: metav1.NewTime(epoch.Add(time.Duration(created) * time.Second)),
 	}}
 	change(pt)
-	f.types.OnAdd(pt, false)
+	f.types.Set(pt)
 }
 
 // unregister deletes a type.
 func (f *facade) unregister(name string) {
-	f.types.OnDelete(&v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace}})
+	f.types.Delete(&v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace}})
 }
 
 // known adds to the informer a Process of type echo, created at the epoch.
 func (f *facade) known(name string, change func(*v1alpha1.Process)) {
-	f.cache.OnAdd(echoProcess(name, change), false)
+	f.cache.Set(echoProcess(name, change))
 }
 
 // stored adds such a Process to the API server only; the informer does not know it yet.

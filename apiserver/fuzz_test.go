@@ -40,7 +40,7 @@ func FuzzPost(f *testing.F) {
 		f.Add(body, `"key"`, false)
 	}
 	facade := newFacade(f)
-	facade.onCreate = func(int32, func() error) error { return nil } // nothing is kept
+	facade.live.OnCreate = func(int32, func() error) error { return nil } // nothing is kept
 	f.Fuzz(func(t *testing.T, body, key string, strict bool) {
 		path := "/v1/processes/echo"
 		if strict {
@@ -81,7 +81,7 @@ func FuzzProcess(f *testing.F) {
 		if w.Code == http.StatusOK && id != "" && strings.TrimSuffix(id, "/") != known { // "" is the list
 			t.Errorf("id %q is answered by %s", id, w.Body)
 		}
-		if facade.gets.Load() != 0 {
+		if facade.live.Gets.Load() != 0 {
 			t.Errorf("id %q has caused a live read", id)
 		}
 	})

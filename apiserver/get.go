@@ -13,42 +13,42 @@ import (
 
 // getProcess serves GET and HEAD of /v1/processes/{type}/{id}.
 func (s *Server) getProcess(w http.ResponseWriter, r *request) error {
+	w.Header().Add("Vary", "Accept, Prefer")
 	key := s.process(r)
+	if r.Method == http.MethodGet && prefers(r.Header, eventsType) {
+		return s.streamProcess(w, r, key)
+	}
 	p, err := s.processes.Find(r.Context(), key)
 	if err != nil {
 		return err
 	}
-	if r.Method == http.MethodGet && acceptsEvents(r.Header) {
-		return s.streamProcess(w, r, key)
-	}
+	return s.showAfterWait(w, r, p)
+}
+
+// showAfterWait answers with p, after the wait that the client prefers.
+func (s *Server) showAfterWait(w http.ResponseWriter, r *request, p *v1alpha1.Process) error {
 	if wait, ok := preferredWait(r.Header); ok {
-		var applied bool
-		if p, applied, err = s.await(w, r, p, wait); err != nil {
+		newest, applied, err := s.await(w, r, p, wait)
+		if err != nil {
 			return err
 		}
+		p = newest
 		if applied {
 			w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
 		}
 	}
-	return s.showProcess(w, r, p)
-}
-
-// showProcess answers with p.
-func (s *Server) showProcess(w http.ResponseWriter, r *request, p *v1alpha1.Process) error {
 	h := w.Header()
-	setProcessHeaders(h, p)
-	if matchesETag(r.Header, h.Get("ETag")) {
+	setProcessHeaders(h, p, r.query.Show)
+	if r.Method != http.MethodPost && matchesETag(r.Header, h.Get("ETag")) {
 		replyWithoutBody(w, http.StatusNotModified)
 		return nil
 	}
-	shown, body, release, err := s.processes.Show(r.Context(), p)
+	shown, err := s.processes.Show(r.Context(), p, r.query.Show)
 	if err != nil {
 		return err
 	}
-	defer release()
-	if shown != p { // a newer form
-		setProcessHeaders(h, shown)
-	}
-	reply(w, http.StatusOK, body)
+	defer shown.Close()
+	setProcessHeaders(h, shown.Process, r.query.Show) // it can be a newer form
+	reply(w, http.StatusOK, shown.Body)
 	return nil
 }

@@ -20,7 +20,7 @@ const (
 	notFound = `{"errorCode":"ResourceNotFound"}`
 	expired  = `{"errorCode":"ResourceExpired"}`
 	failed   = `{"errorCode":"InternalError"}`
-	expires  = `"expirationDateTime":"2026-05-06T07:09:09.000Z"`
+	expires  = `"expirationDateTime":"2026-05-06T07:09:09.000Z","createdDateTime":"2026-05-06T07:08:09.000Z"`
 )
 
 // Every row of the contract's table of GET, and every form of its 200.
@@ -136,7 +136,7 @@ func TestGetRightAfterPost(t *testing.T) {
 	f := newFacade(t)
 	created := f.post("/v1/processes/echo", `{"input":{"a": 1.0}}`)
 	f.want(f.get("/v1/processes/echo/"+f.idOf(created)), 200, created.body)
-	if got := f.gets.Load(); got != 1 {
+	if got := f.live.Gets.Load(); got != 1 {
 		t.Errorf("%d live reads, want 1", got)
 	}
 }
@@ -148,7 +148,7 @@ func TestInventedIDsCauseNoLiveRead(t *testing.T) {
 	for _, id := range []string{"x", strings.Repeat("a", 40), other, past, "A", strings.Repeat("é", 20)} {
 		f.get("/v1/processes/echo/" + id)
 	}
-	if got := f.gets.Load(); got != 0 {
+	if got := f.live.Gets.Load(); got != 0 {
 		t.Errorf("%d live reads, want none", got)
 	}
 }
@@ -157,7 +157,7 @@ func TestLiveReadFails(t *testing.T) {
 	id := func(f *facade) string { return f.ring.New(namespace, "echo", epoch.Add(time.Minute)) }
 	t.Run("ours", func(t *testing.T) {
 		f := newFacade(t)
-		f.onGet = func() error { return errors.New("etcd at 10.0.0.1 is on fire") }
+		f.live.OnGet = func() error { return errors.New("etcd at 10.0.0.1 is on fire") }
 		got := f.do("GET", "/v1/processes/echo/"+id(f), nil, map[string]string{"X-Request-Id": "r1"})
 		f.want(got, 580, failed)
 		if log := f.log.String(); !strings.Contains(log, "on fire") || !strings.Contains(log, `"requestID":"r1"`) {
@@ -166,7 +166,7 @@ func TestLiveReadFails(t *testing.T) {
 	})
 	t.Run("overload", func(t *testing.T) {
 		f := newFacade(t)
-		f.onGet = func() error { return apierrors.NewTooManyRequests("busy", 7) }
+		f.live.OnGet = func() error { return apierrors.NewTooManyRequests("busy", 7) }
 		got := f.get("/v1/processes/echo/" + id(f))
 		f.want(got, 429, `{"errorCode":"TooManyRequests"}`)
 		if got.header.Get("Retry-After") != "7" {
@@ -186,7 +186,7 @@ func TestTerminalMeansTerminal(t *testing.T) {
 	f.known(id, unchanged) // the informer is still one change behind
 	f.want(f.get(path), 200, first.body)
 
-	f.cache.OnUpdate(nil, stored) // and then knows all
+	f.cache.Set(stored) // and then knows all
 	f.want(f.get(path), 200, first.body)
 	f.clock.Step(time.Minute)
 	f.want(f.get(path), 410, expired)
@@ -212,18 +212,16 @@ func TestProcessesOutliveTheirType(t *testing.T) {
 }
 
 // trimmed applies the transform of the informer to a Process.
-func trimmed(p *v1alpha1.Process) (any, error) {
-	return payload.Policy(payload.KeepSmall).Transform()(p)
+func trimmed(p *v1alpha1.Process) *v1alpha1.Process {
+	p = p.DeepCopy()
+	payload.Policy(payload.KeepSmall).Trim(p)
+	return p
 }
 
 // storedAndKnown adds a Process to the API server and, trimmed, to the informer.
 func (f *facade) storedAndKnown(name string, change func(*v1alpha1.Process)) {
 	f.Helper()
-	p, err := trimmed(f.stored(name, change))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.cache.OnAdd(p, false)
+	f.cache.Set(trimmed(f.stored(name, change)))
 }
 
 func TestLargePayloadsAreReadLive(t *testing.T) {
@@ -260,20 +258,21 @@ func TestLargePayloadsAreReadLive(t *testing.T) {
 			f.storedAndKnown("mine", tc.change)
 			read := func(path string, header map[string]string, status int, body string, reads int32) response {
 				t.Helper()
-				before := f.gets.Load()
+				before := f.live.Gets.Load()
 				got := f.do("GET", path, nil, header)
 				f.want(got, status, body)
-				if n := f.gets.Load() - before; n != reads {
+				if n := f.live.Gets.Load() - before; n != reads {
 					t.Errorf("GET %s %v: %d live reads, want %d", path, header, n, reads)
 				}
 				return got
 			}
 			got := read("/v1/processes/echo/mine", nil, 200, tc.body, 1)
-			before := f.gets.Load()
-			if again := f.getWith("/v1/processes/echo/mine", "If-None-Match", got.header.Get("ETag")); again.status != 304 || f.gets.Load() != before {
-				t.Errorf("unchanged, it is %d after %d live reads", again.status, f.gets.Load()-before)
+			before := f.live.Gets.Load()
+			if again := f.getWith("/v1/processes/echo/mine", "If-None-Match", got.header.Get("ETag")); again.status != 304 || f.live.Gets.Load() != before {
+				t.Errorf("unchanged, it is %d after %d live reads", again.status, f.live.Gets.Load()-before)
 			}
 			read("/v1/processes/echo/mine", map[string]string{"Prefer": "wait=0"}, 200, tc.body, 1)
+			read("/v1/processes/echo/mine?include=", nil, 200, tc.item, tc.listRead)
 			read("/v1/processes/echo", nil, 200, `{"processes":[`+tc.item+`]}`, tc.listRead)
 			read("/v1/processes/echo?include=input,output", nil, 200, `{"processes":[`+tc.body+`]}`, tc.allRead)
 		})
@@ -318,15 +317,15 @@ func TestDeletedProcessesCauseNoLiveRead(t *testing.T) {
 		if key != "" {
 			p.Annotations = map[string]string{v1alpha1.AnnotationIdempotencyKey: key}
 		}
-		f.cache.OnAdd(p, false)
-		f.cache.OnDelete(p)
+		f.cache.Set(p)
+		f.cache.Delete(p)
 		for range 3 {
 			f.want(f.get("/v1/processes/echo/"+id), 404, notFound)
 		}
-		if got := f.gets.Load(); got != want {
+		if got := f.live.Gets.Load(); got != want {
 			t.Errorf("with key %q: %d live reads, want %d", key, got, want)
 		}
-		f.cache.OnAdd(p, false) // after a broken watch, a delete can come before the add
+		f.cache.Set(p) // after a broken watch, a delete can come before the add
 		if got := f.get("/v1/processes/echo/" + id); got.status != 200 {
 			t.Errorf("it exists again, but GET returns %d", got.status)
 		}

@@ -60,14 +60,14 @@ func TestMatchesETag(t *testing.T) {
 	}
 }
 
-func TestAcceptsEvents(t *testing.T) {
+func TestPrefers(t *testing.T) {
 	for accept, want := range map[string]bool{
 		"text/event-stream": true, "Text/Event-Stream": true, "application/json, text/event-stream": true, "application/json;q=0.4, text/event-stream;q=0.5": true,
 		"application/json, text/event-stream;q=0.5": false, "*/*, text/event-stream;q=0.1": false, "application/*, text/event-stream;q=0.1": false,
 		"*/*;q=0.1, text/event-stream": true, "application/json;q=0.1, */*, text/event-stream;q=0.2": true,
 		"": false, "*/*": false, "text/*": false, "application/json": false, "text/event-stream;q=0": false, "text/event-stream;q=0.000": false, "text/event-stream;q=x": false,
 	} {
-		if got := acceptsEvents(http.Header{"Accept": {accept}}); got != want {
+		if got := prefers(http.Header{"Accept": {accept}}, eventsType); got != want {
 			t.Errorf("Accept: %s is %t, want %t", accept, got, want)
 		}
 	}

@@ -51,8 +51,8 @@ func TestKeyAfterTheTypeRefusesTheInput(t *testing.T) {
 		"the same, over a lower limit": {lowered, first, 200, ""},
 		"the same, known": {tightened, func(f *facade, id string) response {
 			f.known(id, func(p *v1alpha1.Process) { p.Spec.Input = `{"a":"0123456789"}` })
-			f.onGet = func() error {
-				f.onGet = func() error { return errors.New("a second read") }
+			f.live.OnGet = func() error {
+				f.live.OnGet = func() error { return errors.New("a second read") }
 				return nil
 			}
 			return f.postKeyed(input)
@@ -71,7 +71,7 @@ func TestKeyAfterTheTypeRefusesTheInput(t *testing.T) {
 			return f.postKeyed(input)
 		}, 480, unrecognized},
 		"the API server is down": {tightened, func(f *facade, _ string) response {
-			f.onGet = func() error { return errors.New("the API server is down") }
+			f.live.OnGet = func() error { return errors.New("the API server is down") }
 			return f.postKeyed(input)
 		}, 580, failed},
 	} {
@@ -82,14 +82,14 @@ func TestKeyAfterTheTypeRefusesTheInput(t *testing.T) {
 				pt.Generation, pt.Spec.LifetimeSeconds = 2, 60
 				test.change(pt)
 			})
-			creates := f.creates.Load()
+			creates := f.live.Creates.Load()
 			got := test.send(f, f.idOf(original))
 			want := test.body
 			if want == "" {
 				want = original.body
 			}
 			f.want(got, test.status, want)
-			if f.creates.Load() != creates {
+			if f.live.Creates.Load() != creates {
 				t.Error("something was created")
 			}
 		})
@@ -107,10 +107,6 @@ func TestKeyOfALargeInput(t *testing.T) {
 	if err := f.live.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: f.idOf(first)}, p); err != nil {
 		t.Fatal(err)
 	}
-	known, err := trimmed(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.cache.OnAdd(known, false)
+	f.cache.Set(trimmed(p))
 	f.want(post(), 200, first.body)
 }

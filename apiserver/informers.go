@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/go-logr/logr"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -15,7 +16,8 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/cluster"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/apiserver/catalog"
@@ -23,43 +25,50 @@ import (
 	"procman.dev/procman/internal/payload"
 )
 
-// informers fill the caches of the Processes and the ProcessTypes of a namespace.
-type informers struct {
-	cluster   cluster.Cluster // its Start runs the informers
-	live      client.Client   // not cached
-	catalog   *catalog.Catalog
-	processes *processes.Cache
-	synced    []toolscache.InformerSynced
-}
-
-func newInformers(ctx context.Context, config *rest.Config, namespace string) (*informers, error) {
+// newManager returns a manager of the parts of the facade. Its client is not cached.
+func newManager(config *rest.Config, c Config, log logr.Logger) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(corev1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("build scheme: %w", err)
 	}
 	config = rest.CopyConfig(config)
 	config.QPS = -1 // the API server bounds its clients itself (priority and fairness)
-	c, err := cluster.New(config, func(o *cluster.Options) {
-		o.Scheme = scheme
-		o.Cache = cache.Options{
-			DefaultNamespaces:           map[string]cache.Config{namespace: {}},
+	mgr, err := manager.New(config, manager.Options{
+		Scheme: scheme,
+		Logger: log,
+		Cache: cache.Options{
+			DefaultNamespaces:           map[string]cache.Config{c.Namespace: {}},
 			ByObject:                    map[client.Object]cache.ByObject{&v1alpha1.Process{}: {Transform: payload.Policy(payload.KeepSmall).Transform()}},
 			DefaultTransform:            cache.TransformStripManagedFields(),
 			ReaderFailOnMissingInformer: true,
-		}
+		},
+		NewClient: func(config *rest.Config, o client.Options) (client.Client, error) {
+			o.Cache = nil
+			return client.New(config, o)
+		},
+		Metrics:                 metricsserver.Options{BindAddress: "0"}, // the health server has them
+		GracefulShutdownTimeout: new(c.Drain + 2*shutdownTimeout),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to the cluster: %w", err)
 	}
-	live, err := client.New(config, client.Options{Scheme: scheme, Mapper: c.GetRESTMapper(), HTTPClient: c.GetHTTPClient()})
-	if err != nil {
-		return nil, fmt.Errorf("create live client: %w", err)
-	}
-	i := &informers{cluster: c, live: live, catalog: catalog.New(Contract), processes: processes.NewCache()}
+	return mgr, nil
+}
+
+// informers fill the caches of the Processes and the ProcessTypes.
+type informers struct {
+	catalog   *catalog.Catalog
+	processes *processes.Cache
+	synced    []toolscache.InformerSynced
+}
+
+func newInformers(ctx context.Context, source cache.Cache) (*informers, error) {
+	i := &informers{catalog: catalog.New(Contract), processes: processes.NewCache()}
 	for kind, handler := range map[client.Object]toolscache.ResourceEventHandler{
-		&v1alpha1.Process{}: i.processes, &v1alpha1.ProcessType{}: i.catalog,
+		&v1alpha1.Process{}:     handlerOf[*v1alpha1.Process](i.processes),
+		&v1alpha1.ProcessType{}: handlerOf[*v1alpha1.ProcessType](i.catalog),
 	} {
-		informer, err := c.GetCache().GetInformer(ctx, kind, cache.BlockUntilSynced(false))
+		informer, err := source.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
 		if err != nil {
 			return nil, fmt.Errorf("watch %T: %w", kind, err)
 		}
@@ -78,4 +87,29 @@ func (i *informers) sync(ctx context.Context) error {
 		return fmt.Errorf("fill the caches: %w", context.Cause(ctx))
 	}
 	return nil
+}
+
+// objects is what an informer of objects of type T fills.
+type objects[T any] interface {
+	Set(object T)
+	Delete(object T)
+}
+
+func handlerOf[T any](into objects[T]) toolscache.ResourceEventHandler {
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(object any) { apply(object, into.Set) },
+		UpdateFunc: func(_, object any) { apply(object, into.Set) },
+		DeleteFunc: func(object any) {
+			if unknown, ok := object.(toolscache.DeletedFinalStateUnknown); ok { // the watch was interrupted
+				object = unknown.Obj
+			}
+			apply(object, into.Delete)
+		},
+	}
+}
+
+func apply[T any](object any, change func(T)) {
+	if o, ok := object.(T); ok {
+		change(o)
+	}
 }

@@ -20,7 +20,7 @@ func limited(t *testing.T, l Limit) (c *testingclock.FakeClock, ask func(address
 	s := newAlone(t, prometheus.NewRegistry())
 	c = testingclock.NewFakeClock(time.Now())
 	s.clock, s.limiter = c, newLimiter(l)
-	handler := s.observe(s.limitClients(s.routes()))
+	handler := s.logAndCount(s.limitClients(s.routes()))
 	return c, func(address string, header ...string) *http.Response {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/processes/echo/mine", nil)
 		r.RemoteAddr = address

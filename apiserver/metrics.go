@@ -52,17 +52,17 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-// observe counts a request that is served.
-func (m *metrics) observe(method string, x *exchange, elapsed time.Duration) {
+// count counts a request that is served.
+func (m *metrics) count(method string, l *requestLog, elapsed time.Duration) {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
 	default:
 		method = "other"
 	}
-	route := cmp.Or(x.route, "none")
-	m.requests.WithLabelValues(route, method, strconv.Itoa(x.status)).Inc()
+	route := cmp.Or(l.route, "none")
+	m.requests.WithLabelValues(route, method, strconv.Itoa(l.status)).Inc()
 	m.duration.WithLabelValues(route, method).Observe(elapsed.Seconds())
-	if x.deprecated {
+	if l.deprecated {
 		m.alias.WithLabelValues(route, method).Inc()
 	}
 }

@@ -8,17 +8,19 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// exchange is what the log and the metrics report about one request.
-type exchange struct {
+// requestLog is what the log and the metrics report about one request.
+type requestLog struct {
 	id         string
 	route      string // a path of the table of routes; "" if none matched
 	deprecated bool   // the request came by the deprecated alias
@@ -27,43 +29,43 @@ type exchange struct {
 	clientGone bool // the client disconnected before there was an answer
 }
 
-type exchangeKey struct{}
+type requestLogKey struct{}
 
-// exchangeOf returns the exchange of a request that has passed observe.
-func exchangeOf(r *http.Request) *exchange {
-	x, ok := r.Context().Value(exchangeKey{}).(*exchange)
+// logOf returns the requestLog of a request that has passed logAndCount.
+func logOf(r *http.Request) *requestLog {
+	l, ok := r.Context().Value(requestLogKey{}).(*requestLog)
 	if !ok {
-		return &exchange{}
+		return &requestLog{}
 	}
-	return x
+	return l
 }
 
-// observe gives a request its id, logs it and counts it.
-func (s *Server) observe(next http.Handler) http.Handler {
+// logAndCount gives a request its id, logs it and counts it.
+func (s *Server) logAndCount(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := s.clock.Now()
-		x := &exchange{id: requestID(r.Header)}
-		w.Header().Set("X-Request-Id", x.id)
+		l := &requestLog{id: requestID(r.Header)}
+		w.Header().Set("X-Request-Id", l.id)
 		defer func() {
 			elapsed := s.clock.Since(start)
-			s.metrics.observe(r.Method, x, elapsed)
-			s.log.Info("request served", "requestID", x.id, "method", r.Method, "route", x.route, "alias", x.deprecated,
-				"status", x.status, "errorCode", x.errorCode, "seconds", elapsed.Seconds())
+			s.metrics.count(r.Method, l, elapsed)
+			s.log.Info("request served", "requestID", l.id, "method", r.Method, "route", l.route, "alias", l.deprecated,
+				"status", l.status, "errorCode", l.errorCode, "seconds", elapsed.Seconds())
 		}()
-		next.ServeHTTP(&recorder{w, x}, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+		next.ServeHTTP(&recorder{w, l}, r.WithContext(context.WithValue(r.Context(), requestLogKey{}, l)))
 	})
 }
 
 // recorder records the status of a response.
 type recorder struct {
 	http.ResponseWriter
-	exchange *exchange
+	log *requestLog
 }
 
 func (w *recorder) WriteHeader(status int) {
-	w.exchange.status = status
-	if w.exchange.clientGone {
-		w.exchange.status = statusClientGone
+	w.log.status = status
+	if w.log.clientGone {
+		w.log.status = statusClientGone
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -102,7 +104,7 @@ func (s *Server) markDeprecated(next http.Handler) http.Handler {
 		escaped, path, ok := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/")
 		version, err := url.PathUnescape(escaped) // ServeMux does the same
 		if ok && err == nil && "/"+version == deprecatedVersion {
-			exchangeOf(r).deprecated = true
+			logOf(r).deprecated = true
 			h := w.Header()
 			h.Set("Deprecation", "@"+strconv.FormatInt(deprecatedSince.Unix(), 10))
 			h.Set("Link", "</v1/"+path+`>; rel="successor-version"`)
@@ -114,11 +116,29 @@ func (s *Server) markDeprecated(next http.Handler) http.Handler {
 	})
 }
 
-// refuseUncleanPaths answers 404 to paths that ServeMux would redirect: those with a
-// segment that is empty, "." or "..". A slash at the end is allowed.
-func (s *Server) refuseUncleanPaths(next http.Handler) http.Handler {
+// slashes matches several slashes in a row.
+var slashes = regexp.MustCompile("//+")
+
+// mergeSlashes treats several slashes in a row as one (docs/contract.md, section 4).
+func mergeSlashes(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !cleanPath(r.URL.EscapedPath()) {
+		if escaped := r.URL.EscapedPath(); strings.Contains(escaped, "//") {
+			merged := slashes.ReplaceAllLiteralString(escaped, "/")
+			if path, err := url.PathUnescape(merged); err == nil {
+				r = r.Clone(r.Context())
+				r.URL.Path, r.URL.RawPath = path, merged
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// refuseDots answers 404 to paths with a segment that is "." or "..", which ServeMux would
+// redirect, and to what is not a path.
+func (s *Server) refuseDots(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		segments := strings.Split(r.URL.EscapedPath(), "/")
+		if segments[0] != "" || slices.Contains(segments, ".") || slices.Contains(segments, "..") {
 			s.fail(w, r, resourceNotFound.problem())
 			return
 		}
@@ -126,21 +146,32 @@ func (s *Server) refuseUncleanPaths(next http.Handler) http.Handler {
 	})
 }
 
-func cleanPath(path string) bool {
-	rest, ok := strings.CutPrefix(path, "/")
-	if !ok {
-		return false
-	}
-	for segment := range strings.SplitSeq(strings.TrimSuffix(rest, "/"), "/") {
-		if segment == "" && rest != "" || segment == "." || segment == ".." {
-			return false
+const (
+	// maxDrainBytes and drainTime bound what is read of a body after its answer.
+	maxDrainBytes = 64 << 20
+	drainTime     = 30 * time.Second
+)
+
+// drainBody reads the rest of a body after its request has been answered. Many clients
+// read the answer only when they have sent everything, such as Python's urllib. If the
+// server closed the connection first, they would report a broken pipe and not a 413.
+func drainBody(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 1 || r.ContentLength == 0 { // HTTP/2 tells the client to stop sending
+			next.ServeHTTP(w, r)
+			return
 		}
-	}
-	return true
+		conn := http.NewResponseController(w)
+		_ = conn.EnableFullDuplex() // so that the body can be read after the answer
+		next.ServeHTTP(w, r)
+		if conn.Flush() == nil && conn.SetReadDeadline(time.Now().Add(drainTime)) == nil {
+			_, _ = io.CopyN(io.Discard, r.Body, maxDrainBytes)
+		}
+	})
 }
 
-// recovered runs a handler and returns its panic as an error.
-func recovered(h handler, w http.ResponseWriter, r *request) (err error) {
+// recovered runs a function and returns its panic as an error.
+func recovered(run func() error) (err error) {
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -151,5 +182,5 @@ func recovered(h handler, w http.ResponseWriter, r *request) (err error) {
 		}
 		err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 	}()
-	return h(w, r)
+	return run()
 }

@@ -130,12 +130,12 @@ const statusClientGone = 499
 
 // fail writes the response for an error, and logs the part for the log.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	p, x := problemOf(err), exchangeOf(r)
+	p, l := problemOf(err), logOf(r)
 	if errors.Is(err, errClientGone) || errors.Is(err, context.Canceled) && r.Context().Err() != nil {
-		x.clientGone = true
+		l.clientGone = true
 	}
 	s.note(r, p)
-	if x.status != 0 {
+	if l.status != 0 {
 		panic(http.ErrAbortHandler) // a part of a response is written: the client must not take it for a whole
 	}
 	h := w.Header()
@@ -150,14 +150,14 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // note records a problem in the log.
 func (s *Server) note(r *http.Request, p *problem) {
-	x := exchangeOf(r)
-	if !x.clientGone { // nobody gets the errorCode
-		x.errorCode = p.errorCode
+	l := logOf(r)
+	if !l.clientGone { // nobody gets the errorCode
+		l.errorCode = p.errorCode
 	}
-	log := s.log.WithValues("requestID", x.id, "route", x.route)
+	log := s.log.WithValues("requestID", l.id, "route", l.route)
 	switch {
 	case p.log == nil:
-	case x.clientGone:
+	case l.clientGone:
 		log.V(1).Info("client disconnected", "cause", p.log.Error())
 	case p.cause == internalError:
 		log.Error(p.log, "request failed")

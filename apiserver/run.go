@@ -5,14 +5,13 @@ package apiserver
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"procman.dev/procman/apiserver/keyring"
@@ -21,8 +20,9 @@ import (
 
 // Config configures a replica of the facade.
 type Config struct {
-	// Namespace contains the Processes and the ProcessTypes.
-	Namespace string
+	// Options configure the Server. Run sets Processes, Catalog, Log and Ready. Metrics is
+	// controller-runtime's registry by default.
+	Options
 	// KeyNamespace contains the Secret with the id keys.
 	KeyNamespace string
 	// BindAddress is where the API is served.
@@ -34,15 +34,6 @@ type Config struct {
 	// MaxConnections bounds how many connections are open at a time; more wait to be
 	// accepted. 0 means no bound.
 	MaxConnections int
-	// MaxWaiters is as in Options.
-	MaxWaiters int
-	// Limit is as in Options.
-	Limit Limit
-	// Metrics is where metrics are registered and gathered; controller-runtime's
-	// registry by default.
-	Metrics ctrlmetrics.RegistererGatherer
-	// Sunset is as in Options.
-	Sunset time.Time
 }
 
 // keyTimeout is how long a start waits for the id keys.
@@ -52,77 +43,61 @@ const keyTimeout = time.Minute
 // start, because an address is in use, the cluster does not know our kinds, or the id
 // keys are missing for a minute; and if a part of it fails later.
 func Run(ctx context.Context, config *rest.Config, c Config, log logr.Logger) error {
+	ready := &atomic.Bool{}
+	c.Log, c.Ready = log.WithName("http"), ready.Load
 	if c.Metrics == nil {
 		c.Metrics = ctrlmetrics.Registry
 	}
-	ready := &atomic.Bool{}
-	health, err := listen(c.HealthBindAddress, 0, probes(ready, c.Metrics), log)
+	health, err := newServer("health", c.HealthBindAddress, 0, probes(ready.Load, c.Metrics), log)
 	if err != nil {
 		return err
 	}
-	api, err := listen(c.BindAddress, c.MaxConnections, nil, log)
-	if err != nil {
-		return errors.Join(err, health.close())
-	}
-	defer func() { _ = errors.Join(health.close(), api.close()) }()
-
-	// The parts run on after ctx ends, until the last request is answered.
-	parts, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer stop(nil)
-	start := func(part func() error) {
-		go func() {
-			if err := part(); err != nil {
-				stop(err)
-			}
-		}()
-	}
-	start(health.serve)
-
-	informers, err := newInformers(parts, config, c.Namespace)
+	defer func() { _ = health.Listener.Close() }()
+	api, err := newServer("api", c.BindAddress, c.MaxConnections, nil, log)
 	if err != nil {
 		return err
 	}
-	start(func() error { return informers.cluster.Start(parts) })
-	starting, cancel := either(ctx, parts)
-	defer cancel()
-	ring, err := keyring.Load(starting, log.WithName("keys"), informers.live, c.KeyNamespace, keyTimeout)
+	defer func() { _ = api.Listener.Close() }()
+	mgr, err := newManager(config, c, log)
 	if err != nil {
 		return err
 	}
-	if err := informers.sync(starting); err != nil {
-		return err
-	}
-	start(func() error { ring.Keep(parts, log.WithName("keys")); return nil })
-	facade, err := New(Options{
-		Namespace: c.Namespace, Processes: processes.NewStore(informers.processes, informers.live, ring, clock.RealClock{}),
-		Catalog: informers.catalog, Limit: c.Limit, MaxWaiters: c.MaxWaiters, Log: log.WithName("http"), Metrics: c.Metrics, Sunset: c.Sunset,
-	})
+	informers, err := newInformers(ctx, mgr.GetCache())
 	if err != nil {
 		return err
 	}
-	api.http.Handler = facade
-	api.http.RegisterOnShutdown(facade.Drain)
-	start(api.serve)
-	ready.Store(true)
-	log.Info("serving", "address", api.listener.Addr().String(), "namespace", c.Namespace)
-
-	select {
-	case <-parts.Done():
-		return fmt.Errorf("a part of the facade ended: %w", context.Cause(parts))
-	case <-ctx.Done():
+	if err := mgr.Add(health); err != nil {
+		return err
 	}
-	ready.Store(false)
-	log.Info("draining", "seconds", c.Drain.Seconds())
-	select {
-	case <-parts.Done():
-	case <-time.After(c.Drain): // until load balancers have seen /readyz fail
+	// The manager ends this part first, then the informers, and the health server last.
+	err = mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
+		ring, err := keyring.Load(ctx, log.WithName("keys"), mgr.GetClient(), c.KeyNamespace, keyTimeout)
+		if err != nil {
+			return err
+		}
+		if err := informers.sync(ctx); err != nil {
+			return err
+		}
+		c.Processes, c.Catalog = processes.NewStore(informers.processes, mgr.GetClient(), ring, clock.RealClock{}), informers.catalog
+		facade, err := New(c.Options)
+		if err != nil {
+			return err
+		}
+		api.Server.Handler = facade
+		api.Server.RegisterOnShutdown(facade.Drain)
+		serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+		defer stop()
+		context.AfterFunc(ctx, func() {
+			ready.Store(false)
+			log.Info("draining", "seconds", c.Drain.Seconds())
+			time.AfterFunc(c.Drain, stop) // until load balancers have seen /readyz fail
+		})
+		go ring.Keep(serving, log.WithName("keys"))
+		ready.Store(true)
+		return api.Start(serving)
+	}))
+	if err != nil {
+		return err
 	}
-	return api.shutdown()
-}
-
-// either returns a context that ends with the first of two, for its cause.
-func either(a, b context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(a)
-	stop := context.AfterFunc(b, func() { cancel(context.Cause(b)) })
-	return ctx, func() { stop(); cancel(nil) }
+	return mgr.Start(ctx)
 }

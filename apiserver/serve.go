@@ -4,19 +4,17 @@
 package apiserver
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/net/netutil"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
 
 // The limits of the HTTP server. A body of 1 MiB arrives within readTimeout at 150
@@ -32,15 +30,10 @@ const (
 	shutdownTimeout = 30 * time.Second
 )
 
-// server is an HTTP server with an open listener.
-type server struct {
-	http     *http.Server
-	listener net.Listener
-}
-
-// listen opens a listener. It bounds the number of connections if maxConnections is
-// positive. It serves HTTP/1.1, and HTTP/2 without TLS.
-func listen(address string, maxConnections int, handler http.Handler, logger logr.Logger) (*server, error) {
+// newServer returns an HTTP server with an open listener; its Start serves. It bounds the
+// number of connections if maxConnections is positive. It serves HTTP/1.1, and HTTP/2
+// without TLS.
+func newServer(name, address string, maxConnections int, handler http.Handler, logger logr.Logger) (*manager.Server, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
@@ -51,8 +44,9 @@ func listen(address string, maxConnections int, handler http.Handler, logger log
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
-	return &server{
-		http: &http.Server{
+	return &manager.Server{
+		Name: name,
+		Server: &http.Server{
 			Handler:                      handler,
 			Protocols:                    protocols,
 			ReadHeaderTimeout:            readHeaderTimeout,
@@ -63,29 +57,9 @@ func listen(address string, maxConnections int, handler http.Handler, logger log
 			DisableGeneralOptionsHandler: true, // so that OPTIONS * gets JSON, too
 			ErrorLog:                     log.New(logWriter{logger}, "", 0),
 		},
-		listener: listener,
+		Listener:        listener,
+		ShutdownTimeout: new(shutdownTimeout),
 	}, nil
-}
-
-// serve answers requests until close or shutdown, after which it returns nil.
-func (s *server) serve() error {
-	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve on %s: %w", s.listener.Addr(), err)
-	}
-	return nil
-}
-
-// close closes the listener and all connections at once.
-func (s *server) close() error { return errors.Join(s.http.Close(), s.listener.Close()) }
-
-// shutdown closes the listener and waits for the running requests.
-func (s *server) shutdown() error {
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
-	defer cancel()
-	if err := s.http.Shutdown(ctx); err != nil {
-		return fmt.Errorf("wait for the running requests: %w", errors.Join(err, s.http.Close()))
-	}
-	return nil
 }
 
 // logWriter writes what net/http reports about connections to our log.
@@ -96,18 +70,20 @@ func (l logWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// probes serves /livez, which is always good; /readyz, which is good while ready is true;
-// and /metrics for Prometheus.
-func probes(ready *atomic.Bool, metrics prometheus.Gatherer) http.Handler {
+// probes serves /livez, /readyz, and /metrics for Prometheus.
+func probes(ready func() bool, metrics prometheus.Gatherer) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, []byte(`{"status":"ok"}`)) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !ready.Load() {
-			reply(w, http.StatusServiceUnavailable, []byte(`{"status":"not ready"}`))
-			return
-		}
-		reply(w, http.StatusOK, []byte(`{"status":"ok"}`))
-	})
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { replyHealth(w, true) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { replyHealth(w, ready()) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError}))
 	return mux
+}
+
+// replyHealth answers a probe.
+func replyHealth(w http.ResponseWriter, ok bool) {
+	if ok {
+		reply(w, http.StatusOK, []byte(`{"status":"ok"}`))
+	} else {
+		reply(w, http.StatusServiceUnavailable, []byte(`{"status":"not ready"}`))
+	}
 }

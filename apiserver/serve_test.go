@@ -18,12 +18,13 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
 
 // get returns the status and the body of a GET, or 0 if there is no response.
-func get(ctx context.Context, t *testing.T, s *server, path string) (int, string) {
+func get(ctx context.Context, t *testing.T, s *manager.Server, path string) (int, string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.listener.Addr().String()+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Listener.Addr().String()+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,23 +40,25 @@ func get(ctx context.Context, t *testing.T, s *server, path string) (int, string
 	return res.StatusCode, string(data)
 }
 
-func start(t *testing.T, h http.Handler) (*server, <-chan error) {
+// start runs a server. down shuts it down; ended gets what Start returns.
+func start(t *testing.T, h http.Handler) (s *manager.Server, down func(), ended <-chan error) {
 	t.Helper()
-	s, err := listen("127.0.0.1:0", 0, h, logr.Discard())
+	s, err := newServer("test", "127.0.0.1:0", 0, h, logr.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.serve() }()
-	t.Cleanup(func() { _ = s.close() })
-	return s, ended
+	ctx, down := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- s.Start(ctx) }()
+	t.Cleanup(func() { down(); _ = s.Server.Close() })
+	return s, down, done
 }
 
 func TestProbes(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "some_gauge"}))
 	ready := &atomic.Bool{}
-	s, _ := start(t, probes(ready, registry))
+	s, _, _ := start(t, probes(ready.Load, registry))
 	for _, want := range []struct {
 		ready  bool
 		status int
@@ -75,7 +78,10 @@ func TestProbes(t *testing.T) {
 
 func TestShutdownAnswersRunningRequests(t *testing.T) {
 	arrived, release := make(chan struct{}), make(chan struct{})
-	s, ended := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s, down, ended := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/livez" {
+			return
+		}
 		close(arrived)
 		<-release
 		reply(w, http.StatusOK, []byte(`{}`))
@@ -86,20 +92,18 @@ func TestShutdownAnswersRunningRequests(t *testing.T) {
 		answered <- status
 	}()
 	<-arrived
-	down := make(chan error, 1)
-	go func() { down <- s.shutdown() }()
-	if err := <-ended; err != nil { // the listener is closed
-		t.Errorf("serve: %v", err)
+	down()
+	for { // until the listener is closed
+		if status, _ := get(t.Context(), t, s, "/livez"); status == 0 {
+			break
+		}
 	}
 	close(release)
-	if err := errors.Join(<-down); err != nil {
-		t.Errorf("shutdown: %v", err)
+	if err := <-ended; err != nil {
+		t.Errorf("it ends with %v", err)
 	}
 	if status := <-answered; status != 200 {
 		t.Errorf("the running request got %d, want 200", status)
-	}
-	if status, _ := get(t.Context(), t, s, "/"); status != 0 {
-		t.Errorf("a request after the end got %d", status)
 	}
 }
 
@@ -111,7 +115,7 @@ func TestIdleConnections(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, shutdown %t", name, down), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s, api, dial := onPipes(t)
-					api.http.RegisterOnShutdown(s.Drain)
+					api.Server.RegisterOnShutdown(s.Drain)
 					client := dial()
 					reader := bufio.NewReader(client)
 					ask := func() {
@@ -136,7 +140,7 @@ func TestIdleConnections(t *testing.T) {
 					idleSince, want := time.Now(), idleTimeout
 					if down {
 						want = 0
-						if err := api.shutdown(); err != nil {
+						if err := api.Server.Shutdown(t.Context()); err != nil {
 							t.Errorf("shutdown: %v", err)
 						}
 					}
@@ -150,8 +154,8 @@ func TestIdleConnections(t *testing.T) {
 }
 
 func TestTakenAddress(t *testing.T) {
-	s, _ := start(t, nil)
-	if _, err := listen(s.listener.Addr().String(), 0, nil, logr.Discard()); err == nil {
+	s, _, _ := start(t, nil)
+	if _, err := newServer("test", s.Listener.Addr().String(), 0, nil, logr.Discard()); err == nil {
 		t.Error("listening twice returns no error")
 	}
 }

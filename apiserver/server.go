@@ -19,13 +19,14 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 	"k8s.io/utils/clock"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"procman.dev/procman/apiserver/catalog"
 	"procman.dev/procman/apiserver/processes"
 	"procman.dev/procman/internal/budget"
+	"procman.dev/procman/internal/wire"
 )
 
 // Contract is the OpenAPI 3.1 description of the API, as YAML, with {processType} in the
@@ -52,9 +53,14 @@ type Options struct {
 	// Log gets one line for each request. The zero Logger discards them.
 	Log logr.Logger
 	// Metrics is where the metrics are registered; nowhere by default.
-	Metrics prometheus.Registerer
+	Metrics ctrlmetrics.RegistererGatherer
 	// Sunset is when /v4 stops being served (RFC 8594). The zero time is not announced.
 	Sunset time.Time
+	// Origins are the origins of the pages whose scripts may use the API, such as
+	// https://example.com, or * for all. By default, no origin is allowed.
+	Origins []string
+	// Ready reports whether /readyz is good; always by default.
+	Ready func() bool
 }
 
 // Server is the facade's http.Handler.
@@ -70,13 +76,14 @@ type Server struct {
 	log        logr.Logger
 	metrics    *metrics
 	sunset     time.Time
+	ready      func() bool
 
 	draining  chan struct{} // closed by Drain
 	drainOnce sync.Once
 }
 
-// New returns the facade. It returns an error if an option is missing or a metric is
-// registered already.
+// New returns the facade. It returns an error if an option is missing, an origin is not
+// valid, or a metric is registered already.
 func New(o Options) (*Server, error) {
 	if o.Namespace == "" || o.Processes == nil || o.Catalog == nil {
 		return nil, errors.New("an option is missing, expected Namespace, Processes and Catalog")
@@ -87,6 +94,12 @@ func New(o Options) (*Server, error) {
 	if o.Log.GetSink() == nil {
 		o.Log = logr.Discard()
 	}
+	if o.Ready == nil {
+		o.Ready = func() bool { return true }
+	}
+	if err := CheckOrigins(o.Origins); err != nil {
+		return nil, err
+	}
 	m, err := newMetrics(o.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
@@ -94,16 +107,19 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		namespace: o.Namespace, processes: o.Processes, catalog: o.Catalog,
 		bodyMemory: budget.New(maxBodyBytes), waiters: semaphore.NewWeighted(int64(cmp.Or(o.MaxWaiters, DefaultMaxWaiters))),
-		limiter: newLimiter(o.Limit), clock: o.Clock, log: o.Log, metrics: m, sunset: o.Sunset, draining: make(chan struct{}),
+		limiter: newLimiter(o.Limit), clock: o.Clock, log: o.Log, metrics: m, sunset: o.Sunset, ready: o.Ready, draining: make(chan struct{}),
 	}
 	s.handler = s.routes()
 	// Every request passes these, the last one first.
 	for _, middleware := range []func(http.Handler) http.Handler{
-		s.refuseUncleanPaths,
+		s.refuseDots,
 		s.limitClients,
 		s.markDeprecated,
+		mergeSlashes,
+		allowOrigins(o.Origins),
+		drainBody,
 		setCommonHeaders,
-		s.observe,
+		s.logAndCount,
 	} {
 		s.handler = middleware(s.handler)
 	}
@@ -116,69 +132,91 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 // deprecatedVersion is the alias of /v1 on the routes that are older than /v1.
 const deprecatedVersion = "/v4"
 
-// routes returns every route. Each is served with and without a trailing slash.
-func (s *Server) routes() http.Handler {
-	ofType := methods{http.MethodPost: s.createProcess, http.MethodGet: s.listProcesses}
-	ofProcess := methods{http.MethodGet: s.getProcess, http.MethodDelete: s.deleteProcess}
-	mux := http.NewServeMux()
-	for _, version := range []string{"/v1", deprecatedVersion} {
-		s.handle(mux, version+"/processes/{type}", ofType)
-		s.handle(mux, version+"/processes/{type}/{id}", ofProcess)
-	}
-	s.handle(mux, "/v1/processTypes", methods{http.MethodGet: document(s.catalog.ProcessTypes)})
-	s.handle(mux, "/openapi.json", methods{http.MethodGet: document(s.catalog.OpenAPI)})
-	s.handle(mux, "/docs", methods{http.MethodGet: getDocs})
-	s.handle(mux, "/docs/{asset}", methods{http.MethodGet: getDocs})
-	mux.Handle("/", s.serve("", func(http.ResponseWriter, *request) error { return resourceNotFound.problem() }))
-	return mux
+// route is one method of one path. GET serves HEAD also.
+type route struct {
+	method, path string
+	serve        handler
+	// parameters are the names of the query parameters that it accepts.
+	parameters []string
+	// show is what it shows without the parameter include.
+	show wire.Payloads
 }
 
 // handler serves one route. It either writes a whole response and returns nil, or writes
 // nothing and returns an error, which becomes a response in problemOf.
 type handler func(w http.ResponseWriter, r *request) error
 
-// methods are the handlers of one path. GET serves HEAD also.
-type methods map[string]handler
-
-// handle registers the methods of a path, and 405 for all others.
-func (s *Server) handle(mux *http.ServeMux, path string, m methods) {
-	for _, pattern := range []string{path, path + "/{$}"} {
-		for method, h := range m {
-			mux.Handle(method+" "+pattern, s.serve(path, h))
-		}
-		mux.Handle(pattern, s.serve(path, m.notAllowed))
-	}
-}
-
-// notAllowed answers a method that a path does not have.
-func (m methods) notAllowed(http.ResponseWriter, *request) error {
-	allowed := make([]string, 0, len(m)+1)
-	for method := range m {
-		allowed = append(allowed, method)
-		if method == http.MethodGet {
-			allowed = append(allowed, http.MethodHead)
-		}
-	}
-	slices.Sort(allowed)
-	return methodNotAllowed.problem().with("Allow", strings.Join(allowed, ", "))
-}
-
-// request is a request with what its path names, before anything is looked up.
+// request is a request with what its path and its query name, before anything is looked
+// up.
 type request struct {
 	*http.Request
 	namespace string
 	typeName  string // a type's name or alias; "" if the route has none
 	id        string // "" if the route has none
+	query     processes.Query
 }
 
-// serve makes an http.Handler of a handler: errors and panics become responses.
-func (s *Server) serve(route string, h handler) http.Handler {
+// routes returns every route. Each is served with and without a trailing slash.
+func (s *Server) routes() http.Handler {
+	all := []route{
+		{method: http.MethodGet, path: "/", serve: getRoot},
+		{method: http.MethodGet, path: "/v1/processTypes", serve: document(s.catalog.ProcessTypes)},
+		{method: http.MethodGet, path: "/openapi.json", serve: document(s.catalog.OpenAPI)},
+		{method: http.MethodGet, path: "/docs", serve: getDocs},
+		{method: http.MethodGet, path: "/docs/{asset}", serve: getDocs},
+		{method: http.MethodGet, path: "/livez", serve: getLivez},
+		{method: http.MethodGet, path: "/readyz", serve: s.getReadyz},
+	}
+	for _, version := range []string{"/v1", deprecatedVersion} {
+		ofType := version + "/processes/{type}"
+		ofProcess := ofType + "/{id}"
+		all = append(all,
+			route{method: http.MethodPost, path: ofType, serve: s.createProcess, show: wire.All},
+			route{method: http.MethodGet, path: ofType, serve: s.listProcesses, parameters: []string{"state", "limit", "continue", "include", "label"}},
+			route{method: http.MethodGet, path: ofProcess, serve: s.getProcess, parameters: []string{"include"}, show: wire.All},
+			route{method: http.MethodDelete, path: ofProcess, serve: s.deleteProcess},
+		)
+	}
+	mux := http.NewServeMux()
+	allowed := map[string][]string{}
+	for _, t := range all {
+		allowed[t.path] = append(allowed[t.path], t.method)
+		if t.method == http.MethodGet {
+			allowed[t.path] = append(allowed[t.path], http.MethodHead)
+		}
+		s.handle(mux, t.method+" ", t.path, func(w http.ResponseWriter, r *http.Request) error {
+			// To authorize requests, do it here: nothing has been looked up yet. The type
+			// can be an alias, so that only the namespace and the route can be rules.
+			query, err := parseQuery(r.URL.RawQuery, t.parameters, t.show)
+			if err != nil {
+				return err
+			}
+			return t.serve(w, &request{r, s.namespace, r.PathValue("type"), r.PathValue("id"), query})
+		})
+	}
+	for path, methods := range allowed {
+		slices.Sort(methods)
+		s.handle(mux, "", path, func(http.ResponseWriter, *http.Request) error {
+			return methodNotAllowed.problem().with("Allow", strings.Join(methods, ", "))
+		})
+	}
+	mux.Handle("/", s.serve("", func(http.ResponseWriter, *http.Request) error { return resourceNotFound.problem() }))
+	return mux
+}
+
+// handle registers a path for a method, which ends with a space, or for all others.
+func (s *Server) handle(mux *http.ServeMux, method, path string, serve func(http.ResponseWriter, *http.Request) error) {
+	mux.Handle(method+strings.TrimSuffix(path, "/")+"/{$}", s.serve(path, serve))
+	if path != "/" {
+		mux.Handle(method+path, s.serve(path, serve))
+	}
+}
+
+// serve makes an http.Handler of a function: errors and panics become responses.
+func (s *Server) serve(path string, serve func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		exchangeOf(r).route = route
-		// To authorize requests, do it here: namespace, type and id are known, and
-		// nothing has been looked up yet.
-		err := recovered(h, w, &request{r, s.namespace, r.PathValue("type"), r.PathValue("id")})
-		if err != nil {
+		logOf(r).route = path
+		if err := recovered(func() error { return serve(w, r) }); err != nil {
 			s.fail(w, r, err)
 		}
 	})

@@ -20,13 +20,15 @@ func TestRouter(t *testing.T) {
 		status       int
 		body, allow  string
 	}{
-		"root":                 {"GET", "/", 404, nothing, ""},
+		"POST the root":        {"POST", "/", 405, wrong, "GET, HEAD"},
 		"unknown path":         {"GET", "/v2/processes/ocr", 404, nothing, ""},
 		"no type":              {"POST", "/v1/processes", 404, nothing, ""},
 		"no type, slash":       {"POST", "/v1/processes/", 404, nothing, ""},
 		"too long":             {"GET", "/v1/processes/ocr/a/b", 404, nothing, ""},
-		"doubled slash":        {"GET", "/v1//processes/ocr/a", 404, nothing, ""},
-		"two slashes at end":   {"POST", "/v1/processes/ocr//", 404, nothing, ""},
+		"slashes only":         {"DELETE", "///", 405, wrong, "GET, HEAD"},
+		"doubled, too long":    {"GET", "/v1//processes/ocr//a//b", 404, nothing, ""},
+		"no type, two slashes": {"POST", "/v1/processes//", 404, nothing, ""},
+		"escaped slashes":      {"GET", "/v1%2F%2Fprocesses/ocr", 404, nothing, ""},
 		"dots":                 {"GET", "/v1/processes/../processes/ocr", 404, nothing, ""},
 		"escaped slash":        {"GET", "/v1/processes/ocr/a%2Fb", 404, nothing, ""},
 		"escaped dots":         {"GET", "/v1/processes/%2e%2e/a", 404, nothing, ""},
@@ -174,7 +176,7 @@ func TestEveryRequestIsLoggedAndCountedWithoutPayload(t *testing.T) {
 
 func TestPanicIsAnInternalError(t *testing.T) {
 	f := newFacade(t)
-	f.onGet = func() error { panic("a bug about secret things") }
+	f.live.OnGet = func() error { panic("a bug about secret things") }
 	id := f.ring.New(namespace, "echo", epoch.Add(time.Minute))
 	f.want(f.get("/v1/processes/echo/"+id), 580, `{"errorCode":"InternalError"}`)
 	if !strings.Contains(f.log.String(), "a bug about") {

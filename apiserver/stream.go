@@ -20,11 +20,12 @@ const (
 	eventsType = "text/event-stream"
 	// heartbeatInterval is how often a stream without events sends a comment.
 	heartbeatInterval = 15 * time.Second
+	// endID is the id of the last event of every stream.
+	endID = "end"
 )
 
-// acceptsEvents reports whether a client accepts server-sent events and does not prefer
-// JSON.
-func acceptsEvents(h http.Header) bool {
+// prefers reports whether a client accepts a media type and does not prefer JSON.
+func prefers(h http.Header, mediaType string) bool {
 	quality := map[string]float64{}
 	for accepted := range strings.SplitSeq(strings.Join(h.Values("Accept"), ","), ",") {
 		media, params, err := mime.ParseMediaType(accepted)
@@ -37,16 +38,35 @@ func acceptsEvents(h http.Header) bool {
 	}
 	for _, json := range []string{jsonType, "application/*", "*/*"} { // the most specific counts
 		if q, ok := quality[json]; ok {
-			return quality[eventsType] > 0 && quality[eventsType] >= q
+			return quality[mediaType] > 0 && quality[mediaType] >= q
 		}
 	}
-	return quality[eventsType] > 0
+	return quality[mediaType] > 0
+}
+
+// stream is a response of server-sent events.
+type stream struct {
+	w http.ResponseWriter
+	// sent is the id of the newest event that the client has.
+	sent string
 }
 
 // streamProcess serves a process as server-sent events: its body at once, after each
-// change, and last when it is terminal. If the process expires or is deleted, the last
-// event is the error that GET returns from then on.
+// change, and when it is terminal. If the process expires or is deleted, the error that
+// GET returns from then on is an event. The last event, of type end, has no data.
+//
+// The id of an event is the version of its body. A client that reconnects with the newest
+// id gets no event again. After the end it gets 204, which stops an EventSource.
 func (s *Server) streamProcess(w http.ResponseWriter, r *request, key processes.Key) error {
+	events := &stream{w: w, sent: r.Header.Get("Last-Event-ID")}
+	p, err := s.processes.Find(r.Context(), key)
+	if events.sent == endID || err == nil && p.Finished() && events.sent == version(p, r.query.Show) {
+		replyWithoutBody(w, http.StatusNoContent)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
 	end, ok := s.beginWait(w, r)
 	if !ok {
 		return busy(time.Second)
@@ -54,20 +74,17 @@ func (s *Server) streamProcess(w http.ResponseWriter, r *request, key processes.
 	defer end()
 	watch := s.processes.Watch(key)
 	defer watch.Stop()
-	p, err := s.processes.Find(r.Context(), key)
-	if err != nil {
+	w.Header().Set("Content-Type", eventsType)
+	w.WriteHeader(http.StatusOK)
+	if err := events.send(""); err != nil { // the first event can be a long time away
 		return err
 	}
-	w.Header().Set("Content-Type", eventsType)
-	w.Header().Set("Vary", "Accept, Prefer")
-	w.WriteHeader(http.StatusOK)
 	expiry := s.clock.NewTimer(p.ExpirationTime().Sub(s.clock.Now()))
 	defer expiry.Stop()
 	heartbeat := s.clock.NewTimer(heartbeatInterval)
 	defer heartbeat.Stop()
-	sent := "" // the ETag of the last event
 	for {
-		last, err := s.sendIfChanged(w, r, key, &sent)
+		last, err := s.sendIfChanged(events, r, key)
 		if last || err != nil {
 			return err
 		}
@@ -76,7 +93,7 @@ func (s *Server) streamProcess(w http.ResponseWriter, r *request, key processes.
 		case <-expiry.C():
 		case <-heartbeat.C():
 			heartbeat.Reset(heartbeatInterval)
-			if err := sendHeartbeat(w); err != nil {
+			if err := events.send(":\n\n"); err != nil { // a comment, which clients ignore
 				return err
 			}
 		case <-s.draining:
@@ -87,62 +104,66 @@ func (s *Server) streamProcess(w http.ResponseWriter, r *request, key processes.
 	}
 }
 
-// sendIfChanged sends a process, unless the client has got this form already. Last is
-// true after the last event of a stream. sent is the ETag of the newest event.
-func (s *Server) sendIfChanged(w http.ResponseWriter, r *request, key processes.Key, sent *string) (last bool, err error) {
+// sendIfChanged sends a process, unless the client has got this form already, and the end
+// after a terminal form. Last is true if the stream ends.
+func (s *Server) sendIfChanged(events *stream, r *request, key processes.Key) (last bool, err error) {
 	p, err := s.processes.Find(r.Context(), key)
 	switch {
 	case r.Context().Err() != nil:
 		return true, nil
-	case err == nil && etag(p) == *sent:
+	case err == nil && !p.Finished() && version(p, r.query.Show) == events.sent:
 		return false, nil
 	}
-	var body []byte
-	release := func() {}
+	var shown processes.Shown
 	if err == nil {
-		p, body, release, err = s.processes.Show(r.Context(), p)
+		shown, err = s.processes.Show(r.Context(), p, r.query.Show)
 	}
 	if err != nil {
 		problem := problemOf(err)
 		s.note(r.Request, problem)
-		return true, sendEvent(w, problemBody(problem))
+		return true, events.sendEnd(events.sendBody("", problemBody(problem)))
 	}
-	defer release()
-	if tag := etag(p); tag != *sent { // Show can return a newer form than Find
-		*sent = tag
-		err = sendEvent(w, body)
+	defer shown.Close()
+	if id := version(shown.Process, r.query.Show); id != events.sent { // Show can return a newer form than Find
+		err = events.sendBody(id, shown.Body)
 	}
-	return p.Finished(), err
+	if !shown.Process.Finished() {
+		return false, err
+	}
+	return true, events.sendEnd(err)
 }
 
-// sendEvent sends JSON as one event. Line breaks, which JSON has only between tokens,
-// become the lines of the event. It makes no copy of the JSON.
-func sendEvent(w http.ResponseWriter, json []byte) error {
-	extendWriteDeadline(w)
-	for more := true; more; {
-		line := json
-		end := bytes.IndexAny(json, "\r\n")
-		if more = end >= 0; more {
-			line, json = json[:end], json[end+1:]
-		}
-		_, _ = w.Write([]byte("data: ")) // flush returns the errors
-		_, _ = w.Write(line)
-		_, _ = w.Write([]byte("\n"))
+// sendBody sends JSON as one event, with an id if that is not empty. The lines of the JSON
+// become those of the event. It makes no copy of the JSON.
+func (e *stream) sendBody(id string, json []byte) error {
+	e.sent = id
+	extendWriteDeadline(e.w)
+	if id != "" {
+		_, _ = e.w.Write([]byte("id: " + id + "\n")) // send returns the errors
 	}
-	_, _ = w.Write([]byte("\n"))
-	return flush(w)
+	for line := range bytes.FieldsFuncSeq(json, func(r rune) bool { return r == '\r' || r == '\n' }) {
+		_, _ = e.w.Write([]byte("data: "))
+		_, _ = e.w.Write(line)
+		_, _ = e.w.Write([]byte("\n"))
+	}
+	return e.send("\n")
 }
 
-// sendHeartbeat sends a comment, which clients ignore.
-func sendHeartbeat(w http.ResponseWriter) error {
-	extendWriteDeadline(w)
-	_, _ = w.Write([]byte(":\n\n"))
-	return flush(w)
+// sendEnd sends the last event of a stream, unless err is the error of the event before
+// it. A client gets an event only if it has data, so its data is an empty line.
+func (e *stream) sendEnd(err error) error {
+	if err != nil {
+		return err
+	}
+	return e.send("id: " + endID + "\nevent: end\ndata:\n\n")
 }
 
-// flush sends what has been written. An error means that the client is gone or too slow.
-func flush(w http.ResponseWriter) error {
-	if err := http.NewResponseController(w).Flush(); err != nil {
+// send sends a text and what has been written. An error means that the client is gone or
+// too slow.
+func (e *stream) send(text string) error {
+	extendWriteDeadline(e.w)
+	_, _ = e.w.Write([]byte(text))
+	if err := http.NewResponseController(e.w).Flush(); err != nil {
 		return fmt.Errorf("%w: %w", errClientGone, err)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -58,7 +59,11 @@ func (f *facade) stream(path string, namesAndValues ...string) *stream {
 	return s
 }
 
-// next checks the next event: all lines up to an empty one.
+// eventID is the line with the id of an event.
+var eventID = regexp.MustCompile(`^id: [0-9a-f]{16}\n`)
+
+// next checks the next event: all lines up to an empty one, without its id. Every body of
+// a process has one.
 func (s *stream) next(want string) {
 	s.Helper()
 	got := ""
@@ -68,13 +73,25 @@ func (s *stream) next(want string) {
 			s.Fatalf("the stream ended (%v) after %q, want %q", err, got, want)
 		}
 	}
-	if diff := cmp.Diff(want+"\n\n", got); diff != "" {
+	if strings.HasPrefix(want, `data: {"processId"`) != eventID.MatchString(got) {
+		s.Errorf("the id of %q", got)
+	}
+	if diff := cmp.Diff(want+"\n\n", eventID.ReplaceAllString(got, "")); diff != "" {
 		s.Errorf("event (-want +got):\n%s", diff)
 	}
 }
 
-// end checks that the stream ends.
+const endEvent = "id: end\nevent: end\ndata:\n\n"
+
+// end checks that the stream ends with an event of type end.
 func (s *stream) end() {
+	s.Helper()
+	s.next(strings.TrimSuffix(endEvent, "\n\n"))
+	s.cut()
+}
+
+// cut checks that the stream ends without an event, so that the client connects again.
+func (s *stream) cut() {
 	s.Helper()
 	if rest, err := io.ReadAll(s.lines); err != nil || len(rest) > 0 {
 		s.Errorf("instead of the end came %q, %v", rest, err)
@@ -93,16 +110,16 @@ func TestStream(t *testing.T) {
 	f.known("mine", unchanged)
 	s := f.stream("/v1/processes/echo/mine")
 	s.next("data: " + mineProcessing)
-	f.cache.OnUpdate(nil, echoProcess("mine", progress(0)))
+	f.cache.Set(echoProcess("mine", progress(0)))
 	s.next("data: " + strings.TrimSuffix(mineProcessing, "}") + `,"percentComplete":0}`)
-	f.cache.OnUpdate(nil, echoProcess("mine", progress(0))) // no visible change
-	f.cache.OnUpdate(nil, echoProcess("mine", progress(40)))
+	f.cache.Set(echoProcess("mine", progress(0))) // no visible change
+	f.cache.Set(echoProcess("mine", progress(40)))
 	s.next("data: " + mineForty)
 	f.known("other", finished) // another process
-	f.cache.OnUpdate(nil, echoProcess("mine", finished))
+	f.cache.Set(echoProcess("mine", finished))
 	s.next("data: " + mineComplete)
 	s.end()
-	if got := f.gets.Load(); got != 0 {
+	if got := f.live.Gets.Load(); got != 0 {
 		t.Errorf("%d live reads, want none", got)
 	}
 }
@@ -113,8 +130,8 @@ func TestStreamEnds(t *testing.T) {
 		happens func(*facade)
 		last    string // "" if there is no last event
 	}{
-		"complete":            {func(f *facade) { f.cache.OnUpdate(nil, echoProcess("mine", finished)) }, mineComplete},
-		"error":               {func(f *facade) { f.cache.OnUpdate(nil, echoProcess("mine", workerFailed)) }, mineFailed},
+		"complete":            {func(f *facade) { f.cache.Set(echoProcess("mine", finished)) }, mineComplete},
+		"error":               {func(f *facade) { f.cache.Set(echoProcess("mine", workerFailed)) }, mineFailed},
 		"expiry":              {func(f *facade) { f.known("mine", unchanged); f.clock.Step(time.Hour) }, expired},
 		"deleted":             {func(f *facade) { f.deleted("mine") }, notFound},
 		"deleted by a client": {func(f *facade) { f.want(f.do("DELETE", "/v1/processes/echo/mine", nil, nil), 204, "") }, notFound},
@@ -128,13 +145,15 @@ func TestStreamEnds(t *testing.T) {
 			s := f.stream("/v1/processes/echo/mine", "Prefer", "wait=5") // has no effect on a stream
 			s.next("data: " + mineProcessing)
 			f.timers(2)
-			before := f.gets.Load()
+			before := f.live.Gets.Load()
 			tc.happens(f)
-			if tc.last != "" {
+			if tc.last == "" {
+				s.cut()
+			} else {
 				s.next("data: " + tc.last)
+				s.end()
 			}
-			s.end()
-			if reads := f.gets.Load() - before; reads != 0 {
+			if reads := f.live.Gets.Load() - before; reads != 0 {
 				t.Errorf("%d live reads, want none", reads)
 			}
 		})
@@ -146,7 +165,7 @@ func TestStreamEndsAtTheExpiry(t *testing.T) {
 	f := newFacade(t)
 	f.known("mine", func(p *v1alpha1.Process) { p.Spec.LifetimeSeconds = 10 })
 	s := f.stream("/v1/processes/echo/mine")
-	s.next(`data: {"processId":"mine","state":"processing","expirationDateTime":"2026-05-06T07:08:19.000Z","input":{"a": 1.0}}`)
+	s.next(`data: {"processId":"mine","state":"processing","expirationDateTime":"2026-05-06T07:08:19.000Z","createdDateTime":"2026-05-06T07:08:09.000Z","input":{"a": 1.0}}`)
 	f.timers(2)
 	f.clock.Step(9749 * time.Millisecond)
 	if got := f.clock.Waiters(); got != 2 {
@@ -184,7 +203,7 @@ func TestStreamWhileDraining(t *testing.T) {
 	f.server.Drain()
 	s := f.stream("/v1/processes/echo/mine")
 	s.next("data: " + mineProcessing)
-	s.end()
+	s.cut()
 }
 
 // A line break in a payload must not end an event: each of its lines becomes a data line,
@@ -197,10 +216,43 @@ func TestStreamOfPayloadsWithLineBreaks(t *testing.T) {
 	})
 	s := f.stream("/v1/processes/echo/mine")
 	s.next(strings.Join([]string{
-		`data: {"processId":"mine","state":"complete",` + expires + `,"input":{`, `data: "a":`, `data: `, `data: 1.0,`,
-		`data: "b": "data: \n\n"`, `data: `, "data: },\"output\":{\t\"o\"", `data: :2`, `data: }`, `data: }`,
+		`data: {"processId":"mine","state":"complete",` + expires + `,"input":{`, `data: "a":`, `data: 1.0,`,
+		`data: "b": "data: \n\n"`, "data: },\"output\":{\t\"o\"", `data: :2`, `data: }`, `data: }`,
 	}, "\n"))
 	s.end()
+}
+
+// A client that connects again with the id of its last event gets only what it does not
+// have. After the end it gets 204, so that an EventSource stops.
+func TestStreamGoesOn(t *testing.T) {
+	f := newFacade(t)
+	f.known("mine", unchanged)
+	const path = "/v1/processes/echo/mine"
+	id := func() string { return strings.Trim(f.get(path).header.Get("ETag"), `"`) }
+	over := func(last string) {
+		t.Helper()
+		got := f.do("GET", path, nil, map[string]string{"Accept": "text/event-stream", "Last-Event-ID": last})
+		f.want(got, 204, "")
+	}
+	first := id()
+	s := f.stream(path, "Last-Event-ID", first)
+	f.timers(2)
+	f.known("mine", progress(40))
+	s.next("data: " + mineForty)
+	f.known("mine", finished)
+	s.next("data: " + mineComplete)
+	s.next(strings.TrimSuffix(endEvent, "\n\n"))
+	over("end")
+	over(id())
+	s = f.stream(path, "Last-Event-ID", first) // it has missed the end
+	s.next("data: " + mineComplete)
+	s.next(strings.TrimSuffix(endEvent, "\n\n"))
+	s = f.stream(path+"?include=", "Last-Event-ID", id()) // it has other payloads
+	s.next(`data: {"processId":"mine","state":"complete",` + expires + `}`)
+	s.next(strings.TrimSuffix(endEvent, "\n\n"))
+	f.deleted("mine")
+	over("end")
+	f.want(f.do("GET", path, nil, map[string]string{"Accept": "text/event-stream", "Last-Event-ID": first}), 404, notFound)
 }
 
 func TestHeartbeats(t *testing.T) {
@@ -217,10 +269,10 @@ func TestHeartbeats(t *testing.T) {
 		s.next(":")
 	}
 	f.timers(2)
-	f.cache.OnUpdate(nil, echoProcess("mine", func(p *v1alpha1.Process) { hour(p); progress(1)(p) }))
+	f.cache.Set(echoProcess("mine", func(p *v1alpha1.Process) { hour(p); progress(1)(p) }))
 	s.next("data: " + strings.TrimSuffix(long, "}") + `,"percentComplete":1}`)
 	f.server.Drain()
-	s.end()
+	s.cut()
 }
 
 // A stream of a process that another replica has just created.
@@ -231,7 +283,7 @@ func TestStreamOfAProcessThatTheInformerDoesNotKnowYet(t *testing.T) {
 	s := f.stream("/v1/processes/echo/" + id)
 	s.next("data: " + strings.ReplaceAll(mineProcessing, "mine", id))
 	f.known(id, unchanged)
-	f.cache.OnUpdate(nil, echoProcess(id, finished))
+	f.cache.Set(echoProcess(id, finished))
 	s.next("data: " + strings.ReplaceAll(mineComplete, "mine", id))
 	s.end()
 }
@@ -245,10 +297,10 @@ func TestManyStreams(t *testing.T) {
 		streams[i] = f.stream("/v1/processes/echo/mine")
 		streams[i].next("data: " + mineProcessing)
 	}
-	f.cache.OnUpdate(nil, echoProcess("mine", workerFailed))
+	f.cache.Set(echoProcess("mine", workerFailed))
 	for _, s := range streams {
 		s.next("data: " + mineFailed)
-		if rest, err := io.ReadAll(s.lines); err != nil || len(rest) > 0 {
+		if rest, err := io.ReadAll(s.lines); err != nil || string(rest) != endEvent {
 			t.Errorf("instead of the end came %q, %v", rest, err)
 		}
 	}
@@ -304,9 +356,9 @@ func TestAccept(t *testing.T) {
 			}
 			want, media := mineComplete, "application/json"
 			if tc.events {
-				want, media = "data: "+mineComplete+"\n\n", "text/event-stream"
+				want, media = "data: "+mineComplete+"\n\n"+endEvent, "text/event-stream"
 			}
-			if diff := cmp.Diff(want, string(data)); diff != "" || res.Header.Get("Content-Type") != media {
+			if diff := cmp.Diff(want, eventID.ReplaceAllString(string(data), "")); diff != "" || res.Header.Get("Content-Type") != media {
 				t.Errorf("Content-Type %q, body (-want +got):\n%s", res.Header.Get("Content-Type"), diff)
 			}
 			if got := res.Header.Get("Vary"); got != "Accept, Prefer" {

@@ -80,7 +80,7 @@ func (s *Server) beginWait(w http.ResponseWriter, r *request) (end func(), ok bo
 		s.metrics.waiting.Dec()
 		s.waiters.Release(1)
 		extendWriteDeadline(w)
-		exchangeOf(r.Request).clientGone = r.Context().Err() != nil
+		logOf(r.Request).clientGone = r.Context().Err() != nil
 	}, true
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -77,7 +78,7 @@ func TestPreferWait(t *testing.T) {
 		"parameter of another":        {[]string{"respond-async;wait=10"}, none},
 		"other preference":            {[]string{"respond-async"}, none},
 	}
-	const body = `{"processId":"mine","state":"processing","expirationDateTime":"2026-05-06T08:08:09.000Z","input":{"a": 1.0}}`
+	const body = `{"processId":"mine","state":"processing","expirationDateTime":"2026-05-06T08:08:09.000Z","createdDateTime":"2026-05-06T07:08:09.000Z","input":{"a": 1.0}}`
 	for name, tc := range tests {
 		for _, method := range []string{"GET", "HEAD"} {
 			t.Run(name+", "+method, func(t *testing.T) {
@@ -103,7 +104,7 @@ func TestPreferWait(t *testing.T) {
 						t.Errorf("%s is %q, want %q", name, value, want)
 					}
 				}
-				if reads, timers := f.gets.Load(), f.clock.Waiters(); reads != 0 || timers != 0 {
+				if reads, timers := f.live.Gets.Load(), f.clock.Waiters(); reads != 0 || timers != 0 {
 					t.Errorf("%d live reads, %d timers left, want none", reads, timers)
 				}
 			})
@@ -116,7 +117,7 @@ func TestWait(t *testing.T) {
 	change := func(changes ...func(*v1alpha1.Process)) func(*facade) {
 		return func(f *facade) {
 			for _, c := range changes {
-				f.cache.OnUpdate(nil, echoProcess("mine", c))
+				f.cache.Set(echoProcess("mine", c))
 			}
 		}
 	}
@@ -146,7 +147,7 @@ func TestWait(t *testing.T) {
 			f.known("mine", unchanged)
 			answer := f.later("GET", "/v1/processes/echo/mine", headerOf("Prefer", "wait=30"))
 			f.timers(1)
-			before := f.gets.Load()
+			before := f.live.Gets.Load()
 			tc.happens(f)
 			got := <-answer
 			f.want(got, tc.status, tc.body)
@@ -158,7 +159,7 @@ func TestWait(t *testing.T) {
 			if tag := got.header.Get("ETag"); (tag != "") != (tc.status == 200) {
 				t.Errorf("ETag is %q", tag)
 			}
-			if reads := f.gets.Load() - before; reads != 0 {
+			if reads := f.live.Gets.Load() - before; reads != 0 {
 				t.Errorf("%d live reads while it waited, want none", reads)
 			}
 			if timers := f.clock.Waiters(); timers != 0 {
@@ -233,8 +234,8 @@ func TestWaitForAProcessThatTheInformerDoesNotKnowYet(t *testing.T) {
 		"finished at once": func(f *facade, id string) { f.known(id, finished) },
 		"step by step": func(f *facade, id string) {
 			f.known(id, unchanged)
-			f.cache.OnUpdate(nil, echoProcess(id, progress(50)))
-			f.cache.OnUpdate(nil, echoProcess(id, finished))
+			f.cache.Set(echoProcess(id, progress(50)))
+			f.cache.Set(echoProcess(id, finished))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -267,8 +268,57 @@ func TestWaitForAChangeOfETag(t *testing.T) {
 
 	answer = f.later("GET", "/v1/processes/echo/mine", header)
 	f.timers(1)
-	f.cache.OnUpdate(nil, echoProcess("mine", finished))
+	f.cache.Set(echoProcess("mine", finished))
 	f.want(<-answer, 200, mineComplete)
+}
+
+// A POST that waits gets what a GET would get. It holds no memory for its body while it
+// waits.
+func TestPostThatWaits(t *testing.T) {
+	for name, tc := range map[string]struct {
+		happens func(f *facade, id string)
+		status  int
+		body    string // of a process called mine
+		applied string
+	}{
+		"complete": {func(f *facade, id string) { f.known(id, finished) }, 200, mineComplete, "wait=30"},
+		"error":    {func(f *facade, id string) { f.known(id, workerFailed) }, 200, mineFailed, "wait=30"},
+		"time":     {func(f *facade, id string) { f.known(id, unchanged); f.clock.Step(30 * time.Second) }, 200, mineProcessing, "wait=30"},
+		"drain":    {func(f *facade, id string) { f.known(id, progress(40)); f.server.Drain() }, 200, mineForty, "wait=30"},
+		"deleted":  {func(f *facade, id string) { f.known(id, unchanged); f.deleted(id) }, 404, notFound, ""},
+		"expired":  {func(f *facade, id string) { f.known(id, unchanged); f.clock.Step(time.Hour) }, 410, expired, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFacade(t)
+			answer := make(chan response, 1)
+			go func() {
+				answer <- f.do("POST", "/v1/processes/echo", strings.NewReader(`{"input":{"a": 1.0}}`), map[string]string{"Prefer": "wait=30", "If-None-Match": "*"})
+			}()
+			f.timers(1)
+			var all v1alpha1.ProcessList
+			if err := f.live.List(t.Context(), &all); err != nil || len(all.Items) != 1 {
+				t.Fatalf("%d processes, %v", len(all.Items), err)
+			}
+			id := all.Items[0].Name
+			if memory := reflect.ValueOf(f.server).Elem().FieldByName("bodyMemory").Elem().FieldByName("used"); memory.FieldByName("v").Int() != 0 {
+				t.Errorf("%v bytes are reserved while it waits", memory)
+			}
+			tc.happens(f, id)
+			got := <-answer
+			f.want(got, tc.status, strings.ReplaceAll(tc.body, `"mine"`, `"`+id+`"`))
+			if got.header.Get("Preference-Applied") != tc.applied || tc.status == 200 && got.header.Get("Content-Location") != "/v1/processes/echo/"+id {
+				t.Errorf("the headers are %v", got.header)
+			}
+		})
+	}
+	// One that must not wait is answered at once.
+	f := newFacade(t)
+	f.server.Drain()
+	for _, prefer := range []string{"wait=0", "wait=30"} {
+		if got := f.do("POST", "/v1/processes/echo", strings.NewReader(`{"input":{}}`), map[string]string{"Prefer": prefer}); got.status != 200 || !strings.Contains(got.body, `"processing"`) {
+			t.Errorf("%s: status %d: %s", prefer, got.status, got.body)
+		}
+	}
 }
 
 // Many waiters cause no calls to the API server, and one change answers all of them.
@@ -281,12 +331,12 @@ func TestManyWait(t *testing.T) {
 		answers[i] = f.later("GET", "/v1/processes/echo/mine", headerOf("Prefer", "wait=60"))
 	}
 	f.timers(many)
-	f.cache.OnUpdate(nil, echoProcess("mine", finished))
+	f.cache.Set(echoProcess("mine", finished))
 	for _, answer := range answers {
 		f.want(<-answer, 200, mineComplete)
 	}
 	f.served(200, many)
-	if reads, watched := f.gets.Load(), f.watched(); reads != 0 || watched != 0 {
+	if reads, watched := f.live.Gets.Load(), f.watched(); reads != 0 || watched != 0 {
 		t.Errorf("%d live reads, %d watches left, want none", reads, watched)
 	}
 }

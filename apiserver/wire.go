@@ -54,26 +54,26 @@ func problemBody(p *problem) []byte {
 }
 
 // setProcessHeaders sets the headers of a response that shows p.
-func setProcessHeaders(h http.Header, p *v1alpha1.Process) {
-	h.Set("Vary", "Accept, Prefer")
-	h.Set("ETag", etag(p))
+func setProcessHeaders(h http.Header, p *v1alpha1.Process, show wire.Payloads) {
+	h.Set("ETag", `"`+version(p, show)+`"`)
 	h.Del("Retry-After")
 	if !p.Finished() {
 		h.Set("Retry-After", "1")
 	}
 }
 
-// etag returns the strong validator of the body of p. The input and the expiry never
-// change, and the output or the error comes together with the state and never changes
-// afterwards. So the UID, the state and the progress identify a body.
-func etag(p *v1alpha1.Process) string {
+// version identifies the body that shows these payloads of p: it is its strong validator.
+// The spec never changes, and the output or the error comes together with the state and
+// never changes afterwards. So the UID, the state, the start and the progress identify a
+// body.
+func version(p *v1alpha1.Process, show wire.Payloads) string {
 	h := fnv.New64a()
 	percent := int32(-1)
 	if p.Status.PercentComplete != nil {
 		percent = *p.Status.PercentComplete
 	}
-	_, _ = fmt.Fprintf(h, "%s %s %d", p.UID, wire.State(p), percent) // a hash returns no error
-	return fmt.Sprintf(`"%016x"`, h.Sum64())
+	_, _ = fmt.Fprintf(h, "%s %s %d %d %v", p.UID, wire.State(p), percent, p.Status.StartTime.Unix(), show) // a hash returns no error
+	return fmt.Sprintf("%016x", h.Sum64())
 }
 
 // matchesETag reports whether If-None-Match contains an ETag (RFC 9110, section 13.1.2).

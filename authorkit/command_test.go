@@ -35,7 +35,7 @@ var variable = []struct {
 	replacement string
 }{
 	{regexp.MustCompile(`local-[a-z0-9]{26}`), "local-id"},
-	{regexp.MustCompile(`\d\d\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z`), "TIME"},
+	{regexp.MustCompile(`\d\d\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ`), "TIME"},
 	{regexp.MustCompile(`\b\d+\.\ds\b`), "N.Ns"},
 	{regexp.MustCompile(`  children     [^:\n]+:`), "  children     THE LONGEST:"},
 	// The agent reports progress once a second. Most workers here end earlier.

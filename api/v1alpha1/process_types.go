@@ -76,6 +76,15 @@ type ProcessSpec struct {
 	// +kubebuilder:validation:MaxLength=1048576
 	// +optional
 	Input string `json:"input,omitempty"`
+
+	// labels are the client's own references to the process, such as invoice: "17". They
+	// are not the labels of Kubernetes: a value can be any text of up to 256 characters. A
+	// name has up to 64 characters. At most 16; none if absent. Immutable.
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=16
+	// +kubebuilder:validation:XValidation:rule="self.all(name, size(name) <= 64 && size(self[name]) <= 256)",message="the name of a label has at most 64 characters, its value at most 256"
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
 }
 
 // ProcessStatus is the progress and the result of the work. Only the operator writes
@@ -143,8 +152,8 @@ type ProcessStatus struct {
 	// +optional
 	Attempts *int32 `json:"attempts,omitempty"`
 
-	// startTime is when the attempt that produced the result started. Absent while
-	// state is processing, and if no worker was started.
+	// startTime is when the newest attempt started, which is when its agent got the
+	// input. Absent if no attempt has started.
 	// +optional
 	StartTime metav1.Time `json:"startTime,omitempty,omitzero"`
 

@@ -4,6 +4,9 @@
 package v1alpha1
 
 import (
+	"os"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,5 +32,21 @@ func TestExpiry(t *testing.T) {
 				t.Errorf("expired is %t, want %t; it expires at %s", got, test.want, p.ExpirationTime())
 			}
 		})
+	}
+}
+
+// Every field of the status is frozen once the state is terminal, except conditions.
+func TestEveryStatusFieldIsFrozen(t *testing.T) {
+	definition, err := os.ReadFile("../../config/crd/bases/procman.dev_processes.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := strings.Join(strings.Fields(string(definition)), " ") // YAML breaks long lines
+	for field := range reflect.TypeFor[ProcessStatus]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		frozen := "self." + name + " == oldSelf." + name
+		if strings.Contains(rules, frozen) == (name == "conditions") {
+			t.Errorf("status.%s is in the rule that freezes the result: %t", name, name == "conditions")
+		}
 	}
 }

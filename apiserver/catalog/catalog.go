@@ -15,14 +15,12 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	toolscache "k8s.io/client-go/tools/cache"
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/internal/rules"
 )
 
-// Catalog contains the process types of all namespaces. It is the event handler of the
-// informer that fills it.
+// Catalog contains the process types of all namespaces, as an informer reports them.
 //
 // An object name wins over every alias. If several types have the same alias, it
 // belongs to the type that was created first; the operator reports the conflict in the
@@ -31,12 +29,11 @@ type Catalog struct {
 	contract []byte
 	rules    rules.Cache
 
+	empty   *index // of a namespace without types
 	mu      sync.RWMutex
 	types   map[types.NamespacedName]*Type
 	indexes map[string]*index // by namespace; an index is replaced, never changed
 }
-
-var _ toolscache.ResourceEventHandler = (*Catalog)(nil)
 
 // index is what requests read of the types of one namespace.
 type index struct {
@@ -70,7 +67,9 @@ func (e *UnusableError) Error() string {
 // New returns an empty catalog. contract is the OpenAPI description of the API, as
 // YAML, from which the OpenAPI document is made.
 func New(contract []byte) *Catalog {
-	return &Catalog{contract: contract, types: map[types.NamespacedName]*Type{}, indexes: map[string]*index{}}
+	c := &Catalog{contract: contract, types: map[types.NamespacedName]*Type{}, indexes: map[string]*index{}}
+	c.empty = c.newIndex(nil)
+	return c
 }
 
 // Lookup returns the type with a name or an alias, nil if there is none.
@@ -106,23 +105,12 @@ func (c *Catalog) OpenAPI(namespace string) (Document, error) { return c.index(n
 
 func (c *Catalog) index(namespace string) *index {
 	c.mu.RLock()
-	found := c.indexes[namespace]
-	c.mu.RUnlock()
-	if found == nil { // there has been no type in the namespace yet
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.reindex(namespace)
-		return c.indexes[namespace]
-	}
-	return found
+	defer c.mu.RUnlock()
+	return cmp.Or(c.indexes[namespace], c.empty)
 }
 
-// OnAdd adds a type, or replaces it by its new form.
-func (c *Catalog) OnAdd(obj any, _ bool) {
-	pt, ok := obj.(*v1alpha1.ProcessType)
-	if !ok {
-		return
-	}
+// Set adds a type, or replaces it by its new form.
+func (c *Catalog) Set(pt *v1alpha1.ProcessType) {
 	name := types.NamespacedName{Namespace: pt.Namespace, Name: pt.Name}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -135,18 +123,8 @@ func (c *Catalog) OnAdd(obj any, _ bool) {
 	c.reindex(pt.Namespace)
 }
 
-// OnUpdate replaces a type by its new form.
-func (c *Catalog) OnUpdate(_, obj any) { c.OnAdd(obj, false) }
-
-// OnDelete removes a type.
-func (c *Catalog) OnDelete(obj any) {
-	if unknown, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
-		obj = unknown.Obj
-	}
-	pt, ok := obj.(*v1alpha1.ProcessType)
-	if !ok {
-		return
-	}
+// Delete removes a type.
+func (c *Catalog) Delete(pt *v1alpha1.ProcessType) {
 	name := types.NamespacedName{Namespace: pt.Namespace, Name: pt.Name}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -162,6 +140,10 @@ func (c *Catalog) reindex(namespace string) {
 		if name.Namespace == namespace {
 			all = append(all, t)
 		}
+	}
+	if len(all) == 0 {
+		delete(c.indexes, namespace)
+		return
 	}
 	c.indexes[namespace] = c.newIndex(all)
 }

@@ -34,8 +34,8 @@ func newCatalog(t *testing.T) *catalog.Catalog {
 		t.Fatal(err)
 	}
 	c := catalog.New(contract)
-	c.OnAdd(newType("ocr", 0, func(pt *v1alpha1.ProcessType) { pt.Spec.Aliases = []string{"ocrReaders"} }), false)
-	c.OnAdd(newType("echo", 1, nil), false)
+	c.Set(newType("ocr", 0, func(pt *v1alpha1.ProcessType) { pt.Spec.Aliases = []string{"ocrReaders"} }))
+	c.Set(newType("echo", 1, nil))
 	return c
 }
 
@@ -83,9 +83,9 @@ func TestTypeThatIsNotAccepted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCatalog(t)
-			c.OnAdd(newType("shaky", 2, func(pt *v1alpha1.ProcessType) {
+			c.Set(newType("shaky", 2, func(pt *v1alpha1.ProcessType) {
 				pt.Spec.InputSchema, pt.Status.Conditions = test.schema, test.conditions
-			}), false)
+			}))
 			_, err := c.Usable(namespace, "shaky")
 			names := others
 			if test.listed {
@@ -128,14 +128,14 @@ func TestStatusChanges(t *testing.T) {
 				pt.Status.Conditions = accepted(status, 1, "")
 			}
 		})
-		c.OnUpdate(nil, echo)
+		c.Set(echo)
 		if usable := nameOf(c, "echo") != ""; usable != (status != "False") {
 			t.Errorf("Accepted is %q: usable is %t", status, usable)
 		}
 		before := etag()
 		counted := echo.DeepCopy()
 		counted.Status.Finished = new(int32(7))
-		c.OnUpdate(echo, counted)
+		c.Set(counted)
 		if etag() != before {
 			t.Errorf("counts change the description")
 		}
@@ -153,20 +153,20 @@ func TestNamesAndAliases(t *testing.T) {
 		}
 	}
 	claim := func(pt *v1alpha1.ProcessType) { pt.Spec.Aliases = []string{"echo", "shared"} }
-	c.OnAdd(newType("younger", 9, claim), false)
-	c.OnAdd(newType("older", 5, claim), false)
+	c.Set(newType("younger", 9, claim))
+	c.Set(newType("older", 5, claim))
 	want("shared", "older")
 	want("echo", "echo")
 	want("younger", "younger")
 	want("ocrReaders", "ocr")
 	want("ocrreaders", "")
-	c.OnDelete(newType("older", 5, nil))
+	c.Delete(newType("older", 5, nil))
 	want("shared", "younger")
 	want("older", "")
-	c.OnUpdate(nil, newType("younger", 9, func(pt *v1alpha1.ProcessType) { pt.Generation = 2 }))
+	c.Set(newType("younger", 9, func(pt *v1alpha1.ProcessType) { pt.Generation = 2 }))
 	want("shared", "")
 	for _, name := range []string{"younger", "echo", "ocr"} {
-		c.OnDelete(newType(name, 0, nil))
+		c.Delete(newType(name, 0, nil))
 	}
 	_, err := c.Usable(namespace, "echo")
 	if unusable, ok := errors.AsType[*catalog.UnusableError](err); !ok || unusable.Names == nil || len(unusable.Names) != 0 || unusable.Message != "" {
@@ -180,7 +180,7 @@ func TestNamespacesAreSeparate(t *testing.T) {
 	other := newType("echo", 0, func(pt *v1alpha1.ProcessType) {
 		pt.Namespace, pt.UID, pt.Spec.Description = "other", "uid-other", "of the other namespace"
 	})
-	c.OnAdd(other, false)
+	c.Set(other)
 	if got := c.Lookup("other", "echo"); got == nil || got.UID != "uid-other" {
 		t.Errorf("echo of the other namespace is %v", got)
 	}
@@ -196,7 +196,7 @@ func TestNamespacesAreSeparate(t *testing.T) {
 			t.Errorf("%s: the types have that of the other namespace: %t", ns, got)
 		}
 	}
-	c.OnDelete(other)
+	c.Delete(other)
 	if c.Lookup(namespace, "echo") == nil {
 		t.Error("a delete in another namespace has removed echo")
 	}
@@ -231,7 +231,7 @@ func TestDescriptionOfAnySchema(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, side := range []string{"Input", "Output"} {
 				c := newCatalog(t)
-				c.OnAdd(newType("new", 2, func(pt *v1alpha1.ProcessType) {
+				c.Set(newType("new", 2, func(pt *v1alpha1.ProcessType) {
 					pt.Spec.Description = "a\u0092b"
 					schema := &apiextensionsv1.JSON{Raw: []byte(test.schema)}
 					if side == "Input" {
@@ -239,7 +239,7 @@ func TestDescriptionOfAnySchema(t *testing.T) {
 					} else {
 						pt.Spec.OutputSchema = schema
 					}
-				}), false)
+				}))
 				description, err := c.OpenAPI(namespace)
 				if err != nil {
 					t.Fatal(err)

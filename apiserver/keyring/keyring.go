@@ -105,7 +105,7 @@ func Load(ctx context.Context, log logr.Logger, secrets Secrets, namespace strin
 	defer cancel()
 	r := &Ring{secrets: secrets, name: client.ObjectKey{Namespace: namespace, Name: SecretName}}
 	for {
-		err := r.refresh(ctx, fill)
+		err := r.refresh(ctx, true)
 		if err == nil {
 			return r, nil
 		}
@@ -127,18 +127,18 @@ func (r *Ring) Keep(ctx context.Context, log logr.Logger) {
 			return
 		case <-time.After(refreshEvery):
 		}
-		if err := r.refresh(ctx, read); err != nil && ctx.Err() == nil {
+		if err := r.refresh(ctx, false); err != nil && ctx.Err() == nil {
 			log.Error(err, "refresh of the id keys failed")
 		}
 	}
 }
 
-// refresh replaces the keys by those that get returns.
-func (r *Ring) refresh(ctx context.Context, get func(context.Context, Secrets, client.ObjectKey) (map[string][]byte, error)) error {
+// refresh replaces the keys by those of the Secret; see read.
+func (r *Ring) refresh(ctx context.Context, create bool) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	now := time.Now()
-	data, err := get(ctx, r.secrets, r.name)
+	data, err := r.read(ctx, create)
 	if err != nil {
 		return explain(r.name, err)
 	}
@@ -181,32 +181,22 @@ func signingFirst(names []string, seen []time.Time, now time.Time) []string {
 	return slices.Concat(names[signing:signing+1], names[:signing], names[signing+1:])
 }
 
-// read returns the data of the Secret.
-func read(ctx context.Context, secrets Secrets, name client.ObjectKey) (map[string][]byte, error) {
+// read returns the data of the Secret. If it is empty and create is true, read puts a key
+// into it. If another replica does so at the same time, read returns the key of that
+// replica.
+func (r *Ring) read(ctx context.Context, create bool) (map[string][]byte, error) {
 	var secret corev1.Secret
-	err := secrets.Get(ctx, name, &secret)
-	return secret.Data, err
-}
-
-// fill returns the data of the Secret. If it is empty, fill puts a key into it. If another
-// replica does so at the same time, fill returns the key of that replica.
-func fill(ctx context.Context, secrets Secrets, name client.ObjectKey) (map[string][]byte, error) {
-	var secret corev1.Secret
-	if err := secrets.Get(ctx, name, &secret); err != nil || len(secret.Data) > 0 {
+	if err := r.secrets.Get(ctx, r.name, &secret); err != nil || len(secret.Data) > 0 || !create {
 		return secret.Data, err
 	}
-	secret.Data = map[string][]byte{firstKey: newKey()}
-	err := secrets.Update(ctx, &secret) // with the resourceVersion just read
-	if apierrors.IsConflict(err) {
-		return read(ctx, secrets, name)
-	}
-	return secret.Data, err
-}
-
-func newKey() []byte {
 	key := make([]byte, processid.MinKeyBytes)
 	_, _ = rand.Read(key) // documented never to fail
-	return key
+	secret.Data = map[string][]byte{firstKey: key}
+	err := r.secrets.Update(ctx, &secret) // with the resourceVersion just read
+	if apierrors.IsConflict(err) {
+		return r.read(ctx, false)
+	}
+	return secret.Data, err
 }
 
 // ringOf returns a ring of the entries of the Secret, in the order of names.

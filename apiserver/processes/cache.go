@@ -13,16 +13,14 @@ import (
 	"github.com/google/btree"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
-	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/lru"
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/internal/payload"
 )
 
-// Cache contains the Processes by name and by type, as an informer reports them. It is
-// the event handler of that informer, and it wakes the watchers of a Process. Its
-// Processes are shared: nobody may change them.
+// Cache contains the Processes by name and by type, as an informer reports them, and
+// wakes the watchers of a Process. Its Processes are shared: nobody may change them.
 //
 // The informer is some milliseconds behind the API server. If a live read or a delete
 // of this replica found out more, that overrides the informer's form.
@@ -35,8 +33,6 @@ type Cache struct {
 	overrides  map[types.UID]override
 	deleted    *lru.Cache // the names of Processes that were deleted
 }
-
-var _ toolscache.ResourceEventHandler = (*Cache)(nil)
 
 // override is what this replica knows of a Process before the informer reports it.
 type override struct {
@@ -60,12 +56,8 @@ func NewCache() *Cache {
 	}
 }
 
-// OnAdd adds a Process, or replaces it by its new form.
-func (c *Cache) OnAdd(obj any, _ bool) {
-	p, ok := obj.(*v1alpha1.Process)
-	if !ok {
-		return
-	}
+// Set adds a Process, or replaces it by its new form.
+func (c *Cache) Set(p *v1alpha1.Process) {
 	key := keyOf(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -87,18 +79,8 @@ func (c *Cache) OnAdd(obj any, _ bool) {
 	c.wake(key)
 }
 
-// OnUpdate replaces a Process by its new form.
-func (c *Cache) OnUpdate(_, obj any) { c.OnAdd(obj, false) }
-
-// OnDelete removes a Process.
-func (c *Cache) OnDelete(obj any) {
-	if unknown, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
-		obj = unknown.Obj
-	}
-	p, ok := obj.(*v1alpha1.Process)
-	if !ok {
-		return
-	}
+// Delete removes a Process.
+func (c *Cache) Delete(p *v1alpha1.Process) {
 	key := keyOf(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -23,13 +23,16 @@ type Submission struct {
 	Type *v1alpha1.ProcessType
 	// Input is the input, which the type accepts.
 	Input []byte
+	// Labels are the client's own references to the process. They do not decide whether
+	// two submissions with an idempotency key are the same (ADR 32).
+	Labels map[string]string
 	// IdempotencyKey makes several submissions the same process; "" for none.
 	IdempotencyKey string
 }
 
 // Create makes a process durable, or returns the one that its idempotency key belongs
-// to. It returns ErrKeyReused, or a BusyError if there are too many processes. It
-// completes or undoes its writes also when ctx ends meanwhile.
+// to. It returns ErrKeyReused, or a BusyError if there are too many processes. If ctx
+// ends, Create still finishes or undoes its writes.
 func (s *Store) Create(ctx context.Context, sub Submission) (*v1alpha1.Process, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
@@ -62,15 +65,15 @@ func (s *Store) checkMaxProcessing(t *v1alpha1.ProcessType) error {
 	return refusedError{&BusyError{RetryAfter: time.Second, Err: fmt.Errorf("type %s has its maxProcessing of %d", t.Name, bound)}}
 }
 
-// newProcess returns the Process of a submission. The creation time and the expiry in
-// its id are of our clock, until the API server sets the creation time. So the expiry
-// in the id differs from that of the object by the difference of the two clocks.
+// newProcess returns the Process of a submission. The id contains an expiry by this
+// replica's clock. The object's own expiry uses the API server's creation time, so the
+// two can differ by the difference of the two clocks.
 func (s *Store) newProcess(sub Submission) *v1alpha1.Process {
 	now, t := s.clock.Now(), sub.Type
 	p := &v1alpha1.Process{
 		ObjectMeta: metav1.ObjectMeta{Namespace: t.Namespace, CreationTimestamp: metav1.NewTime(now.Truncate(time.Second))},
 		Spec: v1alpha1.ProcessSpec{
-			Type: t.Name, Input: string(sub.Input),
+			Type: t.Name, Input: string(sub.Input), Labels: sub.Labels,
 			LifetimeSeconds: cmp.Or(t.Spec.LifetimeSeconds, v1alpha1.DefaultLifetimeSeconds),
 		},
 	}
@@ -88,7 +91,12 @@ func (s *Store) createKeyed(ctx context.Context, sub Submission) (*v1alpha1.Proc
 			return existing, err
 		}
 		metav1.SetMetaDataAnnotation(&p.ObjectMeta, v1alpha1.AnnotationIdempotencyKey, lease.Name)
-		created, err := s.createFor(ctx, lease, p, sub.Type)
+		var created *v1alpha1.Process
+		if *lease.Spec.HolderIdentity == p.Name {
+			created, err = s.createClaimed(ctx, lease, p, sub.Type)
+		} else {
+			created, err = s.createShared(ctx, lease, p)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -105,20 +113,12 @@ func (s *Store) createKeyed(ctx context.Context, sub Submission) (*v1alpha1.Proc
 		}
 		s.cache.recordDeleted(created, s.clock.Now())
 	}
-	return nil, errors.New("create process of an idempotency key: it expired before it was created, in every attempt")
+	return nil, errors.New("create process for an idempotency key: the key expired before the process was created, in every attempt")
 }
 
-// createFor creates p for the idempotency key of a lease, under the id that the lease
-// names.
-func (s *Store) createFor(ctx context.Context, lease *coordinationv1.Lease, p *v1alpha1.Process, t *v1alpha1.ProcessType) (*v1alpha1.Process, error) {
-	id := *lease.Spec.HolderIdentity
-	if id != p.Name {
-		// Another request claimed the key. Its Process can exist; if not, that request
-		// failed, and the Process that we create expires when its id says.
-		p.Name = id
-		p.Spec.LifetimeSeconds = max(int32(expiryOf(lease).Sub(s.clock.Now().Truncate(time.Second))/time.Second), 1)
-		return s.kube.create(ctx, p)
-	}
+// createClaimed creates p, for which this request claimed the key of the lease. It
+// releases the key if the create is refused.
+func (s *Store) createClaimed(ctx context.Context, lease *coordinationv1.Lease, p *v1alpha1.Process, t *v1alpha1.ProcessType) (*v1alpha1.Process, error) {
 	err := s.checkMaxProcessing(t)
 	if err == nil {
 		p, err = s.kube.create(ctx, p)
@@ -127,4 +127,13 @@ func (s *Store) createFor(ctx context.Context, lease *coordinationv1.Lease, p *v
 		err = errors.Join(err, s.keys.release(ctx, lease))
 	}
 	return p, err
+}
+
+// createShared creates p under the id for which another request claimed the key of the
+// lease. The Process of that request can exist; if not, that request failed, and p
+// expires when the id says.
+func (s *Store) createShared(ctx context.Context, lease *coordinationv1.Lease, p *v1alpha1.Process) (*v1alpha1.Process, error) {
+	p.Name = *lease.Spec.HolderIdentity
+	p.Spec.LifetimeSeconds = max(int32(expiryOf(lease).Sub(s.clock.Now().Truncate(time.Second))/time.Second), 1)
+	return s.kube.create(ctx, p)
 }

@@ -53,7 +53,7 @@ func (k idempotencyKeys) claim(ctx context.Context, key string, proposed *v1alph
 	lease := newLease(key, proposed)
 	for {
 		var claimed *coordinationv1.Lease
-		err := k.kube.retry(ctx, func(ctx context.Context) error {
+		_, err := k.kube.retry(ctx, func(ctx context.Context) error {
 			claimed = lease.DeepCopy()
 			return k.kube.live.Create(ctx, claimed)
 		})
@@ -61,9 +61,9 @@ func (k idempotencyKeys) claim(ctx context.Context, key string, proposed *v1alph
 			return claimed, nil, nil
 		}
 		if !apierrors.IsAlreadyExists(err) {
-			return nil, nil, classify("create lease of an idempotency key", err)
+			return nil, nil, classify("create lease for an idempotency key", err)
 		}
-		held, err := k.read(ctx, client.ObjectKeyFromObject(lease))
+		held, err := k.find(ctx, client.ObjectKeyFromObject(lease))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -97,14 +97,14 @@ func (k idempotencyKeys) claim(ctx context.Context, key string, proposed *v1alph
 // update writes a Lease that was read. Written is false if another request, or an
 // earlier call of ours, changed it meanwhile.
 func (k idempotencyKeys) update(ctx context.Context, lease *coordinationv1.Lease) (written bool, err error) {
-	err = k.kube.retry(ctx, func(ctx context.Context) error { return k.kube.live.Update(ctx, lease) })
+	_, err = k.kube.retry(ctx, func(ctx context.Context) error { return k.kube.live.Update(ctx, lease) })
 	switch {
 	case err == nil:
 		return true, nil
 	case apierrors.IsConflict(err) || apierrors.IsNotFound(err):
 		return false, nil
 	default:
-		return false, classify("update lease of an idempotency key", err)
+		return false, classify("update lease for an idempotency key", err)
 	}
 }
 
@@ -117,14 +117,14 @@ func (k idempotencyKeys) release(ctx context.Context, claimed *coordinationv1.Le
 	}
 	// client-go sends some calls again on its own: a call before the refused one can
 	// have succeeded.
-	if p, err := k.kube.read(ctx, holder(claimed)); p != nil || err != nil {
+	if p, err := k.kube.find(ctx, holder(claimed)); p != nil || err != nil {
 		return err
 	}
-	err := k.kube.retry(ctx, func(ctx context.Context) error {
+	_, err := k.kube.retry(ctx, func(ctx context.Context) error {
 		return k.kube.live.Delete(ctx, claimed.DeepCopy(), client.Preconditions{UID: &claimed.UID, ResourceVersion: &claimed.ResourceVersion})
 	})
 	if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("delete lease of an idempotency key: %w", err)
+		return fmt.Errorf("delete lease for an idempotency key: %w", err)
 	}
 	return nil
 }
@@ -132,7 +132,7 @@ func (k idempotencyKeys) release(ctx context.Context, claimed *coordinationv1.Le
 // existing returns the process that was created for the key and the input of a
 // submission, or ErrNotFound.
 func (k idempotencyKeys) existing(ctx context.Context, sub Submission) (*v1alpha1.Process, error) {
-	held, err := k.read(ctx, types.NamespacedName{Namespace: sub.Type.Namespace, Name: leaseName(sub.IdempotencyKey, sub.Type.Name)})
+	held, err := k.find(ctx, types.NamespacedName{Namespace: sub.Type.Namespace, Name: leaseName(sub.IdempotencyKey, sub.Type.Name)})
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func (k idempotencyKeys) process(ctx context.Context, lease *coordinationv1.Leas
 	if p != nil || deleted {
 		return p, nil
 	}
-	return k.kube.read(ctx, holder(lease))
+	return k.kube.find(ctx, holder(lease))
 }
 
 // free reports whether the process of a Lease has expired, so that its key can belong
@@ -180,7 +180,7 @@ func free(lease *coordinationv1.Lease, p *v1alpha1.Process, now time.Time) bool 
 // holds reports whether a key, which had this Lease when it was claimed, belongs to the
 // process that was created since.
 func (k idempotencyKeys) holds(ctx context.Context, claimed *coordinationv1.Lease, p *v1alpha1.Process) (bool, error) {
-	held, err := k.read(ctx, client.ObjectKeyFromObject(claimed))
+	held, err := k.find(ctx, client.ObjectKeyFromObject(claimed))
 	if err != nil {
 		return false, err
 	}
@@ -200,7 +200,7 @@ func (k idempotencyKeys) retire(ctx context.Context, p *v1alpha1.Process) error 
 		return nil
 	}
 	for {
-		held, err := k.read(ctx, types.NamespacedName{Namespace: p.Namespace, Name: name})
+		held, err := k.find(ctx, types.NamespacedName{Namespace: p.Namespace, Name: name})
 		if err != nil || held == nil || *held.Spec.HolderIdentity != p.Name || held.Annotations[retiredAnnotation] != "" {
 			return err
 		}
@@ -211,17 +211,17 @@ func (k idempotencyKeys) retire(ctx context.Context, p *v1alpha1.Process) error 
 	}
 }
 
-// read returns a Lease, nil if there is none.
-func (k idempotencyKeys) read(ctx context.Context, name types.NamespacedName) (*coordinationv1.Lease, error) {
+// find returns a Lease, nil if there is none.
+func (k idempotencyKeys) find(ctx context.Context, name types.NamespacedName) (*coordinationv1.Lease, error) {
 	lease := &coordinationv1.Lease{}
 	err := withTimeout(ctx, func(ctx context.Context) error { return k.kube.live.Get(ctx, name, lease) })
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, nil
 	case err != nil:
-		return nil, classify("read lease of an idempotency key", err)
+		return nil, classify("read lease for an idempotency key", err)
 	case lease.Spec.HolderIdentity == nil || lease.Spec.AcquireTime == nil || lease.Spec.LeaseDurationSeconds == nil:
-		return nil, fmt.Errorf("read lease of an idempotency key: %s has no holder, no acquireTime or no duration", name)
+		return nil, fmt.Errorf("read lease for an idempotency key: %s has no holder, no acquireTime or no duration", name)
 	default:
 		return lease, nil
 	}

@@ -32,7 +32,7 @@ func TestSlowCreateDoesNotBringBackADeletedProcess(t *testing.T) {
 			ctx, disconnect := context.WithCancel(t.Context())
 			defer disconnect()
 			var id string
-			f.onCreate = func(call int32, create func() error) error {
+			f.live.OnCreate = func(call int32, create func() error) error {
 				if call == 2 { // the first is of the Lease
 					id = f.mustKeyed().Name
 					if err := f.store.Delete(t.Context(), keyOf(id)); err != nil {
@@ -68,7 +68,7 @@ func TestKeyAtTheExpiry(t *testing.T) {
 		return &p
 	}
 	exists := func(*fixture, string) {}
-	known := func(f *fixture, id string) { f.cache.OnAdd(read(f, id), false) }
+	known := func(f *fixture, id string) { f.cache.Set(read(f, id)) }
 	deleted := func(f *fixture, id string) {
 		if err := f.live.Delete(f.Context(), read(f, id)); err != nil {
 			f.Fatal(err)
@@ -93,7 +93,7 @@ func TestKeyAtTheExpiry(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			f.ahead = test.ahead
+			f.live.Ahead = test.ahead
 			first := f.mustKeyed()
 			f.clock.Step(test.after)
 			test.before(f, first.Name)
@@ -120,7 +120,7 @@ func TestKeyAtTheExpiry(t *testing.T) {
 // expires when its id says.
 func TestKeyOfAFailedCreate(t *testing.T) {
 	f := newFixture(t)
-	f.onCreate = func(call int32, create func() error) error {
+	f.live.OnCreate = func(call int32, create func() error) error {
 		if call > 1 {
 			return context.DeadlineExceeded
 		}
@@ -128,7 +128,7 @@ func TestKeyOfAFailedCreate(t *testing.T) {
 	}
 	_, err := f.keyed(`{}`)
 	f.wantError(err, context.DeadlineExceeded)
-	f.onCreate = func(_ int32, create func() error) error { return create() }
+	f.live.OnCreate = func(_ int32, create func() error) error { return create() }
 	f.clock.Step(10500 * time.Millisecond)
 	_, err = f.keyed(`{"a":1}`)
 	f.wantError(err, processes.ErrKeyReused)
@@ -144,7 +144,7 @@ func TestKeyOfAFailedCreate(t *testing.T) {
 func TestCreateThatLandsAfterTheExpiry(t *testing.T) {
 	f := newFixture(t)
 	var other *v1alpha1.Process
-	f.onCreate = func(call int32, create func() error) error {
+	f.live.OnCreate = func(call int32, create func() error) error {
 		if call == 2 { // the first is of the Lease
 			other = f.mustKeyed()
 			f.clock.Step(time.Minute)
@@ -193,7 +193,7 @@ func TestKeyOfARefusedCreate(t *testing.T) {
 					f.clock.Step(time.Minute)
 				}
 				errs := test.errs
-				f.onProcess = func(create func() error) error {
+				f.live.OnProcess = func(create func() error) error {
 					if len(errs) == 0 {
 						return create()
 					}
@@ -228,7 +228,7 @@ func TestRefusedCreateWhileAnotherCreates(t *testing.T) {
 	f := newFixture(t)
 	other, arrived, land := make(chan *v1alpha1.Process, 1), make(chan struct{}), make(chan struct{})
 	var calls atomic.Int32
-	f.onProcess = func(create func() error) error {
+	f.live.OnProcess = func(create func() error) error {
 		switch calls.Add(1) {
 		case 1:
 			go func() {
@@ -267,7 +267,7 @@ func TestRefusedCreateWhileAnotherCreates(t *testing.T) {
 func TestOneProcessForAKeyOfWhichManyAreRefused(t *testing.T) {
 	for range 20 {
 		f := newFixture(t)
-		f.onProcess = func(create func() error) error {
+		f.live.OnProcess = func(create func() error) error {
 			chance := rand.IntN(20)
 			<-time.After(time.Duration(rand.IntN(3)) * time.Millisecond) // so that they meet
 			switch chance {
@@ -292,7 +292,7 @@ func TestOneProcessForAKeyOfWhichManyAreRefused(t *testing.T) {
 		}
 		all.Wait()
 		close(ids)
-		f.onProcess = nil
+		f.live.OnProcess = nil
 		id := f.mustKeyed().Name
 		for other := range ids {
 			if other != id {

@@ -40,8 +40,8 @@ type Live interface {
 // is unknown.
 type kube struct{ live Live }
 
-// read returns a Process, nil if there is none.
-func (k kube) read(ctx context.Context, name types.NamespacedName) (*v1alpha1.Process, error) {
+// find returns a Process, nil if there is none.
+func (k kube) find(ctx context.Context, name types.NamespacedName) (*v1alpha1.Process, error) {
 	p := &v1alpha1.Process{}
 	err := withTimeout(ctx, func(ctx context.Context) error { return k.live.Get(ctx, name, p) })
 	switch {
@@ -61,9 +61,7 @@ func (k kube) read(ctx context.Context, name types.NamespacedName) (*v1alpha1.Pr
 // key. Names contain 80 random bits.
 func (k kube) create(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Process, error) {
 	var created *v1alpha1.Process
-	calls := 0
-	err := k.retry(ctx, func(ctx context.Context) error {
-		calls++
+	calls, err := k.retry(ctx, func(ctx context.Context) error {
 		created = p.DeepCopy()
 		return k.live.Create(ctx, created)
 	})
@@ -86,7 +84,7 @@ func (k kube) create(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Proces
 
 // existing returns the Process that an earlier create with the name of p made.
 func (k kube) existing(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Process, error) {
-	found, err := k.read(ctx, client.ObjectKeyFromObject(p))
+	found, err := k.find(ctx, client.ObjectKeyFromObject(p))
 	switch {
 	case err != nil:
 		return nil, err
@@ -102,9 +100,7 @@ func (k kube) existing(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Proc
 // delete deletes a Process together with the objects that it owns. Found is false if
 // it did not exist any more.
 func (k kube) delete(ctx context.Context, p *v1alpha1.Process) (found bool, err error) {
-	calls := 0
-	err = k.retry(ctx, func(ctx context.Context) error {
-		calls++
+	calls, err := k.retry(ctx, func(ctx context.Context) error {
 		// The UID protects another object that has taken the name.
 		return k.live.Delete(ctx, p.DeepCopy(), client.Preconditions{UID: &p.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
 	})
@@ -118,16 +114,17 @@ func (k kube) delete(ctx context.Context, p *v1alpha1.Process) (found bool, err 
 	}
 }
 
-// retry makes a call until its outcome is known, at most callAttempts times.
-func (k kube) retry(ctx context.Context, call func(context.Context) error) error {
-	for attempt := 1; ; attempt++ {
-		err := withTimeout(ctx, call)
-		if err == nil || !outcomeUnknown(err) || attempt == callAttempts {
-			return err
+// retry makes a call until its outcome is known, at most callAttempts times. It returns
+// how often it made the call.
+func (k kube) retry(ctx context.Context, call func(context.Context) error) (calls int, err error) {
+	for calls = 1; ; calls++ {
+		err = withTimeout(ctx, call)
+		if err == nil || !outcomeUnknown(err) || calls == callAttempts {
+			return calls, err
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
+			return calls, errors.Join(ctx.Err(), err)
 		case <-time.After(retryPause):
 		}
 	}

@@ -46,10 +46,11 @@ type largeReads struct {
 	open map[version]*largeRead
 }
 
-// version identifies one form of a Process.
+// version identifies one form of a Process, with the payloads to show.
 type version struct {
 	uid             types.UID
 	resourceVersion string
+	show            wire.Payloads
 }
 
 // largeRead is one such answer.
@@ -63,6 +64,19 @@ type largeAnswer struct {
 	process *v1alpha1.Process // trimmed
 	body    []byte
 }
+
+// Shown is a process as it is shown. Close it when the body has been sent.
+type Shown struct {
+	// Process is the form that the body shows. Its large payloads are omitted.
+	Process *v1alpha1.Process
+	// Body is its JSON.
+	Body []byte
+
+	release func()
+}
+
+// Close releases the memory of the body.
+func (s Shown) Close() { s.release() }
 
 func newLargeReads() *largeReads {
 	return &largeReads{memory: budget.New(maxLargeBytes), open: map[version]*largeRead{}}
@@ -122,26 +136,25 @@ func (l *largeReads) get(ctx context.Context, v version, read func(context.Conte
 	return answer, release, nil
 }
 
-// Show returns the JSON of p with all payloads, and the form of p that it shows. If
-// the cache omits a payload of p, that is the current form, read from the API server.
-// The caller calls release when the body has been sent.
+// Show returns p with the payloads to show. If the cache omits one of them, that is the
+// current form, read from the API server. The caller closes it.
 //
 // It returns ErrNotFound or ErrExpired if p is gone by then, and a BusyError if too
 // many large answers are being sent.
-func (s *Store) Show(ctx context.Context, p *v1alpha1.Process) (shown *v1alpha1.Process, body []byte, release func(), err error) {
-	if hasPayloads(p, wire.All) {
-		return p, s.json(p, wire.All), func() {}, nil
+func (s *Store) Show(ctx context.Context, p *v1alpha1.Process, show wire.Payloads) (Shown, error) {
+	if hasPayloads(p, show) {
+		return Shown{p, s.json(p, show), func() {}}, nil
 	}
-	answer, release, err := s.large.get(ctx, version{p.UID, p.ResourceVersion}, func(ctx context.Context) (largeAnswer, error) {
+	answer, release, err := s.large.get(ctx, version{p.UID, p.ResourceVersion, show}, func(ctx context.Context) (largeAnswer, error) {
 		found, err := s.readWithPayloads(ctx, p)
 		if err != nil {
 			return largeAnswer{}, err
 		}
-		body := s.json(found, wire.All)
+		body := s.json(found, show)
 		payload.Policy(payload.KeepSmall).Trim(found)
 		return largeAnswer{found, body}, nil
 	})
-	return answer.process, answer.body, release, err
+	return Shown{answer.process, answer.body, release}, err
 }
 
 // readWithPayloads returns the current form of p with all payloads. It returns

@@ -22,7 +22,7 @@ func TestLargeIsReadOnceForMany(t *testing.T) {
 		reads++
 		return largeAnswer{process: &v1alpha1.Process{}}, <-answer
 	}
-	v, releases := version{"p1", "1"}, make(chan func(), requests)
+	v, releases := version{uid: "p1", resourceVersion: "1"}, make(chan func(), requests)
 	for range requests {
 		go func() {
 			it, release, err := l.get(t.Context(), v, read)
@@ -66,13 +66,13 @@ func TestLargeReadsWaitForMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		_, _, err = l.get(t.Context(), version{"p1", "1"}, func(context.Context) (largeAnswer, error) { return largeAnswer{}, nil })
+		_, _, err = l.get(t.Context(), version{uid: "p1", resourceVersion: "1"}, func(context.Context) (largeAnswer, error) { return largeAnswer{}, nil })
 		if busy, ok := errors.AsType[*BusyError](err); !ok || busy.RetryAfter != time.Second || time.Since(began) != largeWait {
 			t.Errorf("without free memory: %v after %s", err, time.Since(began))
 		}
 		synctest.Wait()
 		time.AfterFunc(largeWait/2, all.Release)
-		_, _, err = l.get(t.Context(), version{"p1", "1"}, func(context.Context) (largeAnswer, error) { return largeAnswer{}, failed })
+		_, _, err = l.get(t.Context(), version{uid: "p1", resourceVersion: "1"}, func(context.Context) (largeAnswer, error) { return largeAnswer{}, failed })
 		if !errors.Is(err, failed) {
 			t.Errorf("with memory soon enough: %v", err)
 		}

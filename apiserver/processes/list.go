@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/internal/budget"
 	"procman.dev/procman/internal/wire"
 )
 
@@ -23,28 +24,42 @@ const (
 
 // Query selects processes of a type.
 type Query struct {
-	State v1alpha1.State // "" for all
-	Limit int            // 1 or more
-	After Position
-	Show  wire.Payloads
+	State  v1alpha1.State    // "" for all
+	Labels map[string]string // all of these
+	Limit  int               // 1 or more
+	After  Position
+	Show   wire.Payloads
 }
 
-// Page is a page of a list.
+// Page is a page of a list. Close it when it has been sent.
 type Page struct {
 	Items [][]byte // each the JSON of one process
 	Next  Position // the After of the next page
 	More  bool     // whether there is a next page
+
+	memory *budget.Reservation // nil if it is small
+}
+
+// Close releases the memory of the page.
+func (p Page) Close() {
+	if p.memory != nil {
+		p.memory.Release()
+	}
 }
 
 // List returns a page of the processes of a type, the newest first. A page starts
 // behind a position and not behind a process, so that processes that expire or are
-// deleted between two pages do not disturb the list. The caller calls release when the
-// page has been sent.
+// deleted between two pages do not disturb the list. The caller closes the page.
 //
 // It returns a BusyError if too many large answers are being sent.
-func (s *Store) List(ctx context.Context, typeName types.NamespacedName, q Query) (page Page, release func(), err error) {
+func (s *Store) List(ctx context.Context, typeName types.NamespacedName, q Query) (page Page, err error) {
 	now := s.clock.Now()
 	selects := func(p *v1alpha1.Process) bool {
+		for name, value := range q.Labels {
+			if actual, ok := p.Spec.Labels[name]; !ok || actual != value {
+				return false
+			}
+		}
 		return !p.Expired(now) && (q.State == "" || q.State == wire.State(p))
 	}
 	var found []*v1alpha1.Process
@@ -67,13 +82,10 @@ func (s *Store) List(ctx context.Context, typeName types.NamespacedName, q Query
 		}
 		return true
 	})
-	release = func() {}
 	if large || size > smallPageBytes {
-		memory, err := s.large.reserve(ctx, 2*maxPageBytes+maxObjectBytes)
-		if err != nil {
-			return Page{}, nil, err
+		if page.memory, err = s.large.reserve(ctx, 2*maxPageBytes+maxObjectBytes); err != nil {
+			return Page{}, err
 		}
-		release = memory.Release
 	}
 	bytes := 0
 	for n, p := range found {
@@ -84,8 +96,8 @@ func (s *Store) List(ctx context.Context, typeName types.NamespacedName, q Query
 				continue
 			}
 			if err != nil {
-				release()
-				return Page{}, nil, err
+				page.Close()
+				return Page{}, err
 			}
 			if !selects(p) {
 				continue // its state has changed
@@ -98,5 +110,5 @@ func (s *Store) List(ctx context.Context, typeName types.NamespacedName, q Query
 			break
 		}
 	}
-	return page, release, nil
+	return page, nil
 }

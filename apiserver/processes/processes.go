@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package processes finds, creates, deletes, lists and watches Processes for the
-// HTTP facade. It knows nothing of HTTP, and it does not know the process types.
+// HTTP facade. It imports no HTTP and reads no ProcessTypes.
 //
 // It reads from a cache that an informer fills, and it reads and writes at the API
 // server where the cache is not enough. Any number of replicas work side by side.
@@ -22,8 +22,8 @@ import (
 
 const (
 	// clockSkew is the largest expected difference between the clocks of a replica
-	// and of the API server. A process that is missing so shortly before the expiry
-	// in its id has expired.
+	// and of the API server. If a process is missing within clockSkew before the
+	// expiry in its id, it counts as expired.
 	clockSkew = 2 * time.Second
 	// writeTimeout bounds all calls that one Create or one Delete makes.
 	writeTimeout = 90 * time.Second
@@ -86,7 +86,7 @@ func (s *Store) Find(ctx context.Context, key Key) (*v1alpha1.Process, error) {
 	case deleted:
 		return nil, goneError(expiry, now)
 	}
-	found, err := s.kube.read(ctx, key.name()) // it was created a moment ago, or deleted
+	found, err := s.kube.find(ctx, key.name()) // it was created a moment ago, or deleted
 	switch {
 	case err != nil:
 		return nil, err
@@ -118,8 +118,7 @@ func checkServable(p *v1alpha1.Process, typeName string, now time.Time) (*v1alph
 }
 
 // Delete deletes a process, and with it its Job and its pod. It returns ErrNotFound
-// or ErrExpired if there is none. It completes its writes also when ctx ends
-// meanwhile.
+// or ErrExpired if there is none. If ctx ends, Delete still finishes its writes.
 func (s *Store) Delete(ctx context.Context, key Key) error {
 	p, err := s.Find(ctx, key)
 	if err != nil {

@@ -8,24 +8,19 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	testingclock "k8s.io/utils/clock/testing"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
-	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/apiserver/keyring"
 	"procman.dev/procman/apiserver/processes"
 	"procman.dev/procman/apiserver/processid"
 	"procman.dev/procman/internal/wire"
+	"procman.dev/procman/test/fakeapi"
 )
 
 const namespace = "work"
@@ -37,51 +32,26 @@ type fixture struct {
 	testing.TB
 	store *processes.Store
 	cache *processes.Cache // what the informer knows
-	live  client.Client    // what the API server has
+	live  *fakeapi.Server  // what the API server has
 	ring  *processid.Ring
 	clock *testingclock.FakeClock
-	ahead time.Duration // how far the API server's clock is ahead of clock
 	echo  *v1alpha1.ProcessType
-	gets  atomic.Int32
-	// onCreate is called for creates of Processes and Leases, onProcess instead of it
-	// for creates of Processes.
-	creates   atomic.Int32
-	onCreate  func(call int32, create func() error) error
-	onProcess func(create func() error) error
 }
 
 func newFixture(t testing.TB) *fixture {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	if err := errors.Join(v1alpha1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme)); err != nil {
-		t.Fatal(err)
-	}
 	ring, err := processid.NewRing([]byte(strings.Repeat("k", processid.MinKeyBytes)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := &fixture{
 		TB: t, cache: processes.NewCache(), ring: ring, clock: testingclock.NewFakeClock(epoch.Add(250 * time.Millisecond)),
-		onCreate: func(_ int32, create func() error) error { return create() },
 		echo: &v1alpha1.ProcessType{
 			ObjectMeta: metav1.ObjectMeta{Name: "echo", Namespace: namespace},
 			Spec:       v1alpha1.ProcessTypeSpec{LifetimeSeconds: 60},
 		},
 	}
-	f.live = fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(interceptor.Funcs{
-		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
-			obj.SetCreationTimestamp(metav1.NewTime(f.clock.Now().Add(f.ahead).Truncate(time.Second)))
-			create := func() error { return c.Create(ctx, obj, opts...) }
-			if _, ok := obj.(*v1alpha1.Process); ok && f.onProcess != nil {
-				return f.onProcess(create)
-			}
-			return f.onCreate(f.creates.Add(1), create)
-		},
-		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
-			f.gets.Add(1)
-			return c.Get(ctx, key, obj, opts...)
-		},
-	}).Build()
+	f.live = fakeapi.New(t, f.clock)
 	f.store = processes.NewStore(f.cache, f.live, keyring.Fixed(ring), f.clock)
 	return f
 }
@@ -135,7 +105,7 @@ func (f *fixture) known(ns, name string, created int) *v1alpha1.Process {
 		},
 		Spec: v1alpha1.ProcessSpec{Type: "echo", LifetimeSeconds: 60, Input: `{"in":"` + ns + `"}`},
 	}
-	f.cache.OnAdd(p, false)
+	f.cache.Set(p)
 	return p
 }
 
@@ -153,8 +123,8 @@ func TestNamespacesAreSeparate(t *testing.T) {
 		_, err = f.store.Find(t.Context(), key)
 		f.wantError(err, processes.ErrNotFound)
 		f.clock.Step(-time.Hour)
-		if f.gets.Load() != 0 {
-			t.Errorf("%s: %d live reads, want none", name, f.gets.Load())
+		if f.live.Gets.Load() != 0 {
+			t.Errorf("%s: %d live reads, want none", name, f.live.Gets.Load())
 		}
 	}
 	f.known(namespace, "same", 0)
@@ -164,11 +134,11 @@ func TestNamespacesAreSeparate(t *testing.T) {
 		if err != nil || p.Namespace != ns {
 			t.Errorf("in %s: %v, %v", ns, p, err)
 		}
-		page, release, err := f.store.List(t.Context(), types.NamespacedName{Namespace: ns, Name: "echo"}, processes.Query{Limit: 9, After: processes.Newest, Show: wire.All})
+		page, err := f.store.List(t.Context(), types.NamespacedName{Namespace: ns, Name: "echo"}, processes.Query{Limit: 9, After: processes.Newest, Show: wire.All})
 		if err != nil || len(page.Items) != 1 || !strings.Contains(string(page.Items[0]), `"input":{"in":"`+ns+`"}`) {
 			t.Fatalf("in %s: the list is %s, %v", ns, page.Items, err)
 		}
-		release()
+		page.Close()
 	}
 	watch := f.store.Watch(processes.Key{Namespace: namespace, Type: "echo", ID: "same"})
 	defer watch.Stop()
@@ -190,14 +160,14 @@ func TestListContinues(t *testing.T) {
 	q := processes.Query{Limit: 3, After: processes.Newest}
 	var got []string
 	for page := range 3 {
-		p, release, err := f.store.List(t.Context(), typeName, q)
+		p, err := f.store.List(t.Context(), typeName, q)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, item := range p.Items {
 			got = append(got, strings.Split(string(item), `"`)[3])
 		}
-		release()
+		p.Close()
 		if p.More != (page < 2) {
 			t.Errorf("page %d: more is %t", page, p.More)
 		}
@@ -207,7 +177,7 @@ func TestListContinues(t *testing.T) {
 			t.Fatalf("the token %s of %v is read as %v, %t", token, p.Next, next, ok)
 		}
 		q.After = next
-		f.cache.OnDelete(f.known(namespace, next.Name, int(next.Created.Sub(epoch)/time.Second)))
+		f.cache.Delete(f.known(namespace, next.Name, int(next.Created.Sub(epoch)/time.Second)))
 	}
 	if want := "p6 p5 p4 p3 p2 p1 p0"; strings.Join(got, " ") != want {
 		t.Errorf("the list has %v, want %s", got, want)
@@ -220,7 +190,7 @@ func TestAwait(t *testing.T) {
 	terminal := func(f *fixture, p *v1alpha1.Process) {
 		p = p.DeepCopy()
 		p.Status.State = v1alpha1.StateComplete
-		f.cache.OnUpdate(nil, p)
+		f.cache.Set(p)
 	}
 	for name, tc := range map[string]struct {
 		happens  func(f *fixture, p *v1alpha1.Process, stop, cancel func())
@@ -231,7 +201,7 @@ func TestAwait(t *testing.T) {
 		"time":       {func(f *fixture, _ *v1alpha1.Process, _, _ func()) { f.clock.Step(10 * time.Second) }, false, nil},
 		"stop":       {func(_ *fixture, _ *v1alpha1.Process, stop, _ func()) { stop() }, false, nil},
 		"disconnect": {func(_ *fixture, _ *v1alpha1.Process, _, cancel func()) { cancel() }, false, nil},
-		"deleted":    {func(f *fixture, p *v1alpha1.Process, _, _ func()) { f.cache.OnDelete(p) }, false, processes.ErrNotFound},
+		"deleted":    {func(f *fixture, p *v1alpha1.Process, _, _ func()) { f.cache.Delete(p) }, false, processes.ErrNotFound},
 		"expired":    {func(f *fixture, _ *v1alpha1.Process, _, _ func()) { f.clock.Step(time.Hour) }, false, processes.ErrExpired},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -257,8 +227,8 @@ func TestAwait(t *testing.T) {
 			if !errors.Is(got.err, tc.err) || tc.err == nil && got.p.Finished() != tc.finished {
 				t.Errorf("got %v, %v", got.p, got.err)
 			}
-			if f.gets.Load() != 0 || f.clock.HasWaiters() {
-				t.Errorf("%d live reads, a timer is left: %t", f.gets.Load(), f.clock.HasWaiters())
+			if f.live.Gets.Load() != 0 || f.clock.HasWaiters() {
+				t.Errorf("%d live reads, a timer is left: %t", f.live.Gets.Load(), f.clock.HasWaiters())
 			}
 		})
 	}

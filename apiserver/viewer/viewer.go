@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"mime"
 	"net/http"
 	"path"
 	"strings"
@@ -60,7 +61,7 @@ func load() map[string]*file {
 		if err != nil {
 			panic(err)
 		}
-		f := &file{contentType: contentTypes[path.Ext(strings.TrimSuffix(source.name, ".gz"))], plain: data}
+		f := &file{contentType: mime.TypeByExtension(path.Ext(strings.TrimSuffix(source.name, ".gz"))), plain: data}
 		if strings.HasSuffix(source.name, ".gz") {
 			f.zipped = data
 			if f.plain, err = unzip(data); err != nil {
@@ -72,13 +73,6 @@ func load() map[string]*file {
 		loaded[name] = f
 	}
 	return loaded
-}
-
-var contentTypes = map[string]string{
-	".html": "text/html; charset=utf-8",
-	".js":   "text/javascript; charset=utf-8",
-	".css":  "text/css; charset=utf-8",
-	".png":  "image/png",
 }
 
 func unzip(data []byte) ([]byte, error) {
@@ -102,7 +96,7 @@ func Serve(w http.ResponseWriter, r *http.Request, name string) bool {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-cache") // names do not change with the version, so that browsers must check the ETag
-	h.Set("Vary", "Accept-Encoding")
+	h.Add("Vary", "Accept-Encoding")
 	data, etag := f.plain, f.etag
 	if f.zipped != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		h.Set("Content-Encoding", "gzip")

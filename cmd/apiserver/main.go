@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -27,7 +28,7 @@ func main() {
 
 func run(ctx context.Context) error {
 	logging := zap.Options{}
-	logging.BindFlags(flag.CommandLine) // the flag --kubeconfig is there already
+	logging.BindFlags(flag.CommandLine) // controller-runtime has registered --kubeconfig
 	config, err := parse(flag.CommandLine, os.Args[1:])
 	if err != nil {
 		return err
@@ -49,7 +50,8 @@ func parse(flags *flag.FlagSet, args []string) (apiserver.Config, error) {
 	flags.StringVar(&c.BindAddress, "bind-address", ":8080", "address on which the API is served")
 	flags.StringVar(&c.HealthBindAddress, "health-bind-address", ":8081", "address on which /livez, /readyz and /metrics are served")
 	drain := flags.Int("drain-seconds", 5, "how long requests are accepted after SIGTERM")
-	sunset := flags.String("v4-sunset", "", "when /v4 stops being served, as an RFC 3339 time; not announced by default")
+	flags.TextVar(&c.Sunset, "v4-sunset", time.Time{}, "when /v4 stops being served, as an RFC 3339 time; not announced by default")
+	origins := flags.String("cors-origins", "", "origins of the web pages whose scripts may use the API, separated by commas, such as https://example.com; * for all, none by default")
 	flags.IntVar(&c.MaxConnections, "max-connections", 8000, "how many connections are open at a time, 0 for any number; more wait to be accepted")
 	flags.IntVar(&c.MaxWaiters, "max-waiters", apiserver.DefaultMaxWaiters, "how many requests can wait for a change of a process at a time, event streams included")
 	flags.Float64Var(&c.Limit.PerSecond, "client-requests-per-second", 0, "how many requests a client can make on average, 0 for any number")
@@ -73,12 +75,11 @@ func parse(flags *flag.FlagSet, args []string) (apiserver.Config, error) {
 		return c, fmt.Errorf("--client-burst is %d, expected 1 or more", c.Limit.Burst)
 	}
 	c.Drain = time.Duration(*drain) * time.Second
-	if *sunset != "" {
-		at, err := time.Parse(time.RFC3339, *sunset)
-		if err != nil {
-			return c, fmt.Errorf("--v4-sunset: %w", err)
-		}
-		c.Sunset = at
+	if *origins != "" {
+		c.Origins = strings.Split(*origins, ",")
+	}
+	if err := apiserver.CheckOrigins(c.Origins); err != nil {
+		return c, fmt.Errorf("--cors-origins: %w", err)
 	}
 	return c, nil
 }

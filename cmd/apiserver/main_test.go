@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"procman.dev/procman/apiserver"
 )
@@ -22,21 +23,23 @@ func TestParse(t *testing.T) {
 		flags.SetOutput(io.Discard)
 		return parse(flags, args)
 	}
-	got, err := parsed("--drain-seconds=7", "--v4-sunset=2030-01-02T03:04:05Z", "--max-waiters=9")
+	got, err := parsed("--drain-seconds=7", "--v4-sunset=2030-01-02T03:04:05Z", "--max-waiters=9", "--cors-origins=https://a.example,https://b.example")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := apiserver.Config{
-		Namespace: "procman", KeyNamespace: "system", BindAddress: ":8080", HealthBindAddress: ":8081",
-		Drain: 7 * time.Second, Sunset: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC),
-		MaxConnections: 8000, MaxWaiters: 9, Limit: apiserver.Limit{Burst: 100},
+		Options: apiserver.Options{
+			Namespace: "procman", MaxWaiters: 9, Limit: apiserver.Limit{Burst: 100},
+			Sunset: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC), Origins: []string{"https://a.example", "https://b.example"},
+		},
+		KeyNamespace: "system", BindAddress: ":8080", HealthBindAddress: ":8081", Drain: 7 * time.Second, MaxConnections: 8000,
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(apiserver.Options{}, "Log")); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)
 	}
 	for _, arg := range []string{
 		"--key-secret-namespace=", "--drain-seconds=-1", "--max-connections=-1", "--max-waiters=0",
-		"--client-requests-per-second=-1", "--client-burst=0", "--v4-sunset=tomorrow", "--no-such-flag",
+		"--client-requests-per-second=-1", "--client-burst=0", "--v4-sunset=tomorrow", "--cors-origins=example.com", "--no-such-flag",
 	} {
 		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
 		if _, err := parsed(arg); err == nil || !strings.Contains(err.Error(), name) {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/cache"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -86,6 +87,9 @@ func (a *attempt) Input(ctx context.Context) (agentapi.Input, error) {
 	if err != nil {
 		return agentapi.Input{}, overIfNotFound(err)
 	}
+	if err := a.patch(ctx, "startTime", metav1.NewTime(a.collector.Clock.Now())); err != nil {
+		return agentapi.Input{}, err
+	}
 	return agentapi.Input{
 		ProcessID:   a.process.Name,
 		ProcessType: a.process.Spec.Type,
@@ -106,9 +110,13 @@ func (a *attempt) Result(ctx context.Context, r agentapi.Result) error {
 
 // Progress writes the percentage to the process's status.
 func (a *attempt) Progress(ctx context.Context, p agentapi.Progress) error {
-	// No lock is needed: the schema refuses to change percentComplete of a process that
-	// is terminal.
-	err := statuspatch.Apply(ctx, a.collector.Client, a.process, map[string]any{"percentComplete": p.PercentComplete})
+	return a.patch(ctx, "percentComplete", p.PercentComplete)
+}
+
+// patch writes one field of the process's status. It needs no lock: the schema refuses to
+// change the field of a process that is terminal.
+func (a *attempt) patch(ctx context.Context, field string, value any) error {
+	err := statuspatch.Apply(ctx, a.collector.Client, a.process, map[string]any{field: value})
 	if apierrors.IsInvalid(err) {
 		return fmt.Errorf("%w: %w", agentapi.ErrOver, err)
 	}

@@ -59,7 +59,7 @@ func newClient(t *testing.T, objects ...client.Object) client.Client {
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
-	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithIndex(&corev1.Pod{}, jobpods.ControllerUID, jobpods.IndexControllerUID).
+	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&v1alpha1.Process{}).WithIndex(&corev1.Pod{}, jobpods.ControllerUID, jobpods.IndexControllerUID).
 		WithInterceptorFuncs(interceptor.Funcs{Create: func(_ context.Context, _ client.WithWatch, o client.Object, _ ...client.CreateOption) error {
 			o.(*authenticationv1.TokenReview).Status = authenticationv1.TokenReviewStatus{
 				Authenticated: true, Audiences: []string{agentapi.Audience},
@@ -83,6 +83,10 @@ func getInput(t *testing.T, objects ...client.Object) (agentapi.Input, error) {
 	handler.ServeHTTP(w, r)
 	if err := agentapi.ReadError(w.Result(), w.Body.Bytes()); err != nil {
 		return agentapi.Input{}, err
+	}
+	p := &v1alpha1.Process{}
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: "work", Name: "p"}, p); err != nil || !p.Status.StartTime.Time.Equal(start) {
+		t.Errorf("the start time is %s, %v, want %s", p.Status.StartTime, err, start)
 	}
 	return agentapi.ReadInput(w.Header(), w.Body.Bytes())
 }

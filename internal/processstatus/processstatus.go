@@ -17,14 +17,15 @@ import (
 	"procman.dev/procman/internal/errorcode"
 )
 
-// Terminal returns the status of a Process that ends with a result at the time now. A
-// result without StartTime means that no worker ran. t is the type, or nil if it was
+// Terminal returns the status of a Process that ends with a result at the time now. The
+// start time that p has already does not change. t is the type, or nil if it was
 // deleted. jobName is the Job that ran the worker, or "" if there was none.
 func Terminal(p *v1alpha1.Process, t *v1alpha1.ProcessType, r agentapi.Result, jobName string, now time.Time) v1alpha1.ProcessStatus {
 	s := v1alpha1.ProcessStatus{
 		State:           v1alpha1.StateComplete,
 		Output:          r.Output,
 		PercentComplete: p.Status.PercentComplete,
+		StartTime:       p.Status.StartTime,
 		CompletionTime:  metav1.NewTime(now),
 		ExpirationTime:  metav1.NewTime(p.ExpirationTime()),
 		JobName:         jobName,
@@ -45,7 +46,7 @@ func Terminal(p *v1alpha1.Process, t *v1alpha1.ProcessType, r agentapi.Result, j
 		s.ErrorDetails = shorten(s.ErrorDetails)
 		finished.Reason, finished.Message = r.ErrorCode, message(s.ErrorDetails)
 	}
-	if !r.StartTime.IsZero() {
+	if s.StartTime.IsZero() && !r.StartTime.IsZero() {
 		s.StartTime = metav1.NewTime(r.StartTime)
 	}
 	if r.Attempt > 0 {

@@ -53,6 +53,8 @@ type Details struct {
 	MaxBytes int `json:"maxBytes,omitempty"`
 	// Message is for a person, where the other members are not enough.
 	Message string `json:"message,omitempty"`
+	// Offset is the byte at which a text that is not strict JSON is wrong, from 0.
+	Offset *int64 `json:"offset,omitempty"`
 }
 
 // Validate returns the first violation in v, or nil if there is none. root is the

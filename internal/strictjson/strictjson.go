@@ -127,9 +127,9 @@ func (p *parser) document() *Error {
 			break
 		}
 	}
-	end := p.dec.InputOffset()
-	if _, err := p.dec.ReadToken(); !errors.Is(err, io.EOF) {
-		return &Error{Offset: end, Reason: "has something after its end"}
+	end := len(p.data) - len(bytes.TrimLeft(p.data[p.dec.InputOffset():], whiteSpace))
+	if end < len(p.data) {
+		return &Error{Offset: int64(end), Reason: "has something after its end"}
 	}
 	return nil
 }
@@ -221,9 +221,9 @@ func (p *parser) syntaxError() *Error {
 
 // wrap turns an error of the decoder into an Error.
 func (p *parser) wrap(err error) *Error {
-	e := p.errorf("is not well-formed JSON")
+	e := p.errorf(notWellFormed)
 	if s, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		e.Offset = s.ByteOffset
+		e.Offset, e.Reason = s.ByteOffset, reason(p.data, s.ByteOffset)
 		if errors.Is(err, jsontext.ErrDuplicateName) {
 			e.At = Key(e.At, s.JSONPointer.LastToken())
 			e.Reason = "is there twice"

@@ -11,7 +11,9 @@ package wire
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"strconv"
+	"time"
 
 	"procman.dev/procman/api/v1alpha1"
 )
@@ -37,6 +39,7 @@ func State(p *v1alpha1.Process) v1alpha1.State {
 // it was when it was accepted.
 func Accepted(p *v1alpha1.Process, input []byte) []byte {
 	o := begin(p, v1alpha1.StateProcessing, len(input))
+	o.labels(p.Spec.Labels)
 	o.raw("input", string(input))
 	return o.end()
 }
@@ -45,6 +48,9 @@ func Accepted(p *v1alpha1.Process, input []byte) []byte {
 // JSON object, or absent.
 func Process(p *v1alpha1.Process, show Payloads) []byte {
 	o := begin(p, State(p), len(p.Spec.Input)+len(p.Status.Output)+len(p.Status.ErrorDetails))
+	o.time("startedDateTime", p.Status.StartTime.Time)
+	o.time("finishedDateTime", p.Status.CompletionTime.Time)
+	o.labels(p.Spec.Labels)
 	if show.Input {
 		o.raw("input", cmp.Or(p.Spec.Input, "{}"))
 	}
@@ -75,7 +81,8 @@ func begin(p *v1alpha1.Process, state v1alpha1.State, payloadBytes int) *object 
 	o.b.Grow(payloadBytes + 256)
 	o.text("processId", p.Name)
 	o.text("state", string(state))
-	o.text("expirationDateTime", p.ExpirationTime().UTC().Format(timeFormat))
+	o.time("expirationDateTime", p.ExpirationTime())
+	o.time("createdDateTime", p.CreationTimestamp.Time)
 	return o
 }
 
@@ -92,6 +99,25 @@ func (o *object) text(name, value string) {
 	o.b.WriteByte('"')
 	o.b.WriteString(value)
 	o.b.WriteByte('"')
+}
+
+// time adds a time, unless it is zero.
+func (o *object) time(name string, t time.Time) {
+	if !t.IsZero() {
+		o.text(name, t.UTC().Format(timeFormat))
+	}
+}
+
+// labels adds the labels, sorted by name, if there are any.
+func (o *object) labels(labels map[string]string) {
+	if len(labels) == 0 {
+		return
+	}
+	o.name("labels")
+	encoder := json.NewEncoder(&o.b)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(labels) // strings can be encoded
+	o.b.Truncate(o.b.Len() - len("\n"))
 }
 
 func (o *object) name(name string) {

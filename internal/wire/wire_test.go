@@ -18,7 +18,7 @@ func TestAccepted(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: "id-1", CreationTimestamp: metav1.NewTime(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))},
 		Spec:       v1alpha1.ProcessSpec{LifetimeSeconds: 60},
 	}
-	const want = `{"processId":"id-1","state":"processing","expirationDateTime":"2026-01-02T03:05:05.000Z","input":{"b": 1.0,"a":12345678901234567890}}`
+	const want = `{"processId":"id-1","state":"processing","expirationDateTime":"2026-01-02T03:05:05.000Z","createdDateTime":"2026-01-02T03:04:05.000Z","input":{"b": 1.0,"a":12345678901234567890}}`
 	if got := string(Accepted(p, []byte(`{"b": 1.0,"a":12345678901234567890}`))); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -58,7 +58,7 @@ func document(t *testing.T) string {
 	t.Helper()
 	types := catalog.New(apiserver.Contract)
 	for _, pt := range processTypes(t) {
-		types.OnAdd(pt, false)
+		types.Set(pt)
 	}
 	d, err := types.OpenAPI("")
 	if err != nil {

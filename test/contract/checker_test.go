@@ -19,7 +19,7 @@ func TestChecker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const process = `{"processId":"a","state":"processing","expirationDateTime":"2026-01-02T03:04:05.000Z","input":{}}`
+	const process = `{"processId":"a","state":"processing","expirationDateTime":"2026-01-02T03:04:05.000Z","createdDateTime":"2026-01-02T03:03:05.000Z","input":{}}`
 	for name, tc := range map[string]struct {
 		method, path string
 		status       int

@@ -37,7 +37,7 @@ const (
 	patience = 2 * time.Minute
 )
 
-// Run tests every row of docs/contract.md, section 1, against the target.
+// Run tests every row of docs/contract.md, sections 1 and 4, against the target.
 func Run(t *testing.T, target Target) {
 	if len(target.Replicas) == 0 {
 		target.Replicas = []string{target.URL}
@@ -53,11 +53,12 @@ func Run(t *testing.T, target Target) {
 		name string
 		run  func(*testing.T)
 	}{
-		{"Post", s.testPost}, {"Refusals", s.testRefusals}, {"MediaType", s.testMediaType}, {"TooLarge", s.testTooLarge}, {"TooMany", s.testTooMany},
-		{"Get", s.testGet}, {"WorkerErrors", s.testWorkerErrors}, {"NotFound", s.testNotFound}, {"Expiry", s.testExpiry},
-		{"Terminal", s.testTerminal}, {"ETag", s.testETag}, {"Wait", s.testWait}, {"Events", s.testEvents}, {"EndOfEvents", s.testEndOfEvents},
+		{"Post", s.testPost}, {"Refusals", s.testRefusals}, {"Malformed", s.testMalformed}, {"MediaType", s.testMediaType}, {"Gzip", s.testGzip},
+		{"TooLarge", s.testTooLarge}, {"SlowSender", s.testSlowSender}, {"TooMany", s.testTooMany}, {"PostAndWait", s.testPostAndWait},
+		{"Get", s.testGet}, {"Times", s.testTimes}, {"Include", s.testInclude}, {"Labels", s.testLabels}, {"WorkerErrors", s.testWorkerErrors}, {"NotFound", s.testNotFound}, {"Expiry", s.testExpiry},
+		{"Terminal", s.testTerminal}, {"ETag", s.testETag}, {"Wait", s.testWait}, {"WaitWithABody", s.testWaitWithABody}, {"Events", s.testEvents}, {"EndOfEvents", s.testEndOfEvents},
 		{"Delete", s.testDelete}, {"List", s.testList}, {"ProcessTypes", s.testProcessTypes}, {"Description", s.testDescription},
-		{"Router", s.testRouter}, {"Deprecated", s.testDeprecated}, {"RequestID", s.testRequestID},
+		{"Router", s.testRouter}, {"Root", s.testRoot}, {"Queries", s.testQueries}, {"CORS", s.testCORS}, {"Deprecated", s.testDeprecated}, {"RequestID", s.testRequestID},
 		{"Idempotency", s.testIdempotency}, {"IdempotencyConcurrent", s.testIdempotencyConcurrent}, {"VendorClient", s.testVendorClient},
 	} {
 		t.Run(part.name, func(t *testing.T) {
@@ -85,6 +86,10 @@ type process struct {
 	ProcessID          string          `json:"processId"`
 	State              string          `json:"state"`
 	ExpirationDateTime string          `json:"expirationDateTime"`
+	CreatedDateTime    string          `json:"createdDateTime"`
+	StartedDateTime    string          `json:"startedDateTime"`
+	FinishedDateTime   string          `json:"finishedDateTime"`
+	Labels             json.RawMessage `json:"labels"`
 	Input              json.RawMessage `json:"input"`
 	Output             json.RawMessage `json:"output"`
 	ErrorCode          string          `json:"errorCode"`

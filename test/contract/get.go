@@ -5,6 +5,7 @@ package contract
 
 import (
 	"bufio"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -203,8 +204,20 @@ func (s *suite) testWait(t *testing.T) {
 	})
 }
 
-// events returns the events of a stream, which it reads to the end; none if the process has
-// expired already. It calls first after the first event.
+// testWaitWithABody: a GET waits also if it has an empty or a short body.
+func (s *suite) testWaitWithABody(t *testing.T) {
+	for name, body := range map[string]io.Reader{"no body": nil, "empty, in chunks": io.LimitReader(strings.NewReader("x"), 0), "short": strings.NewReader("{}")} {
+		id := s.create(t, `{"echo":{"seconds":1}}`).ProcessID
+		a := s.do(t, http.MethodGet, path(id), body, header{{"Prefer", "wait=60"}})
+		if a.status != 200 || a.State != "complete" || a.header.Get("Preference-Applied") != "wait=60" {
+			t.Errorf("%s: status %d, Preference-Applied %q: %s", name, a.status, a.header.Get("Preference-Applied"), a.body)
+		}
+	}
+}
+
+// events returns the data of the events of a stream, which it reads to the end; none if the
+// process has expired already. It calls first after the first event. A whole stream ends
+// with an event of type end, which has no data.
 func (s *suite) events(t *testing.T, path string, first func()) (events []string) {
 	t.Helper()
 	request := s.request(t, s.URL, http.MethodGet, path, nil, header{{"Accept", "text/event-stream"}})
@@ -219,8 +232,12 @@ func (s *suite) events(t *testing.T, path string, first func()) (events []string
 	if response.StatusCode != 200 || response.Header.Get("Content-Type") != "text/event-stream" {
 		t.Fatalf("status %d, Content-Type %q", response.StatusCode, response.Header.Get("Content-Type"))
 	}
-	lines := bufio.NewScanner(response.Body)
+	lines, last := bufio.NewScanner(response.Body), ""
 	for lines.Scan() {
+		if strings.HasPrefix(lines.Text(), "id: ") {
+			last = ""
+		}
+		last += lines.Text() + "\n"
 		data, ok := strings.CutPrefix(lines.Text(), "data: ")
 		if !ok {
 			continue
@@ -231,6 +248,9 @@ func (s *suite) events(t *testing.T, path string, first func()) (events []string
 	}
 	if err := lines.Err(); err != nil {
 		t.Errorf("the stream ends with an error: %v", err)
+	}
+	if last != "id: end\nevent: end\ndata:\n\n" {
+		t.Errorf("the last event is %q, want one of type end", last)
 	}
 	return events
 }
@@ -271,6 +291,9 @@ func (s *suite) testEvents(t *testing.T) {
 	last := s.get(t, path(id))
 	if len(events) < 2 || !strings.Contains(events[0], `"state":"processing"`) || events[len(events)-1] != string(last.body) || last.State != "complete" {
 		t.Errorf("the events are %q; GET says %s", events, last.body)
+	}
+	for _, last := range []string{"end", strings.Trim(s.get(t, path(id)).header.Get("ETag"), `"`)} { // so that an EventSource stops
+		want(t, s.do(t, http.MethodGet, path(id), nil, header{{"Accept", "text/event-stream"}, {"Last-Event-ID", last}}), 204, "")
 	}
 	for _, accept := range []string{"*/*", "application/json", "text/event-stream;q=0", "text/*"} {
 		want(t, s.do(t, http.MethodGet, path(id), nil, header{{"Accept", accept}}), 200, string(last.body))

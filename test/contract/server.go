@@ -11,8 +11,16 @@ import (
 
 // testRouter: unknown paths and wrong methods.
 func (s *suite) testRouter(t *testing.T) {
-	for _, p := range []string{"/", "/v1", "/v2/processes/contract", "/v1/processes", "/v1/processes/", "/v1/processes/contract/a/b", "/v1//processes/contract", "/v1/processes/../processes/contract", "/docs/none"} {
+	for _, p := range []string{"/v1", "/v2/processes/contract", "/v1/processes", "/v1/processes/", "/v1/processes/contract/a/b", "/v1//processes//", "/v1/processes/../processes/contract", "/docs/none"} {
 		want(t, s.get(t, p), 404, notFound)
+	}
+	// Several slashes are one.
+	types := s.get(t, "/v1/processTypes")
+	for _, p := range []string{"//v1/processTypes", "/v1//processTypes", "/v1/processTypes//", "///v1///processTypes///"} {
+		want(t, s.get(t, p), 200, string(types.body))
+	}
+	if a := s.get(t, "/v1/processes//"+typeName+"//?limit=1"); a.status != 200 {
+		t.Errorf("a list with doubled slashes: status %d: %s", a.status, a.body)
 	}
 	for _, test := range []struct{ method, path, allow string }{
 		{"PUT", "/v1/processes/contract", "GET, HEAD, POST"},
@@ -28,6 +36,58 @@ func (s *suite) testRouter(t *testing.T) {
 		if got := a.header.Get("Allow"); got != test.allow {
 			t.Errorf("%s %s: Allow %q, want %q", test.method, test.path, got, test.allow)
 		}
+	}
+}
+
+// testRoot: / leads a browser to the page, and is 200 for anything else. The probes are
+// served here, too.
+func (s *suite) testRoot(t *testing.T) {
+	for accept, status := range map[string]int{
+		"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8": 302, "*/*": 200, "": 200, "application/json": 200, "application/json, text/html;q=0.5": 200,
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			a := s.do(t, method, "/", nil, header{{"Accept", accept}})
+			if a.status != status || (a.header.Get("Location") == "/docs") != (status == 302) {
+				t.Errorf("%s, Accept %q: status %d, Location %q", method, accept, a.status, a.header.Get("Location"))
+			}
+		}
+	}
+	for _, p := range []string{"/livez", "/readyz"} {
+		want(t, s.get(t, p), 200, `{"status":"ok"}`)
+	}
+}
+
+// testQueries: every route refuses query parameters that it does not know.
+func (s *suite) testQueries(t *testing.T) {
+	id := s.create(t, `{}`).ProcessID
+	for _, test := range [][2]string{
+		{"GET", "/"}, {"GET", "/livez"}, {"GET", "/docs"}, {"GET", "/openapi.json"}, {"GET", "/v1/processTypes"}, {"GET", "/v1/processes/" + typeName},
+		{"GET", path(id)}, {"GET", "/v4/processes/" + typeName + "/" + id}, {"DELETE", path(id)}, {"POST", "/v1/processes/" + typeName},
+	} {
+		want(t, s.do(t, test[0], test[1]+"?pretty=1", nil, nil), 480, `{"errorCode":"UnrecognizedInput","errorDetails":{"in":"query","at":"pretty"}}`)
+	}
+	want(t, s.get(t, path(id)+"?state=complete"), 480, `{"errorCode":"UnrecognizedInput","errorDetails":{"in":"query","at":"state"}}`)
+	want(t, s.get(t, "/none?pretty=1"), 404, notFound)
+}
+
+// testCORS: a preflight request is 405, or answered with everything that a page needs if
+// the service allows the origin.
+func (s *suite) testCORS(t *testing.T) {
+	const origin = "https://example.com"
+	preflight, err := client.Do(s.request(t, s.URL, http.MethodOptions, "/v1/processes/"+typeName, nil, header{
+		{"Origin", origin}, {"Access-Control-Request-Method", "POST"}, {"Access-Control-Request-Headers", "content-type,prefer"},
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = preflight.Body.Close()
+	got := s.do(t, http.MethodGet, "/v1/processTypes", nil, header{{"Origin", origin}})
+	allowed := got.header.Get("Access-Control-Allow-Origin")
+	if got := preflight.Header.Get("Access-Control-Allow-Origin"); got != allowed || allowed == "" && preflight.StatusCode == http.StatusOK {
+		t.Errorf("the preflight is %d and allows %q, the GET allows %q", preflight.StatusCode, got, allowed)
+	}
+	if exposed := got.header.Get("Access-Control-Expose-Headers"); allowed != "" && !strings.Contains(strings.ToLower(exposed), "etag") {
+		t.Errorf("a page can read the headers %q", exposed)
 	}
 }
 

@@ -14,8 +14,8 @@ const anyLines = "..."
 
 var (
 	// names matches names that differ between runs: ids of processes and requests,
-	// ETags, and continue tokens of lists.
-	names = regexp.MustCompile(`\b(?:[0-9a-v]{40}|[a-z2-7]{26}|AAAAA[-\w]{40,})\b|"[0-9a-f]{16}"`)
+	// ETags and ids of events, and continue tokens of lists.
+	names = regexp.MustCompile(`\b(?:[0-9a-v]{40}|[a-z2-7]{26}|[0-9a-f]{16}|AAAAA[-\w]{40,})\b`)
 	// moments matches times (RFC 3339 and HTTP) and the ages in kubectl's columns. Two
 	// moments of the same form are equal.
 	moments = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z` +

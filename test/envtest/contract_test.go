@@ -185,8 +185,8 @@ func startFacade(t *testing.T, namespace string) string {
 		return listener.Addr().String()
 	}
 	c := apiserver.Config{
-		Namespace: namespace, KeyNamespace: namespace, BindAddress: free(), HealthBindAddress: free(),
-		Metrics: prometheus.NewRegistry(), MaxConnections: 1000,
+		Options:      apiserver.Options{Namespace: namespace, Metrics: prometheus.NewRegistry()},
+		KeyNamespace: namespace, BindAddress: free(), HealthBindAddress: free(), MaxConnections: 1000,
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
@@ -266,6 +266,7 @@ func fakeEcho(ctx context.Context, t *testing.T, p *v1alpha1.Process) {
 		}
 	}
 	script := input.Echo
+	patch(func(s *v1alpha1.ProcessStatus) { s.StartTime = metav1.Now() })
 	step := time.Duration(script.Seconds * float64(time.Second) / float64(len(script.Progress)+1))
 	for i := range len(script.Progress) + 1 {
 		select {
@@ -278,6 +279,7 @@ func fakeEcho(ctx context.Context, t *testing.T, p *v1alpha1.Process) {
 		}
 	}
 	patch(func(s *v1alpha1.ProcessStatus) {
+		s.CompletionTime = metav1.Now()
 		switch {
 		case script.Error != nil:
 			s.State, s.ErrorCode, s.ErrorDetails = v1alpha1.StateError, script.Error.ErrorCode, string(script.Error.ErrorDetails)

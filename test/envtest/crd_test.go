@@ -76,8 +76,37 @@ func TestProcessSpecIsImmutable(t *testing.T) {
 		`{"spec":{"input":"{}"}}`,
 		`{"spec":{"type":"other"}}`,
 		`{"spec":{"lifetimeSeconds":5}}`,
+		`{"spec":{"labels":{"a":"1"}}}`,
 	} {
 		wantRefusal(t, kube.Patch(t.Context(), p.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(patch))), "spec is immutable: create another Process instead")
+	}
+}
+
+// The labels of a process can be any text, within bounds.
+func TestProcessLabels(t *testing.T) {
+	t.Parallel()
+	many := map[string]string{}
+	for i := range 17 {
+		many[fmt.Sprintf("label-%d", i)] = ""
+	}
+	const bounds = "the name of a label has at most 64 characters, its value at most 256"
+	for name, test := range map[string]struct {
+		labels  map[string]string
+		message string // "" if they are accepted
+	}{
+		"any text":     {map[string]string{"user": "Jörg / Ünal & Söhne", "empty": ""}, ""},
+		"the longest":  {map[string]string{strings.Repeat("a", 64): strings.Repeat("ä", 256)}, ""},
+		"a long name":  {map[string]string{strings.Repeat("a", 65): "x"}, bounds},
+		"a long value": {map[string]string{"a": strings.Repeat("x", 257)}, bounds},
+		"seventeen":    {many, "must have at most 16 items"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProcess("labels-" + strings.ReplaceAll(name, " ", "-"))
+			p.Spec.Type, p.Spec.Labels = "labels-test", test.labels
+			if err := kube.Create(t.Context(), p); test.message != "" || err != nil {
+				wantRefusal(t, err, test.message)
+			}
+		})
 	}
 }
 
@@ -107,7 +136,7 @@ func TestTerminalIsFinal(t *testing.T) {
 			}
 		}
 	}
-	allowed(`{"percentComplete":50,"queuePosition":3}`, `{"queuePosition":null}`,
+	allowed(`{"percentComplete":50,"queuePosition":3}`, `{"queuePosition":null}`, `{"startTime":"2026-01-01T11:00:00Z"}`,
 		`{"state":"complete","output":"{}","attempts":1,"startTime":"2026-01-01T12:00:00Z","completionTime":"2026-01-01T12:00:00Z",`+
 			`"expirationTime":"2026-01-01T12:00:00Z","jobName":"job","conditions":[`+finished+`]}`)
 	for _, change := range []string{
