@@ -13,8 +13,6 @@ import (
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	"procman.dev/procman/internal/strictjson"
@@ -86,12 +84,12 @@ func compile(text []byte, open bool) (*Schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := builder{document: document, nodes: nodes{}, open: open}
+	b := builder{document: document, nodes: nodes{impossible.Schema: impossible}, open: open}
 	b.build(root)
 	if err := errors.Join(b.errs...); err != nil {
 		return nil, err
 	}
-	return &Schema{root: b.nodes[root], nodes: b.nodes, unevaluated: b.unevaluated(), open: open}, nil
+	return &Schema{root: b.nodes[root], nodes: b.nodes, unevaluated: b.unevaluated, open: open}, nil
 }
 
 // fromLibrary lets the library compile a schema. It knows no other documents.
@@ -124,15 +122,6 @@ func (noLoader) Load(string) (any, error) {
 
 // explain returns an error of the library in the terms of the schema's author.
 func explain(err error) error {
-	if e, ok := errors.AsType[*jsonschema.InvalidRegexError](err); ok {
-		return fail(pointerOf(e.URL), "%w", e.Err)
-	}
-	if e, ok := errors.AsType[*jsonschema.LoadURLError](err); ok {
-		return fmt.Errorf("the reference to %s: %w", e.URL, e.Err)
-	}
-	if e, ok := errors.AsType[*jsonschema.JSONPointerNotFoundError](err); ok {
-		return fmt.Errorf("the reference to #%s: there is nothing at that place", pointerOf(e.URL))
-	}
 	e, ok := errors.AsType[*jsonschema.SchemaValidationError](err)
 	if !ok {
 		return errors.New(strings.ReplaceAll(err.Error(), base, ""))
@@ -142,31 +131,25 @@ func explain(err error) error {
 		return err
 	}
 	// Several keywords can be wrong, and the library lists them in any order.
-	leaves := wrongKeywords(wrong)
-	slices.SortStableFunc(leaves, func(a, b wrongKeyword) int { return cmp.Compare(a.at, b.at) })
-	leaves = slices.CompactFunc(leaves, func(a, b wrongKeyword) bool { return a.at == b.at })
+	leaves := innermost(*wrong.DetailedOutput())
+	slices.SortStableFunc(leaves, func(a, b jsonschema.OutputUnit) int { return cmp.Compare(a.InstanceLocation, b.InstanceLocation) })
+	leaves = slices.CompactFunc(leaves, func(a, b jsonschema.OutputUnit) bool { return a.InstanceLocation == b.InstanceLocation })
 	var errs []error
 	for _, leaf := range leaves {
-		errs = append(errs, fail(pointerOf(e.URL)+leaf.at, "%s", leaf.reason))
+		errs = append(errs, fail(pointerOf(e.URL)+leaf.InstanceLocation, "%s", leaf.Error))
 	}
 	return errors.Join(errs...)
 }
 
-type wrongKeyword struct{ at, reason string }
-
-// wrongKeywords returns the innermost errors.
-func wrongKeywords(e *jsonschema.ValidationError) (leaves []wrongKeyword) {
-	for _, cause := range e.Causes {
-		leaves = append(leaves, wrongKeywords(cause)...)
+// innermost returns the errors that have no errors as their causes.
+func innermost(e jsonschema.OutputUnit) (leaves []jsonschema.OutputUnit) {
+	for _, cause := range e.Errors {
+		leaves = append(leaves, innermost(cause)...)
 	}
-	if len(e.Causes) > 0 {
-		return leaves
+	if len(e.Errors) == 0 {
+		return []jsonschema.OutputUnit{e}
 	}
-	at := ""
-	for _, token := range e.InstanceLocation {
-		at = below(at, token)
-	}
-	return []wrongKeyword{{at, e.ErrorKind.LocalizedString(message.NewPrinter(language.English))}}
+	return leaves
 }
 
 // pointerOf returns the JSON pointer of a location of the library.

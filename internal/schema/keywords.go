@@ -114,8 +114,9 @@ func (a *author) unknown(key string, value any, at string) {
 		a.fail(at, "only x-kubernetes-validations is supported")
 		return
 	}
+	const similar = 4 // letters of a keyword, of which one can differ
 	for _, known := range slices.Sorted(maps.Keys(keywords)) {
-		if misspelled(key, known) {
+		if known[0] != '$' && len(key) < 2*len(known) && distance(key, known) <= len(known)/similar {
 			a.fail(at, "there is no such keyword, expected %s", known)
 			return
 		}
@@ -165,20 +166,6 @@ func (a *author) numbers(value any, at string) {
 		if d := parseDecimal(value.String()); d.exp > maxDigits || int64(len(d.digits))-d.exp > maxDigits {
 			a.fail(at, "a number in a schema can have %d digits before and after the point", maxDigits)
 		}
-	}
-}
-
-// misspelled reports whether a word is probably meant to be a keyword: one letter
-// differs, or two if the keyword is long. Short keywords have too many neighbours.
-func misspelled(word, keyword string) bool {
-	const short, long = 5, 8
-	switch {
-	case len(keyword) < short, len(word) > len(keyword)+2:
-		return false
-	case len(keyword) < long:
-		return distance(word, keyword) <= 1
-	default:
-		return distance(word, keyword) <= 2
 	}
 }
 

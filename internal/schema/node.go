@@ -53,11 +53,12 @@ func (n *node) describesObjects() bool {
 
 // builder builds nodes and collects errors.
 type builder struct {
-	document any
-	nodes    nodes
-	declared int  // rules
-	open     bool // see Schema
-	errs     []error
+	document    any
+	open        bool // see Schema
+	nodes       nodes
+	unevaluated bool // see Schema
+	declared    int  // rules
+	errs        []error
 }
 
 func (b *builder) fail(n *node, keyword, format string, args ...any) {
@@ -92,6 +93,7 @@ func (b *builder) build(root *jsonschema.Schema) {
 		b.rules(n)
 	}
 	for _, n := range all {
+		b.unevaluated = b.unevaluated || n.UnevaluatedProperties != nil || n.UnevaluatedItems != nil
 		n.settled = !slices.ContainsFunc(n.spine, (*node).hasChoices)
 	}
 }
@@ -243,13 +245,4 @@ func (n *node) number(keyword string) *big.Rat {
 func (n *node) canNameMore() bool {
 	return n.patterns != nil || n.AdditionalProperties != nil && n.AdditionalProperties != false || n.UnevaluatedProperties != nil ||
 		n.AnyOf != nil || n.OneOf != nil || n.If != nil || n.DependentSchemas != nil
-}
-
-func (b *builder) unevaluated() bool {
-	for s := range b.nodes {
-		if s.UnevaluatedProperties != nil || s.UnevaluatedItems != nil {
-			return true
-		}
-	}
-	return false
 }

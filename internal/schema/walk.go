@@ -112,8 +112,12 @@ func (w *walk) value(place []*node, v strictjson.Value) *Violation {
 	}
 }
 
-// inside validates the member or element that one step leads to.
+// inside validates the member or element that one step leads to, by the schemas of its
+// place, if it has any.
 func (w *walk) inside(s step, place []*node, v strictjson.Value) *Violation {
+	if len(place) == 0 {
+		return nil
+	}
 	w.path = append(w.path, s)
 	defer func() { w.path = w.path[:len(w.path)-1] }()
 	return w.value(place, v)
@@ -304,16 +308,37 @@ func (w *walk) members(top *application, v strictjson.Value) *Violation {
 	closed := !w.quiet && !w.schema.open && top.has((*application).describesObjects) &&
 		!top.has(func(a *application) bool { return a.unclear })
 	for key, value := range v.Members() {
-		place, known := w.member(top, key, nil)
+		place, known := w.collect(top, nil, func(a *application) (own []*jsonschema.Schema, known bool, rest *jsonschema.Schema) {
+			own, known = w.member(a.node, key)
+			return own, known, a.UnevaluatedProperties
+		})
 		if closed && !known {
 			return w.violation(errorcode.UnrecognizedInput, nil, member(key))
-		}
-		if len(place) == 0 {
-			continue
 		}
 		if violation := w.inside(member(key), place, value); violation != nil {
 			return violation
 		}
+	}
+	return nil
+}
+
+// elements validates the elements of an array in their order.
+func (w *walk) elements(top *application, v strictjson.Value) *Violation {
+	i := 0
+	for e := range v.Elements() {
+		place, _ := w.collect(top, nil, func(a *application) (own []*jsonschema.Schema, known bool, rest *jsonschema.Schema) {
+			switch {
+			case i < len(a.PrefixItems):
+				own = a.PrefixItems[i : i+1]
+			case a.Items2020 != nil:
+				own = []*jsonschema.Schema{a.Items2020}
+			}
+			return own, a.contained[i], a.UnevaluatedItems
+		})
+		if violation := w.inside(element(i), place, e); violation != nil {
+			return violation
+		}
+		i++
 	}
 	return nil
 }
@@ -323,84 +348,52 @@ func (a *application) has(property func(*application) bool) bool {
 	return property(a) || slices.ContainsFunc(a.inPlace, func(inner *application) bool { return inner.has(property) })
 }
 
-// member adds the schemas of a member to place. known reports whether there is a
-// schema for it.
-func (w *walk) member(a *application, key string, place []*node) (_ []*node, known bool) {
+// collect adds the schemas of a member or element to place. known reports whether it is
+// described. For each application, about returns its own schemas, whether they describe
+// it without a schema, and the schema of all that is not described.
+func (w *walk) collect(a *application, place []*node, about func(*application) ([]*jsonschema.Schema, bool, *jsonschema.Schema)) (_ []*node, known bool) {
 	w.steps--
-	add := func(s *jsonschema.Schema) {
-		known = true
-		if !a.done || !w.quiet {
+	own, known, rest := about(a)
+	known = known || len(own) > 0
+	for _, inner := range a.inPlace {
+		var knownToo bool
+		place, knownToo = w.collect(inner, place, about)
+		known = known || knownToo
+	}
+	if !known && rest != nil {
+		own, known = []*jsonschema.Schema{rest}, true
+	}
+	if !a.done || !w.quiet {
+		for _, s := range own {
 			place = append(place, w.node(s))
 		}
 	}
-	if s := a.Properties[key]; s != nil {
-		add(s)
+	return place, known
+}
+
+// member returns the schemas of a node for a member, and whether it allows the member
+// without one.
+func (w *walk) member(n *node, key string) (schemas []*jsonschema.Schema, known bool) {
+	if s := n.Properties[key]; s != nil {
+		schemas = append(schemas, s)
 	}
-	for _, p := range a.patterns {
+	for _, p := range n.patterns {
 		if w.steps -= 1 + p.steps(len(key)); w.steps >= 0 && p.MatchString(key) {
-			add(p.schema)
+			schemas = append(schemas, p.schema)
 		}
 	}
-	if !known {
-		switch additional := a.AdditionalProperties.(type) {
-		case bool:
-			known = true
-			if !additional && !a.done {
-				place = append(place, impossible)
-			}
-		case *jsonschema.Schema:
-			add(additional)
+	if len(schemas) > 0 {
+		return schemas, true
+	}
+	switch additional := n.AdditionalProperties.(type) {
+	case *jsonschema.Schema:
+		return []*jsonschema.Schema{additional}, true
+	case bool:
+		if !additional {
+			return []*jsonschema.Schema{impossible.Schema}, true
 		}
+		return nil, true
+	default:
+		return nil, false
 	}
-	for _, inner := range a.inPlace {
-		var knownToo bool
-		place, knownToo = w.member(inner, key, place)
-		known = known || knownToo
-	}
-	if !known && a.UnevaluatedProperties != nil {
-		add(a.UnevaluatedProperties)
-	}
-	return place, known
-}
-
-// elements validates the elements of an array in their order.
-func (w *walk) elements(top *application, v strictjson.Value) *Violation {
-	i := 0
-	for e := range v.Elements() {
-		place, _ := w.element(top, i, nil)
-		if len(place) > 0 {
-			if violation := w.inside(element(i), place, e); violation != nil {
-				return violation
-			}
-		}
-		i++
-	}
-	return nil
-}
-
-// element is member for the elements of an array.
-func (w *walk) element(a *application, i int, place []*node) (_ []*node, known bool) {
-	w.steps--
-	add := func(s *jsonschema.Schema) {
-		known = true
-		if !a.done || !w.quiet {
-			place = append(place, w.node(s))
-		}
-	}
-	switch {
-	case i < len(a.PrefixItems):
-		add(a.PrefixItems[i])
-	case a.Items2020 != nil:
-		add(a.Items2020)
-	}
-	known = known || a.contained[i]
-	for _, inner := range a.inPlace {
-		var knownToo bool
-		place, knownToo = w.element(inner, i, place)
-		known = known || knownToo
-	}
-	if !known && a.UnevaluatedItems != nil {
-		add(a.UnevaluatedItems)
-	}
-	return place, known
 }
