@@ -12,12 +12,10 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"os"
 	"os/signal"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -59,12 +57,12 @@ func Run(ctx context.Context, c Config) int {
 		return fail(&c, "its files could not be created: "+err.Error())
 	}
 
-	stopProgress := collector.reportProgress(ctx, c.progressFile())
+	stopProgress := collector.reportProgress(ctx, c.ProgressFile())
 	started := time.Now()
-	e := supervise(ctx, &c, workerEnviron(&c, &in, deadline), deadline)
+	e := supervise(ctx, &c, c.WorkerEnviron(&in, deadline), deadline)
 	stopProgress()
 
-	// supervise sets the files that the worker was stopped for.
+	// supervise has set the file for whose size it killed the worker.
 	if e.output == nil {
 		e.output = readFile(c.outputFile(), c.OutputLimit)
 	}
@@ -126,40 +124,31 @@ func exitCode(e ending, r agentapi.Result) int {
 // prepare writes the input, and removes what the last run of this container left of
 // the contract's other files.
 func prepare(c *Config, input string) error {
-	for _, name := range []string{c.outputFile(), c.errorFile(), c.progressFile()} {
+	for _, name := range []string{c.outputFile(), c.errorFile(), c.ProgressFile()} {
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove the file of an earlier run: %w", err)
 		}
 	}
-	if err := os.WriteFile(c.inputFile(), []byte(input), 0o600); err != nil {
+	if err := os.WriteFile(c.InputFile(), []byte(input), 0o600); err != nil {
 		return fmt.Errorf("write the input: %w", err)
 	}
 	return nil
 }
 
-// workerEnviron returns the worker's environment: the container's own, and the
-// variables of the contract.
-func workerEnviron(c *Config, in *agentapi.Input, deadline time.Time) []string {
-	ours := map[string]string{
-		agentapi.EnvProcessID:    in.ProcessID,
-		agentapi.EnvProcessType:  in.ProcessType,
-		agentapi.EnvAttempt:      strconv.Itoa(int(in.Attempt)),
-		agentapi.EnvDeadline:     deadline.UTC().Format(time.RFC3339),
-		agentapi.EnvInputFile:    c.inputFile(),
-		agentapi.EnvOutputFile:   c.outputFile(),
-		agentapi.EnvErrorFile:    c.errorFile(),
-		agentapi.EnvProgressFile: c.progressFile(),
-	}
-	// When a name is there twice, most programs see the first one.
-	environ := slices.DeleteFunc(slices.Clone(c.Environ), func(entry string) bool {
-		name, _, _ := strings.Cut(entry, "=")
-		_, taken := ours[name]
-		return taken
-	})
-	for _, name := range slices.Sorted(maps.Keys(ours)) {
-		environ = append(environ, name+"="+ours[name])
-	}
-	return environ
+// WorkerEnviron returns the worker's environment: the container's own, and the
+// variables of the contract. They are the last ones, so that os/exec uses them instead
+// of others with their names.
+func (c *Config) WorkerEnviron(in *agentapi.Input, deadline time.Time) []string {
+	return append(slices.Clone(c.Environ),
+		agentapi.EnvProcessID+"="+in.ProcessID,
+		agentapi.EnvProcessType+"="+in.ProcessType,
+		agentapi.EnvAttempt+"="+strconv.Itoa(int(in.Attempt)),
+		agentapi.EnvDeadline+"="+deadline.UTC().Format(time.RFC3339),
+		agentapi.EnvInputFile+"="+c.InputFile(),
+		agentapi.EnvOutputFile+"="+c.outputFile(),
+		agentapi.EnvErrorFile+"="+c.errorFile(),
+		agentapi.EnvProgressFile+"="+c.ProgressFile(),
+	)
 }
 
 // writeReceipt writes the receipt. An error is only logged: the delivery can still

@@ -24,7 +24,7 @@ const (
 	requestTimeout = 15 * time.Second
 	firstPause     = 20 * time.Millisecond
 	longestPause   = 5 * time.Second
-	// inputTimeout is how long the agent tries to get the input, without the pause
+	// inputTimeout is how long the agent tries to get the input, not counting the pause
 	// before the attempt. Then the attempt fails.
 	inputTimeout = 5 * time.Minute
 	// maxInputBytes is far above any limit that a type can set.
@@ -49,8 +49,8 @@ func newCollector(c *Config) *collector {
 }
 
 // fetchInput gets the input once the attempt is due. It waits as long as the
-// collector asks for, at most agentapi.MaxPause and inputTimeout in all. Errors are
-// those of getInput, and that ctx ended.
+// collector asks for, at most agentapi.MaxPause and inputTimeout in all. It
+// returns an error of getInput, or that ctx ended.
 func (c *collector) fetchInput(ctx context.Context) (agentapi.Input, error) {
 	for began := time.Now(); ; {
 		in, err := c.getInput(ctx)

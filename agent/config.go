@@ -37,10 +37,12 @@ type Config struct {
 	Environ []string
 }
 
-func (c *Config) inputFile() string    { return filepath.Join(c.Dir, "input.json") }
-func (c *Config) outputFile() string   { return filepath.Join(c.Dir, "output.json") }
-func (c *Config) errorFile() string    { return filepath.Join(c.Dir, "error.json") }
-func (c *Config) progressFile() string { return filepath.Join(c.Dir, "progress") }
+// InputFile and ProgressFile are the paths of two of the worker's files.
+func (c *Config) InputFile() string    { return filepath.Join(c.Dir, "input.json") }
+func (c *Config) ProgressFile() string { return filepath.Join(c.Dir, "progress") }
+
+func (c *Config) outputFile() string { return filepath.Join(c.Dir, "output.json") }
+func (c *Config) errorFile() string  { return filepath.Join(c.Dir, "error.json") }
 
 // ParseConfig reads the settings from the environment, and the worker's command from
 // args, after an optional "--". The error names every setting that is absent or

@@ -6,6 +6,7 @@ package agent
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -95,11 +96,11 @@ func TestTheWorkersFilesAndEnvironment(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := Config{Dir: "/process", Environ: append([]string{"PATH=/bin"}, environ...)}
-			got := workerEnviron(&c, &agentapi.Input{ProcessID: "p", ProcessType: "t", Attempt: 2}, time.Date(2026, 1, 1, 13, 0, 0, 5, time.FixedZone("", 3600)))
+			got := (&exec.Cmd{Env: c.WorkerEnviron(&agentapi.Input{ProcessID: "p", ProcessType: "t", Attempt: 2}, time.Date(2026, 1, 1, 13, 0, 0, 5, time.FixedZone("", 3600)))}).Environ()
 			want := []string{
-				"PATH=/bin", "PROCESS_ATTEMPT=2", "PROCESS_DEADLINE=2026-01-01T12:00:00Z",
-				"PROCESS_ERROR_FILE=/process/error.json", "PROCESS_ID=p", "PROCESS_INPUT_FILE=/process/input.json",
-				"PROCESS_OUTPUT_FILE=/process/output.json", "PROCESS_PROGRESS_FILE=/process/progress", "PROCESS_TYPE=t",
+				"PATH=/bin", "PROCESS_ID=p", "PROCESS_TYPE=t", "PROCESS_ATTEMPT=2", "PROCESS_DEADLINE=2026-01-01T12:00:00Z",
+				"PROCESS_INPUT_FILE=/process/input.json", "PROCESS_OUTPUT_FILE=/process/output.json",
+				"PROCESS_ERROR_FILE=/process/error.json", "PROCESS_PROGRESS_FILE=/process/progress",
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)

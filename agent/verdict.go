@@ -16,8 +16,8 @@ import (
 
 // ending is how a worker ended: everything that judge looks at.
 type ending struct {
-	// startErr is set if the command could not be started.
-	startErr error
+	// startProblem is why the command could not be started; "" if it was.
+	startProblem string
 	// exitCode counts when signal is 0.
 	exitCode int
 	signal   syscall.Signal
@@ -31,6 +31,10 @@ type ending struct {
 	output, errorFile *file
 	// stderr is the end of what the worker wrote to standard error.
 	stderr string
+	// cause is why the worker crashed, if the agent knows it. hopeless: so will every
+	// attempt.
+	cause    string
+	hopeless bool
 }
 
 // bounds are the limits that errorDetails quote.
@@ -39,8 +43,8 @@ type bounds struct {
 	outputLimit int64
 }
 
-// judge returns the result of an attempt whose worker ended like this: the table "it ends
-// with" of docs/contract.md, section 2, with the first case that applies. The worker's own
+// judge returns the result of an attempt whose worker ended like this: the table in "How
+// it ends" of docs/worker-contract.md, with the first case that applies. The worker's own
 // error comes first, then what the kernel and the clock report, then the exit code. An
 // output over the limit counts however the worker ended: the agent may have stopped it for
 // that, or its disk was full.
@@ -62,9 +66,9 @@ func judge(e ending, b bounds) agentapi.Result {
 			"timeoutSeconds": int64(b.timeout / time.Second),
 			"message":        "the worker ran longer than its type's timeoutSeconds",
 		})
-	case e.startErr != nil:
+	case e.startProblem != "":
 		return agentapi.Failure(errorcode.WorkerFailed, map[string]any{
-			"message": "the worker's command could not be started: " + e.startErr.Error(),
+			"message": "the worker's command could not be started: " + e.startProblem,
 		})
 	case e.signal == 0 && e.exitCode == 0:
 		// A worker that was stopped can exit with 0 and leave half of its output: then
@@ -79,8 +83,14 @@ func judge(e ending, b bounds) agentapi.Result {
 	} else {
 		details["exitCode"] = e.exitCode
 	}
+	if e.cause != "" {
+		details["message"] = e.cause
+	}
+	if e.hopeless {
+		return agentapi.Failure(errorcode.WorkerFailed, details)
+	}
 	if e.stderr != "" {
-		details["stderr"] = e.stderr
+		details["stderr"] = e.stderr // the operator decides who gets it
 	}
 	r := agentapi.Failure(errorcode.WorkerFailed, details)
 	r.Retry, r.Interrupted = true, e.interrupted

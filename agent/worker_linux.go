@@ -52,7 +52,7 @@ func supervise(ctx context.Context, c *Config, environ []string, deadline time.T
 	stderr := &tail{}
 	pid, copied, err := start(c.Command, environ, io.MultiWriter(stderr, ignoreErrors{os.Stderr}))
 	if err != nil {
-		return ending{startErr: err}
+		return ending{startProblem: startCause(c.Command[0], err)}
 	}
 	exited, childless := make(chan unix.WaitStatus, 1), make(chan struct{})
 	go reap(pid, exited, childless)
@@ -105,6 +105,9 @@ func supervise(ctx context.Context, c *Config, environ []string, deadline time.T
 	case <-time.After(time.Second):
 	}
 	e.stderr = stderr.String()
+	if e.exitCode != 0 && !e.interrupted {
+		e.cause, e.hopeless = crashCause(c.Command)
+	}
 	e.oomKills = oomKills() - oomBefore
 	return e
 }
@@ -112,31 +115,20 @@ func supervise(ctx context.Context, c *Config, environ []string, deadline time.T
 // start starts the command in its own process group, and copies its standard error to w.
 // copied is closed when the copy has ended.
 func start(command, environ []string, w io.Writer) (pid int, copied <-chan struct{}, err error) {
-	path, err := exec.LookPath(command[0])
-	if err != nil {
-		return 0, nil, err
-	}
 	r, pipe, err := os.Pipe()
 	if err != nil {
 		return 0, nil, err
 	}
 	defer func() { _ = pipe.Close() }()
-	stdin, err := os.Open(os.DevNull)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer func() { _ = stdin.Close() }()
 	// A core dump would contain a client's input. With a limit of 1 byte the kernel
 	// (fs/coredump.c) writes none, and does not pipe it to a program of the node either;
 	// with 0 it would.
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: 1, Max: 1})
 
-	process, err := os.StartProcess(path, command, &os.ProcAttr{
-		Env:   environ,
-		Files: []*os.File{stdin, os.Stdout, pipe},
-		Sys:   &syscall.SysProcAttr{Setpgid: true},
-	})
-	if err != nil {
+	cmd := exec.Command(command[0], command[1:]...) // without Wait: reap waits for all children
+	cmd.Env, cmd.Stdout, cmd.Stderr = environ, os.Stdout, pipe
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
 		_ = r.Close()
 		return 0, nil, err
 	}
@@ -146,7 +138,7 @@ func start(command, environ []string, w io.Writer) (pid int, copied <-chan struc
 		defer func() { _ = r.Close() }()
 		_, _ = io.Copy(w, r)
 	}()
-	return process.Pid, done, nil
+	return cmd.Process.Pid, done, nil
 }
 
 // signalWorker sends a signal to the worker's process group, and to the worker itself if

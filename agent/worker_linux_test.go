@@ -34,12 +34,13 @@ func loner() {
 }
 
 // asInit makes an agent PID 1 of a PID namespace, as it is in a container.
-func asInit(t *testing.T) *syscall.SysProcAttr {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("making a PID namespace needs root")
+func asInit() *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+	if uid := os.Geteuid(); uid != 0 { // in a user namespace, making a PID namespace does not need root
+		attr.Cloneflags |= syscall.CLONE_NEWUSER
+		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: uid, HostID: uid, Size: 1}}
 	}
-	return &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+	return attr
 }
 
 // What the worker leaves running is gone before its result is delivered,
@@ -67,7 +68,7 @@ func TestDescendantsEndWithTheWorker(t *testing.T) {
 				defer func() { _ = syscall.Close(reader) }()
 				var attr *syscall.SysProcAttr
 				if init {
-					attr = asInit(t)
+					attr = asInit()
 				}
 				held := true
 				f := &fake{onRequest: func(path string) {
@@ -133,7 +134,7 @@ func TestStopSignalsOfImages(t *testing.T) {
 			r := startAgentWith(t, &fake{}, `trap 'echo "{\"told\":true}" >"$PROCESS_OUTPUT_FILE"; exit 0' TERM; touch `+ready+`
 				n=0; while [ $n -lt 40 ]; do n=$((n+1)); sleep 0.05; done; echo "{\"told\":false}" >"$PROCESS_OUTPUT_FILE"`, nil, func(c *exec.Cmd) {
 				if init {
-					c.SysProcAttr = asInit(t)
+					c.SysProcAttr = asInit()
 				}
 			})
 			appears(t, ready)
@@ -155,7 +156,7 @@ func TestSIGTERMIsFollowedBySIGKILL(t *testing.T) {
 	t.Parallel()
 	ready := filepath.Join(t.TempDir(), "ready")
 	r := startAgentWith(t, &fake{timeout: time.Hour}, `trap "" TERM; touch `+ready+`; while :; do sleep 0.1; done`,
-		func(c *Config) { c.Grace = 300 * time.Millisecond }, func(cmd *exec.Cmd) { cmd.SysProcAttr = asInit(t) })
+		func(c *Config) { c.Grace = 300 * time.Millisecond }, func(cmd *exec.Cmd) { cmd.SysProcAttr = asInit() })
 	appears(t, ready)
 	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -170,7 +171,7 @@ func TestSIGTERMBeforeThereIsAnInputEndsTheAgent(t *testing.T) {
 	t.Parallel()
 	mark := filepath.Join(t.TempDir(), "ran")
 	var asked atomic.Int32
-	r := startAgentWith(t, &fake{unavailable: 1 << 30, onRequest: func(string) { asked.Add(1) }}, "touch "+mark, nil, func(cmd *exec.Cmd) { cmd.SysProcAttr = asInit(t) })
+	r := startAgentWith(t, &fake{unavailable: 1 << 30, onRequest: func(string) { asked.Add(1) }}, "touch "+mark, nil, func(cmd *exec.Cmd) { cmd.SysProcAttr = asInit() })
 	for deadline := time.Now().Add(10 * time.Second); asked.Load() == 0; <-time.After(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the agent does not ask for its input")

@@ -124,6 +124,7 @@ func TestCheck(t *testing.T) {
 		"wrong-input":     "-f testdata/processtype.yaml --no-run --input testdata/wrong.json",
 		"unknown-field":   "-f testdata/unknown-field.yaml",
 		"bad-schema":      "-f testdata/bad-schema.yaml",
+		"short-life":      "-f testdata/short-life.yaml",
 		"no-command":      "-f testdata/no-command.yaml",
 		"no-such-command": "-f testdata/processtype.yaml -- no-such-program",
 		"no-such-file":    "-f testdata/none.yaml",

@@ -26,12 +26,7 @@ NAME becomes the name of the ProcessType, which is part of URLs: at most 63
 characters of a-z, 0-9 and -.`,
 		Example: `  procman worker init wordcount --template python
   procman worker init wordcount --template go --dir workers/wordcount`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return fmt.Errorf("got %d arguments, expected 1: the name of the worker", len(args))
-			}
-			return nil
-		},
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			name := args[0]
 			if dir == "" {

@@ -7,7 +7,6 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -26,10 +25,10 @@ func CacheOptions(namespace string) cache.Options {
 		DefaultNamespaces: map[string]cache.Config{namespace: {}},
 		ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.Process{}:     {Transform: payload.Policy(payload.KeepSmallInputs).Transform()},
-			&v1alpha1.ProcessType{}: {Transform: trimManagedFields},
+			&v1alpha1.ProcessType{}: {Transform: cache.TransformStripManagedFields()},
 			&batchv1.Job{}:          {Label: ofProcesses, Transform: trimJob},
 			&corev1.Pod{}:           {Label: ofTypes, Transform: trimPod},
-			&coordinationv1.Lease{}: {Label: ofKeys, Transform: trimManagedFields},
+			&coordinationv1.Lease{}: {Label: ofKeys, Transform: cache.TransformStripManagedFields()},
 		},
 		ReaderFailOnMissingInformer: true,
 	}
@@ -61,13 +60,6 @@ func trimPod(o any) (any, error) {
 	if pod, ok := o.(*corev1.Pod); ok {
 		pod.ManagedFields = nil
 		pod.Spec = corev1.PodSpec{NodeName: pod.Spec.NodeName}
-	}
-	return o, nil
-}
-
-func trimManagedFields(o any) (any, error) {
-	if m, ok := o.(metav1.Object); ok {
-		m.SetManagedFields(nil)
 	}
 	return o, nil
 }

@@ -35,7 +35,7 @@ import (
 // component is a part of the operator: a controller, or something else that the
 // manager runs.
 type component interface {
-	SetupWithManager(ctx context.Context, mgr manager.Manager) error
+	SetupWithManager(mgr manager.Manager) error
 }
 
 // Setup adds all components of the operator to a manager whose cache was created
@@ -76,12 +76,12 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options, agents net.Liste
 		&processtype.Reconciler{Client: c, Rules: known, Job: o.Job, Policy: policy},
 		&processtype.ImageReconciler{Client: c, Live: live, Resolver: &registry.Resolver{}, ServiceAccount: o.Job.ServiceAccount},
 		&processtype.CountReconciler{Client: c, Ledger: processes},
-		&collector.Server{Listener: agents, Options: collector.Options{
+		&collector.Collector{
 			Client: c, Live: live, Clock: now, Writer: writer,
-			Namespace: o.Namespace, ServiceAccount: o.Job.ServiceAccount,
-		}},
+			Namespace: o.Namespace, ServiceAccount: o.Job.ServiceAccount, Listener: agents,
+		},
 	} {
-		if err := part.SetupWithManager(ctx, mgr); err != nil {
+		if err := part.SetupWithManager(mgr); err != nil {
 			return fmt.Errorf("set up %T: %w", part, err)
 		}
 	}

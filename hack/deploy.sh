@@ -30,11 +30,12 @@ install() {
     fi
     with_images <config/install.yaml | kubectl apply --filename - >/dev/null
     if [ "$cluster" != - ]; then
-        # A rebuilt image keeps its name, so an annotation with the image's key makes
+        # A rebuilt image keeps its name, so an annotation with a hash of the image makes
         # the Deployment replace its pods.
         for name in operator apiserver; do
+            hash=$(tar --extract --to-stdout --file "$tars/$name.tar" manifest.json | sha256sum | cut -d ' ' -f 1)
             kubectl --namespace procman-system patch deployment "procman-$name" --type merge --patch \
-                "{\"spec\":{\"template\":{\"metadata\":{\"annotations\":{\"procman.dev/built-from\":\"$(cat "$tars/$name.tar.key")\"}}}}}" >/dev/null
+                "{\"spec\":{\"template\":{\"metadata\":{\"annotations\":{\"procman.dev/built-from\":\"$hash\"}}}}}" >/dev/null
         done
     fi
     kubectl wait --for=condition=Established crd/processes.procman.dev crd/processtypes.procman.dev --timeout=30s >/dev/null

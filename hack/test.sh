@@ -38,12 +38,14 @@ lint() {
     bin/golangci-lint-kube-api-linter run --allow-parallel-runners --build-tags e2e ./test/e2e/...
     bin/golangci-lint-kube-api-linter run --allow-parallel-runners --config .golangci-kal.yml ./api/...
     (cd hack/localcluster && ../../bin/golangci-lint-kube-api-linter run --allow-parallel-runners --build-tags e2e ./...)
+    go test -count 1 -tags lint ./test/tree -run Depguard
 }
 
 unit() {
     if ! hash tesseract tiff2rgba pdftotext 2>/dev/null || [ ! -d /usr/share/poppler/cMap ]; then
         install_packages tesseract-ocr tesseract-ocr-eng libtiff-tools poppler-utils poppler-data
     fi
+    hash npm python3 2>/dev/null || install_packages npm python3 # for test/clients
     KUBEBUILDER_ASSETS=$(bin/localcluster assets)
     export KUBEBUILDER_ASSETS
     tests unit . ./...
@@ -62,7 +64,7 @@ fuzz() {
 }
 
 start_cluster() {
-    hash jq python3 ps 2>/dev/null || install_packages jq python3 procps # for the examples in docs/
+    hash jq node python3 ps 2>/dev/null || install_packages jq nodejs python3 procps # for the examples in docs/
     # Two end-to-end runs on one machine would use the same cluster.
     exec 9>"${TMPDIR:-/tmp}/procman-e2e.lock"
     if ! flock --nonblock 9; then

@@ -80,7 +80,7 @@ type ProcessSpec struct {
 
 // ProcessStatus is the progress and the result of the work. Only the operator writes
 // it. Once state is terminal, only conditions can change, and of these not Finished.
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.state) || oldSelf.state == 'processing' || (has(self.state) && self.state == oldSelf.state && has(self.output) == has(oldSelf.output) && (!has(self.output) || self.output == oldSelf.output) && has(self.errorCode) == has(oldSelf.errorCode) && (!has(self.errorCode) || self.errorCode == oldSelf.errorCode) && has(self.errorDetails) == has(oldSelf.errorDetails) && (!has(self.errorDetails) || self.errorDetails == oldSelf.errorDetails) && has(self.queuePosition) == has(oldSelf.queuePosition) && (!has(self.queuePosition) || self.queuePosition == oldSelf.queuePosition) && has(self.percentComplete) == has(oldSelf.percentComplete) && (!has(self.percentComplete) || self.percentComplete == oldSelf.percentComplete) && has(self.attempts) == has(oldSelf.attempts) && (!has(self.attempts) || self.attempts == oldSelf.attempts) && has(self.startTime) == has(oldSelf.startTime) && (!has(self.startTime) || self.startTime == oldSelf.startTime) && has(self.completionTime) == has(oldSelf.completionTime) && (!has(self.completionTime) || self.completionTime == oldSelf.completionTime) && has(self.expirationTime) == has(oldSelf.expirationTime) && (!has(self.expirationTime) || self.expirationTime == oldSelf.expirationTime) && has(self.jobName) == has(oldSelf.jobName) && (!has(self.jobName) || self.jobName == oldSelf.jobName))",message="the result of a finished process cannot change"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.state) || oldSelf.state == 'processing' || (has(self.state) && self.state == oldSelf.state && has(self.output) == has(oldSelf.output) && (!has(self.output) || self.output == oldSelf.output) && has(self.errorCode) == has(oldSelf.errorCode) && (!has(self.errorCode) || self.errorCode == oldSelf.errorCode) && has(self.errorDetails) == has(oldSelf.errorDetails) && (!has(self.errorDetails) || self.errorDetails == oldSelf.errorDetails) && has(self.stderr) == has(oldSelf.stderr) && (!has(self.stderr) || self.stderr == oldSelf.stderr) && has(self.queuePosition) == has(oldSelf.queuePosition) && (!has(self.queuePosition) || self.queuePosition == oldSelf.queuePosition) && has(self.percentComplete) == has(oldSelf.percentComplete) && (!has(self.percentComplete) || self.percentComplete == oldSelf.percentComplete) && has(self.attempts) == has(oldSelf.attempts) && (!has(self.attempts) || self.attempts == oldSelf.attempts) && has(self.startTime) == has(oldSelf.startTime) && (!has(self.startTime) || self.startTime == oldSelf.startTime) && has(self.completionTime) == has(oldSelf.completionTime) && (!has(self.completionTime) || self.completionTime == oldSelf.completionTime) && has(self.expirationTime) == has(oldSelf.expirationTime) && (!has(self.expirationTime) || self.expirationTime == oldSelf.expirationTime) && has(self.jobName) == has(oldSelf.jobName) && (!has(self.jobName) || self.jobName == oldSelf.jobName))",message="the result of a finished process cannot change"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.conditions) || oldSelf.conditions.all(c, c.type != 'Finished' || c.status != 'True' || (has(self.conditions) && c in self.conditions))",message="the condition Finished cannot change once it is True"
 // +kubebuilder:validation:XValidation:rule="!has(self.state) || self.state != 'complete' || has(self.output)",message="a complete process has an output"
 // +kubebuilder:validation:XValidation:rule="!has(self.state) || self.state != 'error' || has(self.errorCode)",message="a process in error has an errorCode"
@@ -113,6 +113,14 @@ type ProcessStatus struct {
 	// +kubebuilder:validation:MaxLength=65536
 	// +optional
 	ErrorDetails string `json:"errorDetails,omitempty"`
+
+	// stderr is the end of what the worker wrote to standard error, at most 2 KiB, if it
+	// crashed in its last attempt. Clients do not get it, unless the type has stderr:
+	// Shown. Absent if the worker wrote nothing, or did not crash.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4096
+	// +optional
+	Stderr string `json:"stderr,omitempty"`
 
 	// queuePosition is the position of the process in the queue of its type, from 1,
 	// while it waits for a slot of maxConcurrent. It is updated every few seconds:

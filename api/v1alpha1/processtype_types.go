@@ -6,6 +6,7 @@ package v1alpha1
 import (
 	"cmp"
 
+	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -58,6 +59,8 @@ const (
 // type; the message names it. The name of a type overrides aliases, and an older type
 // overrides a younger one.
 // False with reason InvalidSchema: the message has the schema and the problem.
+// False with reason LifetimeTooShort: a process could expire before its attempts are
+// over; the message has the shortest lifetime that is allowed.
 // False with reason PolicyViolation: the operator's --pod-security forbids something in
 // the template; the message has the field and what is allowed.
 // False with reason InvalidTemplate: the API server would refuse the Job of a process;
@@ -68,11 +71,12 @@ const ConditionAccepted = "Accepted"
 
 // The reasons of ConditionAccepted.
 const (
-	ReasonAccepted        = "Accepted"
-	ReasonAliasTaken      = "AliasTaken"
-	ReasonInvalidSchema   = "InvalidSchema"
-	ReasonPolicyViolation = "PolicyViolation"
-	ReasonInvalidTemplate = "InvalidTemplate"
+	ReasonAccepted         = "Accepted"
+	ReasonAliasTaken       = "AliasTaken"
+	ReasonInvalidSchema    = "InvalidSchema"
+	ReasonLifetimeTooShort = "LifetimeTooShort"
+	ReasonPolicyViolation  = "PolicyViolation"
+	ReasonInvalidTemplate  = "InvalidTemplate"
 )
 
 // ConditionImageResolved reports whether the operator knows what the image of a type
@@ -99,6 +103,18 @@ const (
 	ReasonRegistryUnreachable = "RegistryUnreachable"
 	ReasonNoEntrypoint        = "NoEntrypoint"
 	ReasonNoPullSecret        = "NoPullSecret"
+)
+
+// StderrVisibility is whether clients get the standard error of a worker.
+// +kubebuilder:validation:Enum=Shown;Hidden
+type StderrVisibility string
+
+// The values of StderrVisibility.
+const (
+	// StderrShown: errorDetails of WorkerFailed have it, as the member stderr.
+	StderrShown StderrVisibility = "Shown"
+	// StderrHidden: only status.stderr of the Process has it.
+	StderrHidden StderrVisibility = "Hidden"
 )
 
 // Limits are the maximum sizes of input, output and scratch space.
@@ -156,6 +172,13 @@ type ProcessTypeSpec struct {
 	// +required
 	Image string `json:"image,omitempty"`
 
+	// imagePullPolicy is when a node pulls the image: Always, IfNotPresent or Never. If
+	// absent, as in Kubernetes: Always if the image has the tag latest or neither a tag
+	// nor a digest, IfNotPresent otherwise.
+	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
+	// +optional
+	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
+
 	// command is the program of the worker and its first arguments. The agent runs it
 	// without a shell. At most 64 words of at most 4096 characters. If absent, the
 	// entrypoint of the image, which the operator reads from its registry: see the
@@ -201,8 +224,9 @@ type ProcessTypeSpec struct {
 	OutputSchema *apiextensionsv1.JSON `json:"outputSchema,omitempty"`
 
 	// lifetimeSeconds is the lifetime, in seconds, of a process created over HTTP. From
-	// 1 to 2592000 (30 days); 1200 (20 minutes) if absent. A change applies to
-	// processes created later.
+	// 1 to 2592000 (30 days); 1200 (20 minutes) if absent. The type is not accepted if
+	// this is less than timeoutSeconds for each of the attempts and the pauses between
+	// them together. A change applies to processes created later.
 	// +default=1200
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2592000
@@ -243,6 +267,12 @@ type ProcessTypeSpec struct {
 	// +kubebuilder:validation:Maximum=3600
 	// +optional
 	BackoffSeconds int32 `json:"backoffSeconds,omitempty"`
+
+	// stderr is whether clients get the last 2 KiB of the standard error of a worker
+	// that crashed: Shown or Hidden; Hidden if absent. kubectl always shows them, in
+	// status.stderr of the Process. A change applies to processes that end later.
+	// +optional
+	Stderr StderrVisibility `json:"stderr,omitempty"`
 
 	// maxConcurrent is how many processes of the type can run at the same time. From 1
 	// to 10000; no limit if absent. Further processes wait in a queue, the oldest

@@ -13,23 +13,25 @@ import (
 // to processes launched later.
 // +kubebuilder:validation:MinProperties=1
 // +kubebuilder:validation:XValidation:rule="!has(self.volumeMounts) || self.volumeMounts.all(m, has(self.volumes) && self.volumes.exists(v, v.name == m.name))",message="every volumeMount must name one of volumes"
+// +kubebuilder:validation:XValidation:rule="!has(self.volumeMounts) || self.volumeMounts.all(m, m.mountPath != '/dev/shm' || (has(self.volumes) && self.volumes.exists(v, v.name == m.name && has(v.emptyDir))))",message="the volume at /dev/shm must be an emptyDir"
 type WorkerTemplate struct {
 	// labels are labels of the Job and of the pod, added to those of the operator. At most
-	// 16; none if absent. Keys under kubernetes.io, k8s.io and procman.dev are refused;
-	// put labels for Kueue on the type itself.
+	// 16; none if absent. Keys under kubernetes.io, except app.kubernetes.io and
+	// cluster-autoscaler.kubernetes.io, and under k8s.io and procman.dev are refused; put
+	// labels for Kueue on the type itself.
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=16
-	// +kubebuilder:validation:XValidation:rule="self.all(k, !('.' + k).contains('.kubernetes.io/'))",message="labels under kubernetes.io are refused"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !('.' + k).contains('.kubernetes.io/') || k.startsWith('app.kubernetes.io/') || k.startsWith('cluster-autoscaler.kubernetes.io/'))",message="labels under kubernetes.io are refused, except app.kubernetes.io and cluster-autoscaler.kubernetes.io"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.contains('k8s.io/'))",message="labels under k8s.io are refused; put those for Kueue on the type itself"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !('.' + k).contains('.procman.dev/'))",message="labels under procman.dev are reserved"
 	// +optional
 	Labels map[string]LabelValue `json:"labels,omitempty"`
 
-	// annotations are annotations of the Job and of the pod. At most 16; none if absent.
-	// Keys under kubernetes.io, k8s.io and procman.dev are refused.
+	// annotations are annotations of the Job and of the pod, added to those of the
+	// operator. At most 16; none if absent. The same keys as in labels are refused.
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=16
-	// +kubebuilder:validation:XValidation:rule="self.all(k, !('.' + k).contains('.kubernetes.io/'))",message="annotations under kubernetes.io are refused"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !('.' + k).contains('.kubernetes.io/') || k.startsWith('app.kubernetes.io/') || k.startsWith('cluster-autoscaler.kubernetes.io/'))",message="annotations under kubernetes.io are refused, except app.kubernetes.io and cluster-autoscaler.kubernetes.io"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.contains('k8s.io/'))",message="annotations under k8s.io are refused"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !('.' + k).contains('.procman.dev/'))",message="annotations under procman.dev are reserved"
 	// +optional
@@ -40,7 +42,8 @@ type WorkerTemplate struct {
 	// +optional
 	Resources corev1.ResourceRequirements `json:"resources,omitempty,omitzero"`
 
-	// nodeSelector is the labels that a node must have. At most 16; any node if absent.
+	// nodeSelector is the labels that a node must have, added to kubernetes.io/os: linux.
+	// At most 16; any node with Linux if absent.
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=16
 	// +optional
@@ -102,7 +105,8 @@ type WorkerTemplate struct {
 	// +optional
 	VolumeMounts []VolumeMount `json:"volumeMounts,omitempty"`
 
-	// env is environment variables of the worker. At most 64; none if absent.
+	// env is environment variables of the worker. At most 64; only HOME, which is /tmp, if
+	// absent.
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
@@ -262,6 +266,12 @@ type ImageVolume struct {
 	// +kubebuilder:validation:MaxLength=1024
 	// +required
 	Reference string `json:"reference,omitempty"`
+
+	// pullPolicy is when a node pulls the image: Always, IfNotPresent or Never. If
+	// absent, as for imagePullPolicy of the type.
+	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
+	// +optional
+	PullPolicy corev1.PullPolicy `json:"pullPolicy,omitempty"`
 }
 
 // VolumeMount is where a volume is mounted.
@@ -274,12 +284,13 @@ type VolumeMount struct {
 
 	// mountPath is the absolute path of the directory, without "." and "..". Required. It
 	// cannot be one of the reserved directories, nor inside one, nor contain one:
-	// /process, /procman, /tmp, /var/run/procman, /dev, /proc and /sys.
+	// /process, /procman, /tmp, /var/run/procman, /dev, /proc and /sys. An emptyDir can
+	// be mounted at /dev/shm.
 	// +kubebuilder:validation:Pattern=`^(/[^/:[:cntrl:]]+)+$`
 	// +kubebuilder:validation:MinLength=2
 	// +kubebuilder:validation:MaxLength=256
 	// +kubebuilder:validation:XValidation:rule="!self.matches('/[.][.]?(/|$)')",message="mountPath must not contain . or .."
-	// +kubebuilder:validation:XValidation:rule="!self.matches('^/((process|procman|tmp|dev|proc|sys|(var/)?run/procman)(/.*)?|var|(var/)?run)$')",message="mountPath must not be, be inside, or contain /process, /procman, /tmp, /var/run/procman, /dev, /proc or /sys"
+	// +kubebuilder:validation:XValidation:rule="self == '/dev/shm' || !self.matches('^/((process|procman|tmp|dev|proc|sys|(var/)?run/procman)(/.*)?|var|(var/)?run)$')",message="mountPath must not be, be inside, or contain /process, /procman, /tmp, /var/run/procman, /dev, /proc or /sys; it can be /dev/shm"
 	// +required
 	MountPath string `json:"mountPath,omitempty"`
 

@@ -223,7 +223,7 @@ func TestDescriptionOfAnySchema(t *testing.T) {
 		"digits":                   {property(`"maximum":12345678901234567890.0,"type":"number"`), false},
 		"text like YAML":           {property(`"enum":["yes","0x1","~","2026-01-01","&a"]`), false},
 		"a list like a reference":  {property(`"enum":["$ref","#/components/schemas/Input"]`), false},
-		"a value like a reference": {property(`"default":{"$ref":"#/components/schemas/Input"}`), false},
+		"a value like a reference": {property(`"examples":[{"$ref":"#/components/schemas/Input"}]`), false},
 		"a property called $ref":   {property(`"properties":{"$ref":{"enum":["#/components/schemas/Input"]}}`), false},
 		"not an object":            {`[]`, true},
 		"not JSON":                 {`{`, true},
@@ -252,7 +252,7 @@ func TestDescriptionOfAnySchema(t *testing.T) {
 					t.Fatal(err)
 				}
 				schemas := got.Components.Schemas
-				if got.Paths["/v1/processes/echo"] == nil || len(schemas["Input.echo"]) == 0 {
+				if got.Paths["/v1/processes/echo"] == nil || len(schemas["EchoInput"]) == 0 {
 					t.Error("echo is not described")
 				}
 				listed, err := c.ProcessTypes(namespace)
@@ -265,11 +265,11 @@ func TestDescriptionOfAnySchema(t *testing.T) {
 					}
 					continue
 				}
-				if diff := cmp.Diff(parsed(t, test.schema), parsed(t, string(schemas[side+".new"]))); diff != "" {
+				if diff := cmp.Diff(parsed(t, test.schema), parsed(t, string(schemas["New"+side]))); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", side, diff)
 				}
-				if want := `{"$ref":"#/components/schemas/Input.new"}`; !strings.Contains(string(schemas["Submission.new"]), want) {
-					t.Errorf("the submission is %s, want it to have %s", schemas["Submission.new"], want)
+				if want := `{"$ref":"#/components/schemas/NewInput"}`; !strings.Contains(string(schemas["NewSubmission"]), want) {
+					t.Errorf("the submission is %s, want it to have %s", schemas["NewSubmission"], want)
 				}
 			}
 		})

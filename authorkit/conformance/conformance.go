@@ -16,6 +16,7 @@ import (
 	"procman.dev/procman/authorkit/rehearsal"
 	"procman.dev/procman/internal/errorcode"
 	"procman.dev/procman/internal/rules"
+	"procman.dev/procman/internal/timing"
 )
 
 // Input is a JSON object to try the worker with.
@@ -116,6 +117,11 @@ func (e *examination) checkType() ([]Input, bool, error) {
 	}
 	e.t, e.report.ProcessType = t, t.Name
 	e.found(Finding{Check: "processtype", Status: Pass, Reason: t.Name + ": the API server would accept this ProcessType"})
+
+	if err := timing.CheckLifetime(&t.Spec); err != nil {
+		e.found(Finding{Check: "lifetime", Status: Fail, Reason: "a process can expire while its worker runs: the operator would not accept the type", Details: []string{err.Error()}})
+		return nil, false, nil
+	}
 
 	e.rules = rules.New(t)
 	inputErr, outputErr := e.rules.InputSchemaError(), e.rules.OutputSchemaError()

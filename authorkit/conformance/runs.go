@@ -80,7 +80,7 @@ func runFinding(input Input, o *rehearsal.Outcome, limit int) Finding {
 	if len(o.Attempts) > 1 {
 		f.Details = failedAttempts(o)
 	} else {
-		f.Details = stderrOf(status.ErrorDetails)
+		f.Details = stderrOf(last.ErrorDetails)
 	}
 	return f
 }
@@ -145,7 +145,7 @@ func repeatFinding(input Input, first, second *rehearsal.Outcome) Finding {
 	switch {
 	case b.State != v1alpha1.StateComplete:
 		f.Status, f.Reason = Warn, "a second run does not complete: "+rehearsal.Explain(b.ErrorCode, b.ErrorDetails)
-		f.Details = stderrOf(b.ErrorDetails)
+		f.Details = stderrOf(second.Last().ErrorDetails)
 	case canonical(a.Output) != canonical(b.Output):
 		f.Status, f.Reason = Warn, "a second run has a different output; a process can run more than once, so check that this is intended"
 		f.Details = []string{"first:  " + excerpt(a.Output), "second: " + excerpt(b.Output)}
@@ -189,7 +189,7 @@ func (e *examination) checkRefusals(ctx context.Context, _ []Input) error {
 			f.Status, f.Reason = Fail, "expected an error file, got complete"
 		case brokeContract(status.ErrorCode):
 			f.Status, f.Reason = Fail, "expected an error file with an errorCode of the worker's own, got "+rehearsal.Explain(status.ErrorCode, status.ErrorDetails)
-			f.Details = stderrOf(status.ErrorDetails)
+			f.Details = stderrOf(o.Last().ErrorDetails)
 		}
 		e.found(f)
 	}
@@ -215,7 +215,7 @@ func (e *examination) checkEmptyInput(ctx context.Context, _ []Input) error {
 	case status.State == v1alpha1.StateComplete:
 	case brokeContract(status.ErrorCode):
 		f.Status, f.Reason = Warn, "expected complete or an error file, got "+rehearsal.Explain(status.ErrorCode, status.ErrorDetails)
-		f.Details = stderrOf(status.ErrorDetails)
+		f.Details = stderrOf(got.Last().ErrorDetails)
 	default:
 		f.Reason = "refused with " + rehearsal.Explain(status.ErrorCode, status.ErrorDetails)
 	}

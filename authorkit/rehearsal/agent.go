@@ -25,21 +25,12 @@ const AgentCommand = "agent"
 // envDir is the directory with the agent's files. In a pod, they have fixed paths.
 const envDir = agentapi.EnvPrefix + "LOCAL_DIR"
 
-// progressFile is the name of the worker's progress file.
-const progressFile = "progress"
-
 // stopSignal is the signal by which the kubelet stops a pod.
 const stopSignal = syscall.SIGTERM
 
-// podFiles are the paths of what a pod has at fixed paths.
-type podFiles struct{ process, token, terminationLog string }
-
-func podFilesIn(dir string) podFiles {
-	return podFiles{
-		process:        filepath.Join(dir, "process"),
-		token:          filepath.Join(dir, "token"),
-		terminationLog: filepath.Join(dir, "termination-log"),
-	}
+// placeIn sets the paths of what a pod has at fixed paths.
+func placeIn(dir string, c *agent.Config) {
+	c.Dir, c.TokenFile, c.TerminationLog = filepath.Join(dir, "process"), filepath.Join(dir, "token"), filepath.Join(dir, "termination-log")
 }
 
 // RunAgent runs the agent and returns its exit status. args are the arguments after
@@ -51,8 +42,7 @@ func RunAgent(args, environ []string) int {
 		slog.Error("read the settings", "error", err)
 		return agentapi.ExitFinal
 	}
-	files := podFilesIn(os.Getenv(envDir))
-	config.Dir, config.TokenFile, config.TerminationLog = files.process, files.token, files.terminationLog
+	placeIn(os.Getenv(envDir), &config)
 	return agent.Run(context.Background(), config)
 }
 

@@ -24,8 +24,9 @@ type collector struct {
 	// token is the token of the only agent.
 	token string
 	// timeout bounds one attempt.
-	timeout time.Duration
-	rules   *rules.Rules
+	timeout     time.Duration
+	processType *v1alpha1.ProcessType
+	rules       *rules.Rules
 	// emit is called with Started and Progressed events.
 	emit func(Event)
 
@@ -105,8 +106,8 @@ func (c *collector) commit(r agentapi.Result) {
 	}
 	r.Attempt = c.attempt
 	c.result = &r
-	if !r.Retry || !r.Interrupted && c.last {
-		c.process.Status = processstatus.Terminal(c.process, r, "", time.Now())
+	if r.Final(c.last) {
+		c.process.Status = processstatus.Terminal(c.process, c.processType, r, "", time.Now())
 	}
 }
 

@@ -6,7 +6,6 @@ package rehearsal
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"procman.dev/procman/agent"
 	"procman.dev/procman/internal/agentapi"
 )
 
@@ -56,25 +56,16 @@ func LeftBehind(ctx context.Context, o Options) (names []string, err error) {
 		return nil, fmt.Errorf("make the directory of the process: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	input := filepath.Join(dir, "input.json")
-	if err := os.WriteFile(input, o.Input, 0o600); err != nil {
+	config := agent.Config{Dir: dir, Environ: environment(o.Type)}
+	if err := os.WriteFile(config.InputFile(), o.Input, 0o600); err != nil {
 		return nil, fmt.Errorf("write the input: %w", err)
 	}
 	timeout := time.Duration(o.Type.Spec.TimeoutSeconds) * time.Second
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	id := "local-" + strings.ToLower(rand.Text())
+	in := agentapi.Input{ProcessID: newID(), ProcessType: o.Type.Name, Attempt: 1}
 	cmd := exec.CommandContext(ctx, o.Command[0], o.Command[1:]...)
-	cmd.Env = append(environment(o.Type),
-		agentapi.EnvProcessID+"="+id,
-		agentapi.EnvProcessType+"="+o.Type.Name,
-		agentapi.EnvAttempt+"=1",
-		agentapi.EnvDeadline+"="+time.Now().Add(timeout).UTC().Format(time.RFC3339),
-		agentapi.EnvInputFile+"="+input,
-		agentapi.EnvOutputFile+"="+filepath.Join(dir, "output.json"),
-		agentapi.EnvErrorFile+"="+filepath.Join(dir, "error.json"),
-		agentapi.EnvProgressFile+"="+filepath.Join(dir, progressFile),
-	)
+	cmd.Env = config.WorkerEnviron(&in, time.Now().Add(timeout))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: stopSignal}
 	if err := cmd.Start(); err != nil {
 		return nil, err
@@ -83,13 +74,13 @@ func LeftBehind(ctx context.Context, o Options) (names []string, err error) {
 	deadline := time.After(childExitTime)
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
-	pids := Running(id)
+	pids := Running(in.ProcessID)
 	for waiting := true; waiting && len(pids) > 0; {
 		select {
 		case <-deadline:
 			waiting = false
 		case <-tick.C:
-			pids = Running(id)
+			pids = Running(in.ProcessID)
 		}
 	}
 	for _, pid := range pids {

@@ -16,12 +16,12 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"procman.dev/procman/agent"
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/agentapi/agentserver"
@@ -111,7 +111,7 @@ type run struct {
 func (r *run) open() error {
 	now := metav1.Now()
 	process := &v1alpha1.Process{
-		ObjectMeta: metav1.ObjectMeta{Name: "local-" + strings.ToLower(rand.Text()), CreationTimestamp: now.Rfc3339Copy()},
+		ObjectMeta: metav1.ObjectMeta{Name: newID(), CreationTimestamp: now.Rfc3339Copy()},
 		Spec:       v1alpha1.ProcessSpec{Type: r.Type.Name, LifetimeSeconds: r.Type.Spec.LifetimeSeconds, Input: string(r.Input)},
 	}
 	ofType := rules.New(r.Type)
@@ -119,7 +119,7 @@ func (r *run) open() error {
 		return err
 	}
 	r.observe, r.processID = r.Observe, process.Name
-	r.collector = &collector{token: r.token, timeout: max(r.timeout, time.Second), rules: ofType, emit: r.emit, process: process}
+	r.collector = &collector{token: r.token, timeout: max(r.timeout, time.Second), processType: r.Type, rules: ofType, emit: r.emit, process: process}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listen for the agent: %w", err)
@@ -132,6 +132,9 @@ func (r *run) open() error {
 }
 
 func (r *run) close() { _ = r.server.Close() }
+
+// newID returns an id for a process that is in no cluster.
+func newID() string { return "local-" + strings.ToLower(rand.Text()) }
 
 // loop starts attempts until the process is terminal.
 func (r *run) loop(ctx context.Context) (*Outcome, error) {
@@ -170,15 +173,16 @@ func (r *run) attempt(ctx context.Context) (agentapi.Result, error) {
 	if err != nil {
 		return agentapi.Result{}, fmt.Errorf("create the directory of the attempt: %w", err)
 	}
-	files := podFilesIn(dir)
-	if err := errors.Join(os.Mkdir(files.process, 0o700), os.WriteFile(files.token, []byte(r.token), 0o600)); err != nil {
+	var files agent.Config
+	placeIn(dir, &files)
+	if err := errors.Join(os.Mkdir(files.Dir, 0o700), os.WriteFile(files.TokenFile, []byte(r.token), 0o600)); err != nil {
 		return agentapi.Result{}, fmt.Errorf("create the directory of the attempt: %w", err)
 	}
 	cmd := agentCommand(r, dir)
 	if err := cmd.Start(); err != nil {
 		return agentapi.Result{}, fmt.Errorf("start the agent: %w", err)
 	}
-	stopWatch := r.watch(filepath.Join(files.process, progressFile))
+	stopWatch := r.watch(files.ProgressFile())
 	ended := make(chan struct{})
 	go func() {
 		select {
@@ -190,7 +194,7 @@ func (r *run) attempt(ctx context.Context) (agentapi.Result, error) {
 	_ = cmd.Wait() // the receipt explains the exit status
 	close(ended)
 	stopWatch()
-	return readReceipt(files.terminationLog, cmd.ProcessState), nil
+	return readReceipt(files.TerminationLog, cmd.ProcessState), nil
 }
 
 // readReceipt returns the result in an agent's receipt. An agent without a receipt

@@ -13,10 +13,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"text/template"
+
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // templates has a directory for each template. Its files end in .tmpl, so that Go's
@@ -30,12 +31,6 @@ const (
 	suffix = ".tmpl"
 )
 
-// namePattern matches a valid name of a ProcessType. The CRD in config/crd has the
-// same rule in CEL.
-var namePattern = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
-
-const maxName = 63
-
 // Templates returns the names of the templates, sorted.
 func Templates() []string {
 	entries, _ := templates.ReadDir(root) // embedded
@@ -46,17 +41,16 @@ func Templates() []string {
 	return names
 }
 
-// Write creates the project of the worker called name from the template called
-// from, and returns the names of its files, sorted. It creates dir if necessary. If
+// Write creates the project of a worker with a name from a template, and returns the names of its files, sorted. It creates dir if necessary. If
 // one of the files already exists, it writes nothing and the error names that file.
-func Write(dir, name, from string) ([]string, error) {
-	if len(name) > maxName || !namePattern.MatchString(name) {
-		return nil, fmt.Errorf("the name is %q, expected at most %d characters of a-z, 0-9 and -, with a letter or digit at both ends", name, maxName)
+func Write(dir, name, template string) ([]string, error) {
+	if len(validation.IsDNS1123Label(name)) > 0 { // the rule of the CRD, too
+		return nil, fmt.Errorf("the name is %q, expected at most %d characters of a-z, 0-9 and -, with a letter or digit at both ends", name, validation.DNS1123LabelMaxLength)
 	}
-	if !slices.Contains(Templates(), from) {
-		return nil, fmt.Errorf("--template is %q, expected one of %s", from, strings.Join(Templates(), ", "))
+	if !slices.Contains(Templates(), template) {
+		return nil, fmt.Errorf("--template is %q, expected one of %s", template, strings.Join(Templates(), ", "))
 	}
-	files, err := render(path.Join(root, from), name)
+	files, err := render(path.Join(root, template), name)
 	if err != nil {
 		return nil, err
 	}

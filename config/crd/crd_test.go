@@ -71,6 +71,7 @@ func TestTransitionsOfAProcess(t *testing.T) {
 		"no Job":                   {complete, with(complete, "jobName", nil), result},
 		"another time":             {complete, with(complete, "startTime", "2026-01-01T12:00:01Z"), result},
 		"a completion time":        {complete, with(complete, "completionTime", "2026-01-01T12:00:01Z"), result},
+		"a late standard error":    {complete, with(complete, "stderr", "late"), result},
 		"late progress":            {complete, with(complete, "percentComplete", int64(5)), result},
 		"a late position":          {complete, with(complete, "queuePosition", int64(5)), result},
 		"it is processing again":   {complete, map[string]any{"state": "processing", "conditions": []any{finished}}, result},

@@ -9,12 +9,15 @@ package collector
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/cache"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"procman.dev/procman/controllers/internal/statuspatch"
 	"procman.dev/procman/controllers/internal/terminal"
@@ -23,8 +26,8 @@ import (
 	"procman.dev/procman/internal/payload"
 )
 
-// Options are what a collector needs.
-type Options struct {
+// Collector is the agentserver.Collector of the cluster.
+type Collector struct {
 	// Client reads from the operator's caches and writes; Live reads past them.
 	Client client.Client
 	Live   client.Reader
@@ -35,24 +38,22 @@ type Options struct {
 	Namespace string
 	// ServiceAccount is the workers' service account in that namespace.
 	ServiceAccount string
+	// Listener is where agents are served.
+	Listener net.Listener
+
+	// identities are those of the tokens that were reviewed, by the SHA-256 of the token.
+	identities *cache.LRUExpireCache
 }
 
-// Collector is the agentserver.Collector of the cluster.
-type Collector struct {
-	Options
-	authenticator authenticator
+// SetupWithManager lets the manager run the server. A manager.Server without
+// OnlyServeWhenLeader runs on every replica.
+func (c *Collector) SetupWithManager(mgr manager.Manager) error {
+	return mgr.Add(&manager.Server{Name: "collector", Server: agentserver.NewServer(c.handler()), Listener: c.Listener})
 }
 
-// New returns the HTTP handler of a collector.
-func New(o Options) *agentserver.Handler {
-	return agentserver.New(&Collector{
-		Options: o,
-		authenticator: authenticator{
-			client:   o.Client,
-			clock:    o.Clock,
-			username: "system:serviceaccount:" + o.Namespace + ":" + o.ServiceAccount,
-		},
-	}, refused)
+func (c *Collector) handler() *agentserver.Handler {
+	c.identities = cache.NewLRUExpireCacheWithClock(maxIdentities, c.Clock)
+	return agentserver.New(c, refused)
 }
 
 // refused logs a request that was answered with an error.
@@ -62,7 +63,7 @@ func refused(r *http.Request, status int, cause error) {
 
 // Attempt returns the attempt of the pod that the token is bound to.
 func (c *Collector) Attempt(ctx context.Context, token string) (agentserver.Attempt, error) {
-	id, err := c.authenticator.authenticate(ctx, token)
+	id, err := c.authenticate(ctx, token)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +98,7 @@ func (a *attempt) Input(ctx context.Context) (agentapi.Input, error) {
 // Result commits the result, unless a later attempt may have a better one.
 func (a *attempt) Result(ctx context.Context, r agentapi.Result) error {
 	r.Attempt = a.number
-	if r.Retry && (r.Interrupted || !a.last) {
+	if !r.Final(a.last) {
 		return nil
 	}
 	return overIfNotFound(a.collector.Writer.Commit(ctx, a.process, r, a.job.Name))

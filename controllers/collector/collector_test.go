@@ -52,15 +52,14 @@ func world() (*v1alpha1.Process, *batchv1.Job, *corev1.Pod) {
 	return p, job, &corev1.Pod{ObjectMeta: owned("pod", "pod", "batch/v1", "Job", "j", "job")}
 }
 
-// getInput asks a collector for an input as an agent does. Its token is of the pod
-// "pod" with the UID "pod".
-func getInput(t *testing.T, objects ...client.Object) (agentapi.Input, error) {
+// newClient returns a client for which every token is of the pod "pod" with the UID "pod".
+func newClient(t *testing.T, objects ...client.Object) client.Client {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
-	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithIndex(&corev1.Pod{}, jobpods.ControllerUID, jobpods.IndexControllerUID).
+	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithIndex(&corev1.Pod{}, jobpods.ControllerUID, jobpods.IndexControllerUID).
 		WithInterceptorFuncs(interceptor.Funcs{Create: func(_ context.Context, _ client.WithWatch, o client.Object, _ ...client.CreateOption) error {
 			o.(*authenticationv1.TokenReview).Status = authenticationv1.TokenReviewStatus{
 				Authenticated: true, Audiences: []string{agentapi.Audience},
@@ -71,7 +70,13 @@ func getInput(t *testing.T, objects ...client.Object) (agentapi.Input, error) {
 			}
 			return nil
 		}}).Build()
-	handler := New(Options{Client: c, Live: c, Clock: clocktesting.NewFakePassiveClock(start), Namespace: "work", ServiceAccount: "worker"})
+}
+
+// getInput asks a collector for an input as an agent does.
+func getInput(t *testing.T, objects ...client.Object) (agentapi.Input, error) {
+	t.Helper()
+	c := newClient(t, objects...)
+	handler := (&Collector{Client: c, Live: c, Clock: clocktesting.NewFakePassiveClock(start), Namespace: "work", ServiceAccount: "worker"}).handler()
 	r := httptest.NewRequest(http.MethodGet, agentapi.InputPath, nil)
 	r.Header.Set("Authorization", "Bearer token")
 	w := httptest.NewRecorder()
@@ -123,5 +128,18 @@ func TestAttemptsThatDoNotCount(t *testing.T) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 		})
+	}
+}
+
+// The Job counts the failure of a pod whose node was lost. If the node comes back, a crash
+// of that pod is not the last one: the Job is about to create another pod.
+func TestCrashOfAnAbandonedPodIsNotFinal(t *testing.T) {
+	p, job, pod := world()
+	job.Status.Failed = 1 // of two attempts
+	pod.Status.Phase, pod.Status.Reason = corev1.PodFailed, "NodeLost"
+	c := newClient(t, p, job, pod)
+	a, err := (&Collector{Client: c, Live: c, Namespace: "work"}).find(t.Context(), identity{podName: "pod", podUID: "pod"})
+	if err != nil || a.last {
+		t.Errorf("the attempt is %+v, %v, want one that is not the last", a, err)
 	}
 }

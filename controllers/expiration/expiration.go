@@ -29,12 +29,12 @@ import (
 type Reconciler struct {
 	Client client.Client
 	Clock  clock.PassiveClock
-	// Concurrency is how many Processes are deleted at the same time.
+	// Concurrency is how many objects are deleted at the same time.
 	Concurrency int
 }
 
 // SetupWithManager registers the controller.
-func (r *Reconciler) SetupWithManager(_ context.Context, mgr manager.Manager) error {
+func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 	// Lifetime and creation time never change: one event per Process is enough.
 	onlyCreation := predicate.Funcs{
 		UpdateFunc: func(event.UpdateEvent) bool { return false },
@@ -43,11 +43,12 @@ func (r *Reconciler) SetupWithManager(_ context.Context, mgr manager.Manager) er
 	return builder.ControllerManagedBy(mgr).
 		Named("expiration").
 		For(&v1alpha1.Process{}, builder.WithPredicates(onlyCreation)).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: r.Concurrency,
-			ReconciliationTimeout:   time.Minute,
-		}).
+		WithOptions(r.options()).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+}
+
+func (r *Reconciler) options() controller.Options {
+	return controller.Options{MaxConcurrentReconciles: r.Concurrency, ReconciliationTimeout: time.Minute}
 }
 
 // Reconcile deletes the Process if it has expired. If it has not, it is reconciled
@@ -56,13 +57,19 @@ func (r *Reconciler) Reconcile(ctx context.Context, p *v1alpha1.Process) (reconc
 	if p.DeletionTimestamp != nil {
 		return reconcile.Result{}, nil
 	}
-	if now := r.Clock.Now(); !p.Expired(now) {
-		return reconcile.Result{RequeueAfter: p.ExpirationTime().Sub(now)}, nil
-	}
 	// The UID keeps a new Process with the same name from being deleted.
-	err := r.Client.Delete(ctx, p, client.Preconditions{UID: &p.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
-	if err = client.IgnoreNotFound(err); err != nil && !apierrors.IsConflict(err) {
-		return reconcile.Result{}, fmt.Errorf("delete expired process: %w", err)
+	return r.deleteAt(ctx, p.ExpirationTime(), p, client.Preconditions{UID: &p.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+}
+
+// deleteAt deletes an object if it is time, and otherwise requests another
+// reconciliation at that time. The options say which form of the object is meant.
+func (r *Reconciler) deleteAt(ctx context.Context, at time.Time, o client.Object, options ...client.DeleteOption) (reconcile.Result, error) {
+	if wait := at.Sub(r.Clock.Now()); wait > 0 {
+		return reconcile.Result{RequeueAfter: wait}, nil
+	}
+	err := client.IgnoreNotFound(r.Client.Delete(ctx, o, options...))
+	if err != nil && !apierrors.IsConflict(err) {
+		return reconcile.Result{}, fmt.Errorf("delete expired object: %w", err)
 	}
 	return reconcile.Result{}, nil
 }

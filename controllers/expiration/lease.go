@@ -5,37 +5,25 @@ package expiration
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
 // LeaseReconciler deletes expired Leases of idempotency keys. The cache contains no
 // other Leases: it selects by v1alpha1.LabelIdempotencyKey.
-type LeaseReconciler struct {
-	Client client.Client
-	Clock  clock.PassiveClock
-	// Concurrency is how many Leases are deleted at the same time.
-	Concurrency int
-}
+type LeaseReconciler Reconciler
 
 // SetupWithManager registers the controller.
-func (r *LeaseReconciler) SetupWithManager(_ context.Context, mgr manager.Manager) error {
+func (r *LeaseReconciler) SetupWithManager(mgr manager.Manager) error {
 	return builder.ControllerManagedBy(mgr).
 		Named("idempotency-key-expiration").
 		For(&coordinationv1.Lease{}).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: r.Concurrency,
-			ReconciliationTimeout:   time.Minute,
-		}).
+		WithOptions((*Reconciler)(r).options()).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 
@@ -46,14 +34,7 @@ func (r *LeaseReconciler) Reconcile(ctx context.Context, lease *coordinationv1.L
 		return reconcile.Result{}, nil // the facade did not create it
 	}
 	end := lease.Spec.AcquireTime.Add(time.Duration(*lease.Spec.LeaseDurationSeconds) * time.Second)
-	if wait := end.Sub(r.Clock.Now()); wait > 0 {
-		return reconcile.Result{RequeueAfter: wait}, nil
-	}
 	// The resourceVersion keeps a Lease from being deleted that the facade has just
 	// renewed for another process with the same key.
-	err := r.Client.Delete(ctx, lease, client.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion})
-	if err = client.IgnoreNotFound(err); err != nil && !apierrors.IsConflict(err) {
-		return reconcile.Result{}, fmt.Errorf("delete lease of idempotency key: %w", err)
-	}
-	return reconcile.Result{}, nil
+	return (*Reconciler)(r).deleteAt(ctx, end, lease, client.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion})
 }

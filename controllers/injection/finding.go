@@ -5,6 +5,7 @@ package injection
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,26 +13,26 @@ import (
 
 // finding is what a probe's pod shows about image volumes on this cluster.
 type finding struct {
-	// over: the pod has ended, so the finding does not change any more.
-	over bool
-	// works: the agent ran from an image volume. Only together with over.
+	// done: the pod has ended, so the finding does not change any more.
+	done bool
+	// works: the agent ran from an image volume. Only together with done.
 	works bool
-	// why describes the pod, for the log.
-	why string
+	// cause describes the pod, for the log.
+	cause string
 }
 
 // examine reads the pod as the API server returned it. Only a successful run of the agent
 // proves that image volumes work: the API server can drop them, the container runtime
 // refuse them, or the directory be empty. Anything that can be temporary, such as a slow
-// pull, is not over.
+// pull, is not done.
 func examine(pod *corev1.Pod) finding {
 	if !hasImageVolume(pod) {
-		return finding{over: true, why: "the API server dropped the image volume"}
+		return finding{done: true, cause: "the API server dropped the image volume"}
 	}
 	return finding{
-		over:  pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed,
+		done:  pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed,
 		works: pod.Status.Phase == corev1.PodSucceeded,
-		why:   describe(pod),
+		cause: describe(pod),
 	}
 }
 
@@ -58,10 +59,5 @@ func describe(pod *corev1.Pod) string {
 }
 
 func hasImageVolume(pod *corev1.Pod) bool {
-	for _, v := range pod.Spec.Volumes {
-		if v.Image != nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Image != nil })
 }

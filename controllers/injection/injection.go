@@ -45,7 +45,7 @@ type Prober struct {
 }
 
 // SetupWithManager lets the manager run the probe, if the setting is Auto.
-func (p *Prober) SetupWithManager(_ context.Context, mgr manager.Manager) error {
+func (p *Prober) SetupWithManager(mgr manager.Manager) error {
 	if p.Job.AgentInjection != Auto {
 		return nil
 	}
@@ -72,34 +72,34 @@ func (p *Prober) NeedLeaderElection() bool { return true }
 func (p *Prober) Start(ctx context.Context) error {
 	found := p.probe(ctx)
 	p.works.Store(found.works)
-	logf.FromContext(ctx).WithName("injection").Info("agent injection chosen", "injection", p.Injection(), "cause", found.why)
+	logf.FromContext(ctx).WithName("injection").Info("agent injection chosen", "injection", p.Injection(), "cause", found.cause)
 	return nil
 }
 
-// probe runs the pod until it has ended, for at most jobspec.ProbeSeconds.
+// probe creates the pod and waits until it has ended, for at most jobspec.ProbeSeconds.
 func (p *Prober) probe(ctx context.Context) finding {
 	var pod *corev1.Pod
-	found := finding{why: "the probe's pod could not be created"}
+	found := finding{cause: "the probe's pod could not be created"}
 	defer func() { p.remove(ctx, pod) }()
 	err := wait.PollUntilContextTimeout(ctx, pollInterval, jobspec.ProbeSeconds*time.Second, true, func(ctx context.Context) (bool, error) {
 		var err error
 		if pod == nil {
 			pod, err = p.create(ctx)
 		} else {
-			err = p.read(ctx, pod)
+			err = p.Live.Get(ctx, client.ObjectKeyFromObject(pod), pod)
 		}
 		switch {
 		case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsNotFound(err):
 			return false, err
 		case err != nil: // perhaps temporary
-			found.why = err.Error()
+			found.cause = err.Error()
 			return false, nil
 		}
 		found = examine(pod)
-		return found.over, nil
+		return found.done, nil
 	})
 	if err != nil {
-		found.why = fmt.Sprintf("%v: %s", err, found.why)
+		found.cause = fmt.Sprintf("%v: %s", err, found.cause)
 	}
 	return found
 }
@@ -120,19 +120,6 @@ func (p *Prober) create(ctx context.Context) (*corev1.Pod, error) {
 		return nil, fmt.Errorf("create probe: %w", err)
 	}
 	return pod, nil
-}
-
-// read reads the probe's pod again. It returns a NotFound error if there is another pod of
-// that name.
-func (p *Prober) read(ctx context.Context, pod *corev1.Pod) error {
-	uid := pod.UID
-	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(pod), pod); err != nil {
-		return fmt.Errorf("read probe: %w", err)
-	}
-	if pod.UID != uid {
-		return apierrors.NewNotFound(corev1.Resource("pods"), pod.Name)
-	}
-	return nil
 }
 
 // remove deletes the probe's pod, also when ctx has ended.

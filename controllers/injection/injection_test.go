@@ -41,30 +41,30 @@ func TestExamine(t *testing.T) {
 		status  corev1.PodStatus
 		want    finding
 	}{
-		"just made":                  {false, corev1.PodStatus{Phase: corev1.PodPending}, finding{why: "the probe's pod is Pending"}},
-		"dropped by the API server":  {true, corev1.PodStatus{Phase: corev1.PodPending}, finding{over: true, why: "the API server dropped the image volume"}},
-		"dropped, and run all right": {true, corev1.PodStatus{Phase: corev1.PodSucceeded}, finding{over: true, why: "the API server dropped the image volume"}},
+		"just made":                  {false, corev1.PodStatus{Phase: corev1.PodPending}, finding{cause: "the probe's pod is Pending"}},
+		"dropped by the API server":  {true, corev1.PodStatus{Phase: corev1.PodPending}, finding{done: true, cause: "the API server dropped the image volume"}},
+		"dropped, and run all right": {true, corev1.PodStatus{Phase: corev1.PodSucceeded}, finding{done: true, cause: "the API server dropped the image volume"}},
 		"works": {
 			false, ended(corev1.PodSucceeded, 0, "Completed", ""),
-			finding{over: true, works: true, why: "the probe's pod is Succeeded, its container exited with 0: Completed "},
+			finding{done: true, works: true, cause: "the probe's pod is Succeeded, its container exited with 0: Completed "},
 		},
 		"mounted empty": {
 			false, ended(corev1.PodFailed, 128, "StartError", "no such file"),
-			finding{over: true, why: "the probe's pod is Failed, its container exited with 128: StartError no such file"},
+			finding{done: true, cause: "the probe's pod is Failed, its container exited with 128: StartError no such file"},
 		},
 		"refused by the runtime": {
 			false, waiting("CreateContainerError", "not supported"),
-			finding{why: "the probe's pod is Pending, its container waits: CreateContainerError not supported"},
+			finding{cause: "the probe's pod is Pending, its container waits: CreateContainerError not supported"},
 		},
 		"a slow pull": {
-			false, waiting("ImagePullBackOff", ""), finding{why: "the probe's pod is Pending, its container waits: ImagePullBackOff "},
+			false, waiting("ImagePullBackOff", ""), finding{cause: "the probe's pod is Pending, its container waits: ImagePullBackOff "},
 		},
 		"no node": {
 			false, corev1.PodStatus{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Message: "none fits"}}},
-			finding{why: "the probe's pod is Pending, none fits"},
+			finding{cause: "the probe's pod is Pending, none fits"},
 		},
 		"ended by the kubelet": {
-			false, corev1.PodStatus{Phase: corev1.PodFailed, Message: "DeadlineExceeded"}, finding{over: true, why: "the probe's pod is Failed, DeadlineExceeded"},
+			false, corev1.PodStatus{Phase: corev1.PodFailed, Message: "DeadlineExceeded"}, finding{done: true, cause: "the probe's pod is Failed, DeadlineExceeded"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -169,7 +169,7 @@ func TestTheReasonIsKept(t *testing.T) {
 		},
 	})
 	p := &Prober{Client: kube, Live: kube, Namespace: "work", Job: config}
-	if found := p.probe(t.Context()); found.works || !strings.Contains(found.why, "quota exceeded") {
+	if found := p.probe(t.Context()); found.works || !strings.Contains(found.cause, "quota exceeded") {
 		t.Errorf("got %+v", found)
 	}
 }

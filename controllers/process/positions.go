@@ -38,7 +38,7 @@ type Positions struct {
 }
 
 // SetupWithManager adds Positions to the manager.
-func (s *Positions) SetupWithManager(_ context.Context, mgr manager.Manager) error { return mgr.Add(s) }
+func (s *Positions) SetupWithManager(mgr manager.Manager) error { return mgr.Add(s) }
 
 // Start writes positions until ctx ends. It does nothing while no position
 // changes.

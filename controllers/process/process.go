@@ -60,7 +60,7 @@ type Reconciler struct {
 }
 
 // SetupWithManager registers the controller.
-func (r *Reconciler) SetupWithManager(_ context.Context, mgr manager.Manager) error {
+func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 	toProcess := handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, pod client.Object) []reconcile.Request {
 		if process, ok := jobpods.Process(ctx, r.Client, pod); ok {
 			return []reconcile.Request{{NamespacedName: process}}
@@ -139,8 +139,8 @@ func (r *Reconciler) observe(ctx context.Context, p *v1alpha1.Process, job *batc
 	switch {
 	case decision.Result != nil:
 		return reconcile.Result{}, r.finish(ctx, p, *decision.Result, job.Name)
-	case decision.Abandon != nil:
-		return reconcile.Result{}, r.abandon(ctx, decision.Abandon)
+	case decision.Fail != nil:
+		return reconcile.Result{}, r.failPod(ctx, decision.Fail)
 	}
 	if !decision.RecheckAt.IsZero() {
 		return reconcile.Result{RequeueAfter: max(decision.RecheckAt.Sub(now), time.Millisecond)}, nil
@@ -148,43 +148,47 @@ func (r *Reconciler) observe(ctx context.Context, p *v1alpha1.Process, job *batc
 	return reconcile.Result{}, nil
 }
 
-// abandon marks a pod as failed because its node does not answer. The garbage
-// collector of Kubernetes does the same when the node is deleted. The Job then
-// creates another pod. If the node comes back, its kubelet stops this pod.
-func (r *Reconciler) abandon(ctx context.Context, pod *corev1.Pod) error {
-	err := statuspatch.ApplyLocked(ctx, r.Client, pod, map[string]any{
-		"phase": corev1.PodFailed, "reason": outcome.ReasonNodeLost, "message": "the node of the pod does not answer; the process runs on another node",
-		// The time of this condition is when the next attempt begins.
-		"conditions": append(slices.Clone(pod.Status.Conditions), corev1.PodCondition{
-			Type: outcome.ConditionAbandoned, Status: corev1.ConditionTrue, Reason: outcome.ReasonNodeLost, LastTransitionTime: metav1.NewTime(r.Clock.Now()),
+// failPod marks a pod as failed, as the garbage collector of Kubernetes does it when a
+// node is deleted. The Job then creates another pod. The pod's kubelet stops what still
+// runs in it, at once or when the node comes back.
+func (r *Reconciler) failPod(ctx context.Context, f *outcome.PodFailure) error {
+	err := statuspatch.ApplyLocked(ctx, r.Client, f.Pod, map[string]any{
+		"phase": corev1.PodFailed, "reason": f.Reason, "message": f.Message,
+		"conditions": append(slices.Clone(f.Pod.Status.Conditions), corev1.PodCondition{
+			Type: outcome.ConditionMarkedFailed, Status: corev1.ConditionTrue, Reason: f.Reason, LastTransitionTime: metav1.NewTime(r.Clock.Now()),
 		}),
 	})
 	if err = client.IgnoreNotFound(err); err != nil {
-		return fmt.Errorf("abandon pod: %w", err)
+		return fmt.Errorf("mark pod as failed: %w", err)
 	}
-	logf.FromContext(ctx).Info("pod abandoned", "pod", pod.Name, "node", pod.Spec.NodeName)
+	logf.FromContext(ctx).Info("pod marked as failed", "pod", f.Pod.Name, "node", f.Pod.Spec.NodeName, "reason", f.Reason)
 	return nil
 }
 
 // jobDeletionDelay is how long the operator waits before it deletes the Job of a
-// process in error. Most Jobs end sooner on their own, so that their pods and logs
+// terminal process. Most Jobs end sooner on their own, so that their pods and logs
 // remain.
 const jobDeletionDelay = 30 * time.Second
 
 // cleanUp deletes a Job that could still run something after its Process is
 // terminal: in error, when a retry or a pod that waits for its image remains;
-// complete, when the Job is suspended and could be resumed. job may be nil.
+// complete, when the Job is suspended and could be resumed, or when a container that
+// the cluster added keeps a pod alive. job may be nil.
 func (r *Reconciler) cleanUp(ctx context.Context, p *v1alpha1.Process, job *batchv1.Job) (reconcile.Result, error) {
 	if job == nil || !metav1.IsControlledBy(job, p) || job.DeletionTimestamp != nil || outcome.EndCondition(job) != nil {
 		return reconcile.Result{}, nil
 	}
-	if p.Status.State != v1alpha1.StateError && !outcome.Suspended(job) {
-		return reconcile.Result{}, nil
+	pods, err := jobpods.List(ctx, r.Client, job)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if p.Status.State == v1alpha1.StateComplete && !outcome.Suspended(job) && !slices.ContainsFunc(pods, outcome.Alive) {
+		return reconcile.Result{}, nil // the Job is about to end
 	}
 	if wait := p.Status.CompletionTime.Add(jobDeletionDelay).Sub(r.Clock.Now()); wait > 0 {
 		return reconcile.Result{RequeueAfter: wait}, nil
 	}
-	err := r.Client.Delete(ctx, job, client.Preconditions{UID: &job.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	err = r.Client.Delete(ctx, job, client.Preconditions{UID: &job.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
 	if err = client.IgnoreNotFound(err); err != nil && !apierrors.IsConflict(err) {
 		return reconcile.Result{}, fmt.Errorf("delete job: %w", err)
 	}

@@ -28,6 +28,7 @@ import (
 	"procman.dev/procman/controllers/internal/ledger"
 	"procman.dev/procman/controllers/internal/outcome"
 	"procman.dev/procman/controllers/internal/terminal"
+	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/rules"
 )
 
@@ -277,6 +278,82 @@ func TestPodOfALostNodeIsAbandoned(t *testing.T) {
 	// The pause and the start timeout of the next attempt begin now.
 	if p, again, err := reconcileIt(t, r); err != nil || p.Finished() || again != 70*time.Second {
 		t.Errorf("the process is %+v, looked at again in %s, error %v", p.Status, again, err)
+	}
+}
+
+// meshPod is the pod of launchedJob, in which a container of a service mesh still runs
+// after the worker has ended.
+func meshPod(message string) *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "work", Name: "p-1", UID: "pod", CreationTimestamp: metav1.NewTime(start),
+			OwnerReferences: []metav1.OwnerReference{{Kind: "Job", UID: "job", Controller: new(true)}},
+		},
+		Status: corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{
+			{Name: "mesh", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}},
+			{Name: "worker", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 7, Message: message, FinishedAt: metav1.NewTime(start)}}},
+		}},
+	}
+}
+
+// After a crash, the pod is marked as failed, so that the Job makes another attempt.
+func TestPodWithASidecarAfterACrash(t *testing.T) {
+	crash := agentapi.Failure("WorkerFailed", map[string]any{"exitCode": 7})
+	crash.Retry = true
+	pod := meshPod(string(agentapi.Receipt{Result: crash}.Encode()))
+	r, now := world(t, interceptor.Funcs{}, aProcess(), launchedJob(), pod)
+	for _, step := range []struct {
+		seconds int
+		phase   corev1.PodPhase
+		again   time.Duration
+	}{{9, corev1.PodRunning, time.Second}, {10, corev1.PodFailed, 0}} {
+		now.SetTime(start.Add(time.Duration(step.seconds) * time.Second))
+		p, again, err := reconcileIt(t, r)
+		if err != nil || p.Finished() || again != step.again {
+			t.Errorf("after %d s the process is %+v, looked at again in %s, error %v", step.seconds, p.Status, again, err)
+		}
+		if err := r.Client.Get(t.Context(), client.ObjectKeyFromObject(pod), pod); err != nil || pod.Status.Phase != step.phase {
+			t.Errorf("after %d s the pod is %s, error %v, want %s", step.seconds, pod.Status.Phase, err, step.phase)
+		}
+	}
+	if pod.Status.Reason != outcome.ReasonWorkerEnded || len(pod.Status.ContainerStatuses) != 2 {
+		t.Errorf("the pod's status is %+v", pod.Status)
+	}
+}
+
+// After the result, the Job is deleted: it would run for ever. A Job whose pod has ended
+// is left, with its log.
+func TestJobWithASidecarAfterTheResult(t *testing.T) {
+	ended := meshPod("")
+	ended.Status.Phase = corev1.PodSucceeded
+	for name, test := range map[string]struct {
+		pods    []client.Object
+		state   v1alpha1.State
+		after   time.Duration
+		deleted bool
+		again   time.Duration
+	}{
+		"complete, a moment ago":     {[]client.Object{meshPod("")}, v1alpha1.StateComplete, 29 * time.Second, false, time.Second},
+		"complete":                   {[]client.Object{meshPod("")}, v1alpha1.StateComplete, 30 * time.Second, true, 0},
+		"complete, the pod ended":    {[]client.Object{ended}, v1alpha1.StateComplete, time.Hour, false, 0},
+		"complete, the pod is gone":  {nil, v1alpha1.StateComplete, time.Hour, false, 0},
+		"in error":                   {[]client.Object{meshPod("")}, v1alpha1.StateError, 30 * time.Second, true, 0},
+		"in error, between attempts": {nil, v1alpha1.StateError, 30 * time.Second, true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := aProcess()
+			p.Spec.LifetimeSeconds = 86400
+			p.Status = v1alpha1.ProcessStatus{State: test.state, Output: "{}", CompletionTime: metav1.NewTime(start)}
+			r, now := world(t, interceptor.Funcs{}, append(test.pods, p, launchedJob())...)
+			now.SetTime(start.Add(test.after))
+			if _, again, err := reconcileIt(t, r); err != nil || again != test.again {
+				t.Errorf("looked at again in %s, error %v, want %s", again, err, test.again)
+			}
+			err := r.Client.Get(t.Context(), client.ObjectKeyFromObject(p), &batchv1.Job{})
+			if apierrors.IsNotFound(err) != test.deleted {
+				t.Errorf("the Job: %v, want it deleted: %t", err, test.deleted)
+			}
+		})
 	}
 }
 

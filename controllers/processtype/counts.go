@@ -36,7 +36,7 @@ type CountReconciler struct {
 // SetupWithManager registers the controller. The first change of a count requests
 // a reconciliation after countsDelay. Later changes until then request the same
 // one.
-func (r *CountReconciler) SetupWithManager(_ context.Context, mgr manager.Manager) error {
+func (r *CountReconciler) SetupWithManager(mgr manager.Manager) error {
 	changes := source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 		r.Ledger.OnCountsChanged(func(t types.NamespacedName) {
 			q.AddAfter(reconcile.Request{NamespacedName: t}, countsDelay)

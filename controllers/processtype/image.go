@@ -61,7 +61,7 @@ type ImageReconciler struct {
 }
 
 // SetupWithManager registers the controller.
-func (r *ImageReconciler) SetupWithManager(_ context.Context, mgr manager.Manager) error {
+func (r *ImageReconciler) SetupWithManager(mgr manager.Manager) error {
 	r.pauses = workqueue.NewTypedItemExponentialFailureRateLimiter[types.UID](minPause, maxPause)
 	return builder.ControllerManagedBy(mgr).
 		Named("processtype-image").

@@ -34,6 +34,7 @@ import (
 	"procman.dev/procman/controllers/internal/prose"
 	"procman.dev/procman/controllers/internal/statuspatch"
 	"procman.dev/procman/internal/rules"
+	"procman.dev/procman/internal/timing"
 )
 
 // Reconciler writes the condition Accepted.
@@ -49,7 +50,7 @@ type Reconciler struct {
 
 // SetupWithManager registers the controller. A change of one type can give an alias
 // to another type, or take it away. So it requests all types of the namespace.
-func (r *Reconciler) SetupWithManager(_ context.Context, mgr manager.Manager) error {
+func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 	toAll := handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
 		var all v1alpha1.ProcessTypeList
 		if err := r.Client.List(ctx, &all, client.InNamespace(o.GetNamespace())); err != nil {
@@ -204,6 +205,10 @@ func accept(t *v1alpha1.ProcessType, known *rules.Rules, all []v1alpha1.ProcessT
 	}
 	if err := cmp.Or(known.InputSchemaError(), known.OutputSchemaError()); err != nil {
 		accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, v1alpha1.ReasonInvalidSchema, err.Error()
+		return accepted
+	}
+	if err := timing.CheckLifetime(&t.Spec); err != nil {
+		accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, v1alpha1.ReasonLifetimeTooShort, err.Error()
 		return accepted
 	}
 	if violations != "" {

@@ -42,15 +42,7 @@ func main() {
 	kubeconfig := flag.String("kubeconfig", os.Getenv("KUBECONFIG"), "kubeconfig of the cluster with the product")
 	url := flag.String("url", "http://127.0.0.1:3000", "base URL of the facade")
 	samples := flag.Int("samples", 20, "number of processes and of Jobs to measure")
-	agentOnly := flag.Bool("agent", false, "measure only the start of the agent")
 	flag.Parse()
-	if err := benchAgent(10 * *samples); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
-	if *agentOnly {
-		return
-	}
 	if err := run(context.Background(), *kubeconfig, *url, *samples); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)

@@ -56,12 +56,3 @@ func TestRefusedPostIsAnError(t *testing.T) {
 		t.Error("got no error")
 	}
 }
-
-func TestProgramIsTimed(t *testing.T) {
-	if _, err := timeProgram("true"); err != nil {
-		t.Error(err)
-	}
-	if _, err := timeProgram("false"); err == nil {
-		t.Error("a program that fails: got no error")
-	}
-}

@@ -135,7 +135,7 @@ func TestAssembleWritesOnlyWhatChanged(t *testing.T) {
 		{"unchanged", small, "procman.local/echo-worker:dev", nil, false},
 		{"another tag", small, "procman.local/echo-worker:next", nil, true},
 		{"another entrypoint", other, "procman.local/echo-worker:next", nil, true},
-		{"interrupted before its key was written", other, "procman.local/echo-worker:next", func() error { return os.Remove(path + ".key") }, true},
+		{"cut off", other, "procman.local/echo-worker:next", func() error { return os.Truncate(path, 1000) }, true},
 		{"removed", other, "procman.local/echo-worker:next", func() error { return os.Remove(path) }, true},
 	} {
 		if step.before != nil {

@@ -4,7 +4,9 @@
 package main
 
 import (
+	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"embed"
 	"fmt"
 	"net/http"
@@ -23,6 +25,7 @@ var configs embed.FS
 // settings are the values that the templates use.
 type settings struct {
 	Dir, CNI, Runc, PodCIDR, DNSIP, Cgroup, Registry string
+	Node, NodeIP, User                               string // in kubeconfigs
 }
 
 // writeConfigs writes all files that the components read: certificates,
@@ -44,32 +47,46 @@ func (c *cluster) writeConfigs() error {
 	s := settings{
 		Dir: c.dir, CNI: filepath.Dir(programPath("bridge")), Runc: runc,
 		PodCIDR: podCIDR, DNSIP: dnsIP, Cgroup: c.cgroup(), Registry: registry,
+		Node: c.nodeName(), NodeIP: c.nodeIP(),
 	}
 	for source, target := range map[string]string{
 		"containerd.toml": "containerd.toml",
 		"kubelet.yaml":    "kubelet.yaml",
 		"cni.conflist":    "cni/procman.conflist",
 		"registry.toml":   "certs.d/" + registry + "/hosts.toml",
+		"resolv.conf":     "resolv.conf",
+		"coredns.yaml":    "coredns.yaml",
 	} {
-		t := template.Must(template.ParseFS(configs, "config/"+source))
-		file, err := os.Create(c.file(target))
-		if err != nil {
-			return fmt.Errorf("write %s: %w", target, err)
-		}
-		if err := t.Execute(file, s); err != nil {
-			return fmt.Errorf("write %s: %w", target, err)
-		}
-		if err := file.Close(); err != nil {
-			return fmt.Errorf("write %s: %w", target, err)
+		if err := c.writeConfig(source, target, s); err != nil {
+			return err
 		}
 	}
-	// Pods with dnsPolicy Default get this file. No DNS server outside the cluster
-	// can be reached.
-	return os.WriteFile(c.file("resolv.conf"), []byte("nameserver 127.0.0.1\n"), 0o644)
+	for user, target := range map[string]string{
+		"kube-controller-manager": "kube-controller-manager.kubeconfig",
+		"kube-scheduler":          "kube-scheduler.kubeconfig",
+		"kube-proxy":              "kube-proxy.kubeconfig",
+		"kubelet":                 "kubelet.kubeconfig",
+		"admin":                   "kubeconfig",
+	} {
+		s.User = user
+		if err := c.writeConfig("kubeconfig.yaml", target, s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// writeCertificates creates the certificate authority, the certificate of each
-// component, and the kubeconfigs that use them.
+// writeConfig writes the file target in the cluster's directory from a template.
+func (c *cluster) writeConfig(source, target string, s settings) error {
+	var text bytes.Buffer
+	if err := template.Must(template.ParseFS(configs, "config/"+source)).Execute(&text, s); err != nil {
+		return fmt.Errorf("write %s: %w", target, err)
+	}
+	return os.WriteFile(c.file(target), text.Bytes(), 0o644)
+}
+
+// writeCertificates creates the certificate authority and the certificate of each
+// component.
 func (c *cluster) writeCertificates() error {
 	ca, err := openAuthority(c.file("pki"))
 	if err != nil {
@@ -97,12 +114,7 @@ func (c *cluster) writeCertificates() error {
 			return err
 		}
 	}
-	for _, user := range []string{"kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"} {
-		if err := c.writeKubeconfig(c.file(user+".kubeconfig"), user); err != nil {
-			return err
-		}
-	}
-	return c.writeKubeconfig(c.kubeconfig(), "admin")
+	return nil
 }
 
 // components returns the programs that the node runs. Their order has no meaning:
@@ -165,20 +177,16 @@ func (c *cluster) components() []component {
 // apiReady returns a function that reports whether the API server answers. It
 // trusts only the certificate authority of this cluster.
 func (c *cluster) apiReady() func() bool {
-	var client *http.Client
+	authorities := x509.NewCertPool()
+	if text, err := os.ReadFile(c.file("pki", "ca.crt")); err == nil {
+		authorities.AppendCertsFromPEM(text)
+	}
+	client := &http.Client{
+		Timeout:   2 * time.Second,
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: authorities}},
+	}
 	return func() bool {
-		if client == nil {
-			pair, err := tls.LoadX509KeyPair(c.file("pki", "admin.crt"), c.file("pki", "admin.key"))
-			if err != nil {
-				return false
-			}
-			roots := certPool(c.file("pki", "ca.crt"))
-			client = &http.Client{
-				Timeout:   2 * time.Second,
-				Transport: &http.Transport{TLSClientConfig: &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: roots}},
-			}
-		}
-		response, err := client.Get("https://" + c.nodeIP() + ":6443/readyz")
+		response, err := client.Get("https://" + c.nodeIP() + ":6443/readyz") // needs no client certificate
 		if err != nil {
 			return false
 		}

@@ -1,5 +1,5 @@
 // The local cluster's own command. The versions of what it is made of are
-// pinned in parts/*/go.mod.
+// pinned in parts/go.mod.
 module procman.dev/procman/hack/localcluster
 
 go 1.26.0

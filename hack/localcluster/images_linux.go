@@ -23,7 +23,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // loadImages loads images into the node's image store.
@@ -251,23 +253,15 @@ func assemble(path, reference, file string) error {
 	if err := w.Close(); err != nil {
 		return err
 	}
-	opener := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(layer.Bytes())), nil }
-	content, err := tarball.LayerFromOpener(opener)
+	base, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{
+		OS: "linux", Architecture: runtime.GOARCH, RootFS: v1.RootFS{Type: "layers"},
+		Config: v1.Config{Entrypoint: []string{entrypoint}},
+	})
 	if err != nil {
 		return err
 	}
-	image, err := mutate.AppendLayers(empty.Image, content)
+	image, err := mutate.AppendLayers(base, static.NewLayer(layer.Bytes(), types.DockerUncompressedLayer))
 	if err != nil {
-		return err
-	}
-	config, err := image.ConfigFile()
-	if err != nil {
-		return err
-	}
-	config = config.DeepCopy()
-	config.OS, config.Architecture = "linux", runtime.GOARCH
-	config.Config = v1.Config{Entrypoint: []string{entrypoint}}
-	if image, err = mutate.ConfigFile(image, config); err != nil {
 		return err
 	}
 	tag, err := name.NewTag(reference)

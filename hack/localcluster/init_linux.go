@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -37,7 +39,7 @@ func runInit(o options) error {
 	if err := c.setUpNetwork(); err != nil {
 		return fmt.Errorf("set up the node's network: %w", err)
 	}
-	s := newSupervisor(c.file("logs"))
+	s := &supervisor{logs: c.file("logs"), processes: map[int]process{}}
 	for _, component := range components {
 		go s.supervise(component)
 	}
@@ -116,26 +118,17 @@ type component struct {
 	ready func() bool
 }
 
-// supervisor keeps components running and records their processes.
+// supervisor keeps components running and reaps all processes of the node.
 type supervisor struct {
-	logs   string
-	starts chan start
-	exits  chan exit
-	kills  chan string
+	logs string
+
+	mu        sync.Mutex
+	processes map[int]process // of the components, by process id
 }
 
-type start struct {
-	component component
-	done      chan int
-}
-
-type exit struct {
-	pid    int
-	status unix.WaitStatus
-}
-
-func newSupervisor(logs string) *supervisor {
-	return &supervisor{logs: logs, starts: make(chan start), exits: make(chan exit), kills: make(chan string)}
+type process struct {
+	name  string
+	ended chan struct{}
 }
 
 // The pause before a component is restarted.
@@ -147,89 +140,77 @@ const (
 // supervise starts the component, and restarts it whenever it ends. The pause
 // doubles each time, and is short again after the component ran for a minute.
 func (s *supervisor) supervise(component component) {
-	for pause := shortestPause; ; {
+	for pause := shortestPause; ; pause = min(2*pause, longestPause) {
 		for component.ready != nil && !component.ready() {
 			time.Sleep(50 * time.Millisecond)
 		}
 		started := time.Now()
-		done := make(chan int, 1)
-		s.starts <- start{component, done}
-		<-done
+		if ended, err := s.start(component); err == nil {
+			<-ended
+		} else {
+			logEvent("start %s: %v", component.name, err)
+		}
 		if time.Since(started) > time.Minute {
 			pause = shortestPause
 		}
 		time.Sleep(pause)
-		pause = min(2*pause, longestPause)
-	}
-}
-
-// reap starts components, collects the exits of all children, and kills
-// components on request. Only this goroutine uses the record of processes.
-func (s *supervisor) reap() {
-	go s.wait()
-	type running struct {
-		name string
-		done chan int
-	}
-	processes := map[int]running{}
-	for {
-		select {
-		case start := <-s.starts:
-			pid, err := s.start(start.component)
-			if err != nil {
-				fmt.Fprintf(os.Stderr, "%s start %s: %v\n", time.Now().Format(time.RFC3339), start.component.name, err)
-				start.done <- -1
-				continue
-			}
-			processes[pid] = running{start.component.name, start.done}
-		case exit := <-s.exits:
-			if process, ok := processes[exit.pid]; ok {
-				fmt.Fprintf(os.Stderr, "%s %s ended: exit code %d, signal %d\n", time.Now().Format(time.RFC3339), process.name, exit.status.ExitStatus(), exit.status.Signal())
-				delete(processes, exit.pid)
-				process.done <- exit.status.ExitStatus()
-			}
-		case name := <-s.kills:
-			for pid, process := range processes {
-				if process.name == name {
-					_ = syscall.Kill(pid, syscall.SIGKILL)
-				}
-			}
-		}
-	}
-}
-
-// wait reports every child that ends, including orphans of components. An exit
-// cannot overtake its start: reap records a process before it receives again.
-func (s *supervisor) wait() {
-	for {
-		var status unix.WaitStatus
-		pid, err := unix.Wait4(-1, &status, 0, nil)
-		switch {
-		case err == nil:
-			s.exits <- exit{pid, status}
-		case errors.Is(err, unix.ECHILD):
-			time.Sleep(20 * time.Millisecond)
-		}
 	}
 }
 
 // start starts a component with its log file as output.
-func (s *supervisor) start(component component) (int, error) {
+func (s *supervisor) start(component component) (ended <-chan struct{}, err error) {
 	log, err := os.OpenFile(filepath.Join(s.logs, component.name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer func() { _ = log.Close() }()
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return 0, err
+	cmd := exec.Command(component.args[0], component.args[1:]...) // without Wait: reap waits for all children
+	cmd.Env = append(os.Environ(), component.env...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	s.mu.Lock() // so that reap does not see its end before it is recorded
+	defer s.mu.Unlock()
+	if err := cmd.Start(); err != nil {
+		return nil, err
 	}
-	defer func() { _ = null.Close() }()
-	return syscall.ForkExec(component.args[0], component.args, &syscall.ProcAttr{
-		Env:   append(os.Environ(), component.env...),
-		Files: []uintptr{null.Fd(), log.Fd(), log.Fd()},
-		Sys:   &syscall.SysProcAttr{Setsid: true},
-	})
+	p := process{component.name, make(chan struct{})}
+	s.processes[cmd.Process.Pid] = p
+	return p.ended, nil
+}
+
+// reap collects every child that ends, including orphans of components.
+func (s *supervisor) reap() {
+	for {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(-1, &status, 0, nil)
+		if err != nil { // most of the time ECHILD: there is no child yet
+			time.Sleep(20 * time.Millisecond)
+			continue
+		}
+		s.mu.Lock()
+		if p, ok := s.processes[pid]; ok {
+			logEvent("%s ended: exit code %d, signal %d", p.name, status.ExitStatus(), status.Signal())
+			delete(s.processes, pid)
+			close(p.ended)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// kill kills a component.
+func (s *supervisor) kill(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for pid, p := range s.processes {
+		if p.name == name {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+}
+
+// logEvent writes a line to the log of the node.
+func logEvent(format string, args ...any) {
+	fmt.Fprintln(os.Stderr, time.Now().Format(time.RFC3339), fmt.Sprintf(format, args...))
 }
 
 // serveKills kills the component whose name is written into the named pipe. Fault
@@ -244,7 +225,7 @@ func (s *supervisor) serveKills(path string) {
 		text, err := os.ReadFile(path) // blocks until a writer has closed the pipe
 		if err == nil {
 			for name := range strings.FieldsSeq(string(text)) {
-				s.kills <- name
+				s.kill(name)
 			}
 		}
 	}

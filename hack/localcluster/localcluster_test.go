@@ -94,12 +94,12 @@ func TestCertificates(t *testing.T) {
 	if err := ca.issue("server", "the-user", []string{"the-group"}, "localhost", "10.0.0.1"); err != nil {
 		t.Fatal(err)
 	}
-	cert, key := readPair(filepath.Join(dir, "server.crt"), filepath.Join(dir, "server.key"))
-	if cert == nil || key == nil {
-		t.Fatal("the pair cannot be read")
+	server, err := ca.read("server")
+	if err != nil {
+		t.Fatal(err)
 	}
-	roots := x509.NewCertPool()
-	roots.AddCert(ca.cert)
+	cert, roots := server.Leaf, x509.NewCertPool()
+	roots.AddCert(ca.ca.Leaf)
 	for _, host := range []string{"localhost", "10.0.0.1"} {
 		if _, err := cert.Verify(x509.VerifyOptions{DNSName: host, Roots: roots}); err != nil {
 			t.Errorf("as %s: %v", host, err)
@@ -110,7 +110,7 @@ func TestCertificates(t *testing.T) {
 	}
 	// A complete pair is kept, a broken one is replaced.
 	again, err := openAuthority(dir)
-	if err != nil || !again.cert.Equal(ca.cert) {
+	if err != nil || !again.ca.Leaf.Equal(ca.ca.Leaf) {
 		t.Errorf("the authority was replaced: %v", err)
 	}
 	if err := os.Truncate(filepath.Join(dir, "server.crt"), 10); err != nil {
@@ -119,8 +119,8 @@ func TestCertificates(t *testing.T) {
 	if err := again.issue("server", "the-user", nil); err != nil {
 		t.Fatal(err)
 	}
-	if cert, _ := readPair(filepath.Join(dir, "server.crt"), filepath.Join(dir, "server.key")); cert == nil {
-		t.Error("a broken certificate was kept")
+	if _, err := ca.read("server"); err != nil {
+		t.Errorf("a broken certificate was kept: %v", err)
 	}
 }
 

@@ -8,7 +8,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,13 +15,13 @@ import (
 )
 
 // lock locks the file. If another process has the lock, it prints waiting and
-// waits. The kernel releases the lock when its process ends, even by kill -9.
+// waits. The kernel releases the lock when its process ends, even by kill -9. Nothing
+// may remove the file while a process can wait for it: that process would continue
+// with a lock on a file that others do not find.
 func lock(path, waiting string) (unlock func(), err error) {
 	file, err := tryLock(path)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		fmt.Fprintf(os.Stderr, "%s (process %s, lock %s)\n", waiting, holder(path), path)
-	}
-	for errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, fs.ErrNotExist) {
 		file, err = openLocked(path, syscall.LOCK_EX)
 	}
 	if err != nil {
@@ -34,17 +33,9 @@ func lock(path, waiting string) (unlock func(), err error) {
 // tryLock locks the file, or returns EWOULDBLOCK if another process has the lock.
 // The caller must keep the file reachable: a collected file is closed, which
 // releases the lock.
-func tryLock(path string) (*os.File, error) {
-	for {
-		file, err := openLocked(path, syscall.LOCK_EX|syscall.LOCK_NB)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return file, err
-		}
-	}
-}
+func tryLock(path string) (*os.File, error) { return openLocked(path, syscall.LOCK_EX|syscall.LOCK_NB) }
 
-// openLocked opens and locks the file and writes this process's id into it. It
-// returns ErrNotExist if the last holder removed the file before it was locked.
+// openLocked opens and locks the file and writes this process's id into it.
 func openLocked(path string, how int) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
@@ -53,10 +44,7 @@ func openLocked(path string, how int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err = flock(file, how); err == nil {
-		err = checkAt(file, path)
-	}
-	if err != nil {
+	if err := flock(file, how); err != nil {
 		_ = file.Close()
 		return nil, err
 	}
@@ -72,22 +60,6 @@ func flock(file *os.File, how int) error {
 			return err
 		}
 	}
-}
-
-// checkAt returns ErrNotExist unless the open file is the one at path.
-func checkAt(file *os.File, path string) error {
-	opened, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	current, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	if !os.SameFile(opened, current) {
-		return fs.ErrNotExist
-	}
-	return nil
 }
 
 // holder returns the process id that the holder of a lock wrote into it.

@@ -49,10 +49,14 @@ func baseDir() string {
 // defaultDir is the state directory if PROCMAN_LOCALCLUSTER_DIR is not set.
 const defaultDir = "/var/lib/procman-localcluster"
 
+func newCluster(name string) *cluster {
+	return &cluster{name: name, dir: filepath.Join(baseDir(), name)}
+}
+
 // open reads the state of a cluster. A cluster that does not exist has an empty
 // state.
 func open(name string) (*cluster, error) {
-	c := &cluster{name: name, dir: filepath.Join(baseDir(), name)}
+	c := newCluster(name)
 	text, err := os.ReadFile(c.file("state.json"))
 	if os.IsNotExist(err) {
 		return c, nil

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -58,9 +57,10 @@ func up(o options) error {
 }
 
 // openLockedCluster waits until no other command changes the cluster, and opens
-// it. The caller releases the lock.
+// it. The caller releases the lock. Its file is not in the directory of the clusters,
+// because down removes that.
 func openLockedCluster(name string) (*cluster, func(), error) {
-	unlock, err := lock(filepath.Join(baseDir(), name+".lock"), "another command is changing cluster "+name+"; waiting for it")
+	unlock, err := lock("/run/"+newCluster(name).cgroup()+".lock", "another command is changing cluster "+name+"; waiting for it")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -170,15 +170,7 @@ func (c *cluster) makeReady() error {
 	if err := waitFor("the API server", readyTimeout, c.apiReady()); err != nil {
 		return err
 	}
-	manifest := c.file("coredns.yaml")
-	text, err := configs.ReadFile("config/coredns.yaml")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(manifest, text, 0o644); err != nil {
-		return fmt.Errorf("write the manifest of CoreDNS: %w", err)
-	}
-	if err := c.kubectl("apply", "--filename", manifest); err != nil {
+	if err := c.kubectl("apply", "--filename", c.file("coredns.yaml")); err != nil {
 		return err
 	}
 	if err := waitFor("CoreDNS", readyTimeout, c.dnsReady); err != nil {
@@ -261,11 +253,8 @@ func down(o options) error {
 	if err := os.RemoveAll(c.dir); err != nil {
 		return fmt.Errorf("remove the cluster's directory: %w", err)
 	}
-	if err := os.Remove(c.dir + ".lock"); err != nil {
-		return fmt.Errorf("remove the cluster's lock: %w", err)
-	}
 	// The directory of all clusters is empty when the last one is removed.
-	if err := os.Remove(baseDir()); err != nil && !errors.Is(err, syscall.ENOTEMPTY) {
+	if err := os.Remove(baseDir()); err != nil && !errors.Is(err, syscall.ENOTEMPTY) && !os.IsNotExist(err) {
 		return fmt.Errorf("remove the clusters' directory: %w", err)
 	}
 	fmt.Printf("cluster %s is down and removed\n", c.name)

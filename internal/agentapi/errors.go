@@ -76,7 +76,7 @@ func WriteError(w http.ResponseWriter, err error) (status int) {
 
 // ReadError returns the error of a response, whose body is given; nil for a 200
 // that is a collector's. A response without HeaderCollector is always an error that
-// is not Final, as is 404: no collector says with it that a process is gone.
+// is not Final, as is 404, which a collector never answers.
 func ReadError(r *http.Response, body []byte) error {
 	err := fmt.Errorf("%s: %.200s", r.Status, body)
 	if r.Header.Get(HeaderCollector) == "" {

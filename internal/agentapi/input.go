@@ -4,66 +4,44 @@
 package agentapi
 
 import (
-	"errors"
+	"encoding/json"
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 )
 
-// The headers of the response to GET InputPath. Its body is the input.
-const (
-	headerProcessID      = "Procman-Process-Id"
-	headerProcessType    = "Procman-Process-Type"
-	headerAttempt        = "Procman-Attempt"
-	headerTimeoutSeconds = "Procman-Timeout-Seconds"
-)
+// headerProcess is a header of the response to GET InputPath: the Input as JSON,
+// except its text, which is the body.
+const headerProcess = "Procman-Process"
 
 // Input is everything that an agent gets to know about its process. Its pod holds
 // nothing of it.
 type Input struct {
-	ProcessID   string
-	ProcessType string
+	ProcessID   string `json:"processId"`
+	ProcessType string `json:"processType"`
 	// Attempt is the number of this attempt, from 1.
-	Attempt int32
-	// Timeout is the longest run of the worker, in whole seconds.
-	Timeout time.Duration
+	Attempt int32 `json:"attempt"`
+	// Timeout is the longest run of the worker; in nanoseconds as JSON.
+	Timeout time.Duration `json:"timeout"`
 	// Text is the process's input, byte for byte.
-	Text string
+	Text string `json:"-"`
 }
 
 // SetHeader writes all of the input except its text to the header of a response.
 func (in *Input) SetHeader(h http.Header) {
-	h.Set(headerProcessID, in.ProcessID)
-	h.Set(headerProcessType, in.ProcessType)
-	h.Set(headerAttempt, strconv.Itoa(int(in.Attempt)))
-	h.Set(headerTimeoutSeconds, strconv.Itoa(int(in.Timeout/time.Second)))
+	text, _ := json.Marshal(in) // strings and numbers always encode
+	h.Set(headerProcess, string(text))
 }
 
-// ReadInput reads a response to GET InputPath. The error names each header that is
-// absent or invalid.
+// ReadInput reads a response to GET InputPath. It returns an error if the header is
+// absent or incomplete.
 func ReadInput(h http.Header, body []byte) (Input, error) {
-	var problems []error
-	text := func(name string) string {
-		value := h.Get(name)
-		if value == "" {
-			problems = append(problems, fmt.Errorf("the response has no header %s", name))
-		}
-		return value
+	in, header := Input{Text: string(body)}, h.Get(headerProcess)
+	if err := json.Unmarshal([]byte(header), &in); err != nil {
+		return Input{}, fmt.Errorf("header %s: %w", headerProcess, err)
 	}
-	number := func(name string) int32 {
-		value, err := strconv.ParseInt(h.Get(name), 10, 32)
-		if err != nil || value < 1 {
-			problems = append(problems, fmt.Errorf("the header %s is %q, expected a positive number", name, h.Get(name)))
-		}
-		return int32(value)
+	if in.ProcessID == "" || in.ProcessType == "" || in.Attempt < 1 || in.Timeout <= 0 {
+		return Input{}, fmt.Errorf("header %s is %s, expected processId, processType, attempt and timeout", headerProcess, header)
 	}
-	in := Input{
-		ProcessID:   text(headerProcessID),
-		ProcessType: text(headerProcessType),
-		Attempt:     number(headerAttempt),
-		Timeout:     time.Duration(number(headerTimeoutSeconds)) * time.Second,
-		Text:        string(body),
-	}
-	return in, errors.Join(problems...)
+	return in, nil
 }

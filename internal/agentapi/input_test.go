@@ -25,11 +25,19 @@ func TestInputRoundTrip(t *testing.T) {
 	}
 }
 
-func TestReadInputNamesWhatIsWrong(t *testing.T) {
-	_, err := ReadInput(http.Header{headerAttempt: {"0"}}, nil)
-	for _, name := range []string{headerProcessID, headerProcessType, headerAttempt, headerTimeoutSeconds} {
-		if err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("the error does not name %s: %v", name, err)
+func TestReadInputRefusesIncompleteHeaders(t *testing.T) {
+	for name, header := range map[string]string{
+		"no header":      "",
+		"no id":          `{"processType":"t","attempt":1,"timeout":1}`,
+		"no type":        `{"processId":"p","attempt":1,"timeout":1}`,
+		"no attempt":     `{"processId":"p","processType":"t","timeout":1}`,
+		"attempt 0":      `{"processId":"p","processType":"t","attempt":0,"timeout":1}`,
+		"no timeout":     `{"processId":"p","processType":"t","attempt":1}`,
+		"not an attempt": `{"processId":"p","processType":"t","attempt":"1","timeout":1}`,
+	} {
+		got, err := ReadInput(http.Header{headerProcess: {header}}, []byte("{}"))
+		if err == nil || !strings.Contains(err.Error(), headerProcess) {
+			t.Errorf("%s: got %+v, error %v, expected an error that names the header", name, got, err)
 		}
 	}
 }

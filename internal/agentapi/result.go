@@ -50,16 +50,18 @@ func (r *Result) Failed(code string, details any) Result {
 // Complete reports whether the attempt produced an output.
 func (r *Result) Complete() bool { return r.ErrorCode == "" && r.Output != "" }
 
-// Check returns an error unless the result has an output that is a strict JSON
-// object, or else a valid errorCode with details that are such an object. Results
-// have to be checked where they are received: the sender may have stolen a worker's
-// token, and a worker can write the termination message.
+// Final reports whether the result is that of the process: no other attempt follows. last
+// is whether the attempt is the last one, if it counts.
+func (r *Result) Final(last bool) bool { return !r.Retry || last && !r.Interrupted }
+
+// Check returns an error unless the result has an output, or else a valid errorCode
+// with details that are a strict JSON object. Results have to be checked where they
+// are received: the sender may have stolen a worker's token, and a worker can write
+// the termination message. An output is checked when its result is committed, by the
+// rules of its type.
 func (r *Result) Check() error {
 	switch {
 	case r.Complete():
-		if err := strictjson.CheckObject([]byte(r.Output)); err != nil {
-			return fmt.Errorf("output: %w", err)
-		}
 	case !errorcode.Valid(r.ErrorCode):
 		return errors.New("neither an output nor an errorCode")
 	case len(r.ErrorDetails) > MaxErrorDetailsBytes:

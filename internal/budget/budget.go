@@ -16,14 +16,8 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-var (
-	// ErrExhausted reports that the bytes are not free now. A later request can
-	// succeed.
-	ErrExhausted = errors.New("the memory budget is exhausted")
-	// ErrTooLarge reports that a request is larger than the whole budget. It can
-	// never succeed.
-	ErrTooLarge = errors.New("the request is larger than the memory budget")
-)
+// ErrExhausted reports that the bytes are not free now. A later request can succeed.
+var ErrExhausted = errors.New("the memory budget is exhausted")
 
 // Budget is a fixed number of bytes. It is safe for concurrent use.
 type Budget struct {
@@ -37,15 +31,10 @@ func New(total int64) *Budget {
 	return &Budget{total: total, bytes: semaphore.NewWeighted(total)}
 }
 
-// Acquire reserves n bytes, 0 or more. It waits until they are free or ctx ends;
-// requests that wait are served in order. The caller releases the reservation.
-//
-// It returns ErrTooLarge without waiting, or ErrExhausted together with the
-// error of ctx.
+// Acquire reserves n bytes, 0 or more and at most the whole budget. It waits until
+// they are free or ctx ends; requests that wait are served in order. The caller
+// releases the reservation. The error is ErrExhausted together with that of ctx.
 func (b *Budget) Acquire(ctx context.Context, n int64) (*Reservation, error) {
-	if err := b.check(n); err != nil {
-		return nil, err
-	}
 	if err := b.bytes.Acquire(ctx, n); err != nil {
 		return nil, fmt.Errorf("reserve %d bytes: %w: %w", n, ErrExhausted, err)
 	}
@@ -66,13 +55,6 @@ func (b *Budget) TryAcquire(n int64) (*Reservation, error) {
 // Free returns how many bytes are not reserved at this moment.
 func (b *Budget) Free() int64 { return b.total - b.used.Load() }
 
-func (b *Budget) check(n int64) error {
-	if n > b.total {
-		return fmt.Errorf("reserve %d bytes of %d: %w", n, b.total, ErrTooLarge)
-	}
-	return nil
-}
-
 // Reservation is a part of a budget that somebody uses.
 type Reservation struct {
 	budget *Budget
@@ -82,15 +64,11 @@ type Reservation struct {
 	released bool
 }
 
-// Grow adds n bytes, 0 or more, without waiting. When it fails, with ErrTooLarge
-// or ErrExhausted, the reservation keeps what it had. A reservation that was
-// released does not grow.
+// Grow adds n bytes, 0 or more, without waiting. When it fails, with ErrExhausted,
+// the reservation keeps what it had. A reservation that was released does not grow.
 func (r *Reservation) Grow(n int64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.budget.check(r.bytes + n); err != nil {
-		return err
-	}
 	if r.released || !r.budget.bytes.TryAcquire(n) {
 		return fmt.Errorf("reserve %d more bytes: %w", n, ErrExhausted)
 	}

@@ -95,9 +95,17 @@ func (policy Policy) Transform() toolscache.TransformFunc {
 // The error is a NotFound of apierrors when p is gone, even if another Process
 // has its name now.
 func Read(ctx context.Context, live client.Reader, p *v1alpha1.Process) (*v1alpha1.Process, error) {
+	return read(ctx, live, p, &client.GetOptions{Raw: &metav1.GetOptions{ResourceVersion: p.ResourceVersion}})
+}
+
+// ReadNewest is Read, but returns the newest form of p, from etcd.
+func ReadNewest(ctx context.Context, live client.Reader, p *v1alpha1.Process) (*v1alpha1.Process, error) {
+	return read(ctx, live, p)
+}
+
+func read(ctx context.Context, live client.Reader, p *v1alpha1.Process, how ...client.GetOption) (*v1alpha1.Process, error) {
 	found := &v1alpha1.Process{}
-	notOlder := &client.GetOptions{Raw: &metav1.GetOptions{ResourceVersion: p.ResourceVersion}}
-	if err := live.Get(ctx, client.ObjectKeyFromObject(p), found, notOlder); err != nil {
+	if err := live.Get(ctx, client.ObjectKeyFromObject(p), found, how...); err != nil {
 		return nil, fmt.Errorf("read process: %w", err)
 	}
 	if found.UID != p.UID {

@@ -18,9 +18,9 @@ import (
 )
 
 // Terminal returns the status of a Process that ends with a result at the time now. A
-// result without StartTime means that no worker ran. jobName is the Job that ran it,
-// or "" if there was none.
-func Terminal(p *v1alpha1.Process, r agentapi.Result, jobName string, now time.Time) v1alpha1.ProcessStatus {
+// result without StartTime means that no worker ran. t is the type, or nil if it was
+// deleted. jobName is the Job that ran the worker, or "" if there was none.
+func Terminal(p *v1alpha1.Process, t *v1alpha1.ProcessType, r agentapi.Result, jobName string, now time.Time) v1alpha1.ProcessStatus {
 	s := v1alpha1.ProcessStatus{
 		State:           v1alpha1.StateComplete,
 		Output:          r.Output,
@@ -38,7 +38,11 @@ func Terminal(p *v1alpha1.Process, r agentapi.Result, jobName string, now time.T
 	}
 	if !r.Complete() {
 		s.State, s.Output = v1alpha1.StateError, ""
-		s.ErrorCode, s.ErrorDetails = r.ErrorCode, shorten(withAttempts(r))
+		s.ErrorCode, s.ErrorDetails = r.ErrorCode, r.ErrorDetails
+		if r.Retry {
+			s.ErrorDetails, s.Stderr = crash(r, t != nil && t.Spec.Stderr == v1alpha1.StderrShown)
+		}
+		s.ErrorDetails = shorten(s.ErrorDetails)
 		finished.Reason, finished.Message = r.ErrorCode, message(s.ErrorDetails)
 	}
 	if !r.StartTime.IsZero() {
@@ -51,16 +55,27 @@ func Terminal(p *v1alpha1.Process, r agentapi.Result, jobName string, now time.T
 	return s
 }
 
-// withAttempts adds the number of attempts to the details of a worker that crashed
-// (docs/contract.md, section 2, WorkerFailed).
-func withAttempts(r agentapi.Result) string {
+// maxStderrBytes bounds stderr in the status.
+const maxStderrBytes = 4096
+
+// crash returns the details of a worker that crashed, and its standard error. It adds
+// the number of attempts to the details (docs/contract.md, section 2, WorkerFailed), and
+// removes standard error from them if clients must not get it.
+func crash(r agentapi.Result, shown bool) (text, stderr string) {
 	details := map[string]any{}
-	if !r.Retry || r.Attempt == 0 || json.Unmarshal([]byte(r.ErrorDetails), &details) != nil {
-		return r.ErrorDetails
+	if json.Unmarshal([]byte(r.ErrorDetails), &details) != nil {
+		return r.ErrorDetails, ""
 	}
-	details["attempts"] = r.Attempt
-	text, _ := json.Marshal(details) // it was decoded from JSON, so it can be encoded
-	return string(text)
+	if r.Attempt > 0 {
+		details["attempts"] = r.Attempt
+	}
+	stderr, _ = details["stderr"].(string)
+	stderr = strings.ToValidUTF8(stderr[max(0, len(stderr)-maxStderrBytes):], "") // without a character that was cut
+	if !shown {
+		delete(details, "stderr")
+	}
+	encoded, _ := json.Marshal(details) // it was decoded from JSON, so it can be encoded
+	return string(encoded), stderr
 }
 
 // shorten removes the member expected, which can be as long as the schema, from

@@ -54,6 +54,34 @@ func TestTerminal(t *testing.T) {
 				s.Conditions = finished("WorkerFailed", "exit code 1")
 			},
 		},
+		"a crash, with standard error": {
+			agentapi.Result{Attempt: 3, ErrorCode: "WorkerFailed", ErrorDetails: `{"exitCode":1,"stderr":"no <paper>"}`, Retry: true},
+			func(s *v1alpha1.ProcessStatus) {
+				s.State, s.ErrorCode, s.ErrorDetails, s.Attempts, s.Stderr = "error", "WorkerFailed", `{"attempts":3,"exitCode":1}`, new(int32(3)), "no <paper>"
+				s.Conditions = finished("WorkerFailed", "exit code 1")
+			},
+		},
+		"a crash before the worker was started, with a log": {
+			agentapi.Result{ErrorCode: "WorkerFailed", ErrorDetails: `{"message":"why","stderr":"` + strings.Repeat("é", 3000) + `"}`, Retry: true},
+			func(s *v1alpha1.ProcessStatus) {
+				s.State, s.ErrorCode, s.ErrorDetails, s.Stderr = "error", "WorkerFailed", `{"message":"why"}`, strings.Repeat("é", 2048)
+				s.Conditions = finished("WorkerFailed", "why")
+			},
+		},
+		"standard error that is not a text": {
+			agentapi.Result{Attempt: 1, ErrorCode: "WorkerFailed", ErrorDetails: `{"stderr":["forged"]}`, Retry: true},
+			func(s *v1alpha1.ProcessStatus) {
+				s.State, s.ErrorCode, s.ErrorDetails, s.Attempts = "error", "WorkerFailed", `{"attempts":1}`, new(int32(1))
+				s.Conditions = finished("WorkerFailed", "the worker ended the process with an error of its own; see status.errorDetails")
+			},
+		},
+		"the worker's own error has a member stderr": {
+			agentapi.Result{Attempt: 1, ErrorCode: "No", ErrorDetails: `{"stderr": "its own"}`},
+			func(s *v1alpha1.ProcessStatus) {
+				s.State, s.ErrorCode, s.ErrorDetails, s.Attempts = "error", "No", `{"stderr": "its own"}`, new(int32(1))
+				s.Conditions = finished("No", "the worker ended the process with an error of its own; see status.errorDetails")
+			},
+		},
 		"a pod that failed before its worker was started": {
 			agentapi.Result{ErrorCode: "WorkerFailed", ErrorDetails: `{"message":"why"}`, Retry: true},
 			func(s *v1alpha1.ProcessStatus) {
@@ -86,9 +114,25 @@ func TestTerminal(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			want := base
 			test.want(&want)
-			if diff := cmp.Diff(want, Terminal(p, test.result, "job", now)); diff != "" {
+			if diff := cmp.Diff(want, Terminal(p, nil, test.result, "job", now)); diff != "" {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// Clients get standard error only if the type shows it. It is in the status in any case.
+func TestStderrOfAType(t *testing.T) {
+	r := agentapi.Result{Attempt: 1, ErrorCode: "WorkerFailed", ErrorDetails: `{"exitCode":1,"stderr":"no paper"}`, Retry: true}
+	for visibility, want := range map[v1alpha1.StderrVisibility]string{
+		"":                    `{"attempts":1,"exitCode":1}`,
+		v1alpha1.StderrHidden: `{"attempts":1,"exitCode":1}`,
+		v1alpha1.StderrShown:  `{"attempts":1,"exitCode":1,"stderr":"no paper"}`,
+	} {
+		processType := &v1alpha1.ProcessType{Spec: v1alpha1.ProcessTypeSpec{Stderr: visibility}}
+		got := Terminal(&v1alpha1.Process{}, processType, r, "job", time.Now())
+		if got.ErrorDetails != want || got.Stderr != "no paper" {
+			t.Errorf("%q: the details are %s, the status has %q", visibility, got.ErrorDetails, got.Stderr)
+		}
 	}
 }

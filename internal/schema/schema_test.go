@@ -407,22 +407,6 @@ func TestCompileSaysWhatIsWrongAndWhere(t *testing.T) {
 	}
 }
 
-// What clients and authors may read is exactly what the author wrote.
-func TestPublish(t *testing.T) {
-	for text, want := range map[string]string{
-		`{"z":1, "$defs":{"a":true},"$ref":"#/$defs/a"}`: `{"z":1, "$defs":{"a":true},"$ref":"#/$defs/a"}`,
-		``: `{"additionalProperties":true,"type":"object"}`, `[]`: "", `null`: "", `{`: "",
-	} {
-		raw := &apiextensionsv1.JSON{Raw: []byte(text)}
-		if text == "" {
-			raw = nil
-		}
-		if got, err := schema.Publish(raw); string(got) != want || (err != nil) != (want == "") {
-			t.Errorf("Publish(%s) = %s, %v, want %s", text, got, err, want)
-		}
-	}
-}
-
 func TestDetailsAreWrittenInOrder(t *testing.T) {
 	got, err := json.Marshal(schema.Details{In: "body", At: "input", Expected: json.RawMessage(`{"type":"object"}`)})
 	if want := `{"in":"body","at":"input","expected":{"type":"object"}}`; err != nil || string(got) != want {

@@ -8,6 +8,7 @@ package contract
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 	"github.com/pb33f/libopenapi-validator/paths"
 	"github.com/pb33f/libopenapi-validator/schema_validation"
 	v3 "github.com/pb33f/libopenapi/datamodel/high/v3"
+	"sigs.k8s.io/yaml"
 )
 
 // Checker checks responses against an OpenAPI description.
@@ -34,6 +36,10 @@ type Checker struct {
 // NewChecker reads a description in YAML or JSON. It returns an error if the description
 // is not valid OpenAPI 3.1.
 func NewChecker(description []byte) (*Checker, error) {
+	description, err := closed(description)
+	if err != nil {
+		return nil, fmt.Errorf("read the description: %w", err)
+	}
 	document, err := libopenapi.NewDocument(description)
 	if err != nil {
 		return nil, fmt.Errorf("read the description: %w", err)
@@ -55,28 +61,69 @@ func NewChecker(description []byte) (*Checker, error) {
 	}, nil
 }
 
+// closed returns a description, as JSON, in which objects have only the members that are
+// described. Clients must accept others, so that the description itself does not close
+// them.
+func closed(description []byte) ([]byte, error) {
+	var root any
+	if err := yaml.Unmarshal(description, &root); err != nil {
+		return nil, err
+	}
+	closeObjects(root)
+	return json.Marshal(root)
+}
+
+func closeObjects(value any) {
+	switch value := value.(type) {
+	case map[string]any:
+		for _, member := range value {
+			closeObjects(member)
+		}
+		_, isObject := value["properties"].(map[string]any)
+		if _, decided := value["additionalProperties"]; isObject && !decided && value["type"] == "object" {
+			value["additionalProperties"] = false
+		}
+	case []any:
+		for _, element := range value {
+			closeObjects(element)
+		}
+	}
+}
+
 // Check returns what is wrong with a response, whose body has been read already. A path
-// that is not described must return the NotFound of the components. A method that a path does
-// not have must return MethodNotAllowed with the methods that the path has.
+// that is not described must return the NotFoundResponse of the components. A method that
+// a path does not have must return MethodNotAllowed with the methods that the path has.
+// HEAD is GET without a body, and /v4 is /v1 with deprecation headers.
 func (c *Checker) Check(request *http.Request, response *http.Response, body []byte) error {
 	request = request.Clone(request.Context())
 	if path := request.URL.Path; len(path) > 1 {
 		request.URL.Path = strings.TrimSuffix(path, "/")
 		request.URL.RawPath = strings.TrimSuffix(request.URL.RawPath, "/")
 	}
+	if rest, ok := strings.CutPrefix(request.URL.Path, "/v4/"); ok {
+		if response.Header.Get("Deprecation") == "" || !strings.Contains(response.Header.Get("Link"), "successor-version") {
+			return errors.New("a response under /v4 without Deprecation or Link")
+		}
+		request.URL.Path = "/v1/" + rest
+		if raw, ok := strings.CutPrefix(request.URL.RawPath, "/v4/"); ok {
+			request.URL.RawPath = "/v1/" + raw
+		}
+	}
 	if !strings.Contains(strings.ToUpper(request.URL.RawPath), "%2F") {
 		request.URL.RawPath = "" // a name is the same with and without escapes
 	}
 	item := c.item(request)
 	if item == nil {
-		return c.component("NotFound", response, body)
+		return c.notFound(response, body)
 	}
-	operations := item.GetOperations()
-	if operations.GetOrZero(strings.ToLower(request.Method)) == nil {
-		if response.Header.Get("Allow") == "" {
-			return errors.New("a 405 without Allow")
+	if request.Method == http.MethodHead && item.Get != nil {
+		return c.checkHead(item.Get, response, body)
+	}
+	if item.GetOperations().GetOrZero(strings.ToLower(request.Method)) == nil {
+		if response.StatusCode != http.StatusMethodNotAllowed || response.Header.Get("Allow") == "" || string(body) != `{"errorCode":"MethodNotAllowed"}` {
+			return fmt.Errorf("status %d, Allow %q, want MethodNotAllowed with the methods of the path", response.StatusCode, response.Header.Get("Allow"))
 		}
-		return c.component("MethodNotAllowed", response, body)
+		return nil
 	}
 	checked := *response
 	checked.Body = io.NopCloser(bytes.NewReader(body))
@@ -103,11 +150,21 @@ func (c *Checker) item(request *http.Request) *v3.PathItem {
 	return nil
 }
 
-// component checks a response against one of the components.
-func (c *Checker) component(name string, response *http.Response, body []byte) error {
-	status := map[string]int{"NotFound": http.StatusNotFound, "MethodNotAllowed": http.StatusMethodNotAllowed}[name]
-	if response.StatusCode != status {
-		return fmt.Errorf("status %d, want %d (%s)", response.StatusCode, status, name)
+// checkHead checks a response to HEAD against the GET of the path.
+func (c *Checker) checkHead(get *v3.Operation, response *http.Response, body []byte) error {
+	if get.Responses.FindResponseByCode(response.StatusCode) == nil {
+		return fmt.Errorf("HEAD has status %d, which GET does not have", response.StatusCode)
+	}
+	if len(body) > 0 {
+		return fmt.Errorf("HEAD has a body: %s", body)
+	}
+	return nil
+}
+
+// notFound checks a response for a path that is not described.
+func (c *Checker) notFound(response *http.Response, body []byte) error {
+	if response.StatusCode != http.StatusNotFound {
+		return fmt.Errorf("status %d, want 404: the path is not described", response.StatusCode)
 	}
 	if len(body) == 0 && response.Request != nil && response.Request.Method == http.MethodHead {
 		return nil
@@ -115,9 +172,9 @@ func (c *Checker) component(name string, response *http.Response, body []byte) e
 	if got := response.Header.Get("Content-Type"); got != "application/json" {
 		return fmt.Errorf("Content-Type %q", got)
 	}
-	s := c.document.Components.Responses.GetOrZero(name).Content.GetOrZero("application/json").Schema.Schema()
+	s := c.document.Components.Responses.GetOrZero("NotFoundResponse").Content.GetOrZero("application/json").Schema.Schema()
 	if ok, problems := c.schemas.ValidateSchemaBytes(s, body); !ok {
-		return fmt.Errorf("%s: %w", name, joined(problems))
+		return fmt.Errorf("NotFoundResponse: %w", joined(problems))
 	}
 	return nil
 }

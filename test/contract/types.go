@@ -52,7 +52,7 @@ func (s *suite) testDescription(t *testing.T) {
 	if _, err := NewChecker(a.body); err != nil {
 		t.Errorf("/openapi.json: %v", err)
 	}
-	for _, p := range []string{`"/v1/processes/contract"`, `"/v1/processes/contract/{processId}"`, `"Input.contract"`, `"Output.contract"`} {
+	for _, p := range []string{`"/v1/processes/contract"`, `"/v1/processes/contract/{processId}"`, `"ContractInput"`, `"ContractOutput"`} {
 		if !strings.Contains(string(a.body), p+":{") {
 			t.Errorf("/openapi.json does not have %s", p)
 		}

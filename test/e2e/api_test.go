@@ -166,7 +166,9 @@ func TestProcessCreatedWithKubectl(t *testing.T) {
 
 func TestExpiry(t *testing.T) {
 	t.Parallel()
-	registerEcho(t, "echo-brief", func(s *v1alpha1.ProcessTypeSpec) { s.LifetimeSeconds = 90 }) // enough for a worker on a busy machine
+	registerEcho(t, "echo-brief", func(s *v1alpha1.ProcessTypeSpec) {
+		s.LifetimeSeconds, s.TimeoutSeconds, s.Attempts = 90, 90, 1 // enough for a worker on a busy machine
+	})
 	done := post(t, "echo-brief", `{}`)
 	running := post(t, "echo-brief", `{"echo":{"seconds":250}}`)
 	awaitComplete(t, "echo-brief", done)

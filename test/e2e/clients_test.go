@@ -85,7 +85,8 @@ func TestDocsClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	for program, command := range map[string][]string{
-		"client.sh": {"bash", "client.sh"}, "client.py": {"python3", "client.py"}, "client.go": {"go", "run", "client.go"},
+		"client.sh": {"bash", "client.sh"}, "client.py": {"python3", "client.py"},
+		"client.mjs": {"node", "client.mjs"}, "client.go": {"go", "run", "client.go"},
 	} {
 		t.Run(program, func(t *testing.T) {
 			t.Parallel()

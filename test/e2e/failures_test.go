@@ -111,7 +111,7 @@ func TestFailures(t *testing.T) {
 			bound: 3*time.Second + 25*time.Second + 5*time.Second, atLeast: 28 * time.Second, attempts: 1,
 		},
 		"crash": {
-			change: func(s *v1alpha1.ProcessTypeSpec) { s.Attempts = 2 },
+			change: func(s *v1alpha1.ProcessTypeSpec) { s.Attempts, s.Stderr = 2, v1alpha1.StderrShown },
 			script: `{"exitCode":7}`, code: "WorkerFailed", details: []string{`"exitCode":7`, `"attempts":2`, "exiting with 7, as the input asks"},
 			bound: 30 * time.Second, atLeast: 10 * time.Second, attempts: 2,
 		},

@@ -49,9 +49,9 @@ func TestTemplateReachesTheWorker(t *testing.T) {
 		can() { if (echo x >"$1/x") 2>/dev/null; then echo yes; else echo no; fi; }
 		dd if=/dev/zero of=/process/filler bs=1M count=64 2>/dev/null || full=yes
 		rm /process/filler
-		printf '{"arg":"%s","mode":"%s","password":"%s","level":"%s","files":"%s","user":"%s","group":"%s","cacheMiB":%s,"settings":"%s","root":"%s","tmp":"%s","processFull":"%s"}' \
+		printf '{"arg":"%s","mode":"%s","password":"%s","level":"%s","files":"%s","user":"%s","group":"%s","cacheMiB":%s,"settings":"%s","root":"%s","tmp":"%s","processFull":"%s","home":"%s","shmMiB":%s,"shm":"%s"}' \
 			"$1" "$MODE" "$PASSWORD" "$(cat /etc/settings/sound/level)" "$(ls /etc/settings)" "$(id -u)" "$(id -g)" "$(mib /cache)" \
-			"$(can /etc/settings)" "$(can /)" "$(can /tmp)" "$full" >"$PROCESS_OUTPUT_FILE"`
+			"$(can /etc/settings)" "$(can /)" "$(can /tmp)" "$full" "$HOME" "$(mib /dev/shm)" "$(can /dev/shm)" >"$PROCESS_OUTPUT_FILE"`
 	createForTest(t, &v1alpha1.ProcessType{
 		ObjectMeta: named("template"),
 		Spec: v1alpha1.ProcessTypeSpec{
@@ -59,18 +59,20 @@ func TestTemplateReachesTheWorker(t *testing.T) {
 			Command: []string{"/bin/sh", "-c", script, "sh"}, Args: []string{"louder"},
 			Limits: v1alpha1.Limits{ScratchBytes: 8 << 20},
 			Template: v1alpha1.WorkerTemplate{
-				Labels:       map[string]v1alpha1.LabelValue{"team": "pages"},
-				Annotations:  map[string]v1alpha1.AnnotationValue{"registry.example/contact": "pages"},
+				Labels:       map[string]v1alpha1.LabelValue{"team": "pages", "app.kubernetes.io/part-of": "pages"},
+				Annotations:  map[string]v1alpha1.AnnotationValue{"registry.example/contact": "pages", "cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
 				Resources:    corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("128Mi")}},
 				NodeSelector: map[string]v1alpha1.LabelValue{"kubernetes.io/os": "linux"},
 				Tolerations:  []corev1.Toleration{{Key: "batch", Operator: corev1.TolerationOpExists}},
 				Volumes: []v1alpha1.Volume{
 					{Name: "settings", ConfigMap: v1alpha1.ConfigMapVolume{Name: "template-settings", Items: []v1alpha1.KeyPath{{Key: "level", Path: "sound/level"}}}},
 					{Name: "cache", EmptyDir: &v1alpha1.EmptyDirVolume{Medium: v1alpha1.MediumMemory, SizeLimit: resource.MustParse("16Mi")}},
+					{Name: "shared", EmptyDir: &v1alpha1.EmptyDirVolume{Medium: v1alpha1.MediumMemory, SizeLimit: resource.MustParse("32Mi")}},
 				},
 				VolumeMounts: []v1alpha1.VolumeMount{
 					{Name: "settings", MountPath: "/etc/settings", Access: v1alpha1.AccessReadOnly},
 					{Name: "cache", MountPath: "/cache"},
+					{Name: "shared", MountPath: "/dev/shm"},
 				},
 				Env: []v1alpha1.EnvVar{
 					{Name: "MODE", Value: new("loud")},
@@ -90,13 +92,14 @@ func TestTemplateReachesTheWorker(t *testing.T) {
 	want := map[string]any{
 		"arg": "louder", "mode": "loud", "password": "open sesame", "level": "11", "files": "sound",
 		"user": "4711", "group": "4712", "cacheMiB": 16.0, "settings": "no", "root": "no", "tmp": "yes", "processFull": "yes",
+		"home": "/tmp", "shmMiB": 32.0, "shm": "yes",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	job := getJob(t, id)
 	pod := job.Spec.Template
-	if job.Labels["team"] != "pages" || pod.Labels["team"] != "pages" || pod.Annotations["registry.example/contact"] != "pages" || pod.Spec.NodeSelector["kubernetes.io/os"] != "linux" {
+	if job.Labels["team"] != "pages" || pod.Labels["team"] != "pages" || pod.Labels["app.kubernetes.io/part-of"] != "pages" || pod.Annotations["registry.example/contact"] != "pages" || pod.Spec.NodeSelector["kubernetes.io/os"] != "linux" {
 		t.Errorf("the Job lacks labels, annotations or the node selector of the template: %+v", job)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
@@ -110,7 +111,7 @@ func TestTerminalIsFinal(t *testing.T) {
 		`{"state":"complete","output":"{}","attempts":1,"startTime":"2026-01-01T12:00:00Z","completionTime":"2026-01-01T12:00:00Z",`+
 			`"expirationTime":"2026-01-01T12:00:00Z","jobName":"job","conditions":[`+finished+`]}`)
 	for _, change := range []string{
-		`{"state":"processing"}`, `{"state":null}`, `{"output":"{\"a\":1}"}`, `{"output":null,"state":"error","errorCode":"No"}`, `{"errorCode":"No"}`, `{"errorDetails":"{}"}`,
+		`{"state":"processing"}`, `{"state":null}`, `{"output":"{\"a\":1}"}`, `{"output":null,"state":"error","errorCode":"No"}`, `{"errorCode":"No"}`, `{"errorDetails":"{}"}`, `{"stderr":"late"}`,
 		`{"percentComplete":60}`, `{"percentComplete":null}`, `{"queuePosition":1}`, `{"attempts":2}`, `{"attempts":null}`, `{"startTime":"2026-01-01T12:00:01Z"}`, `{"startTime":null}`,
 		`{"completionTime":"2026-01-01T12:00:01Z"}`, `{"expirationTime":"2026-01-01T12:00:01Z"}`, `{"jobName":"other"}`, `{"jobName":null}`,
 	} {
@@ -158,6 +159,8 @@ func TestProcessTypeRules(t *testing.T) {
 		"a scratch of a byte":     {func(pt *v1alpha1.ProcessType) { pt.Spec.Limits.ScratchBytes = 1 }, "greater than or equal to 1048576"},
 		"an empty command":        {func(pt *v1alpha1.ProcessType) { pt.Spec.Command = []string{""} }, "spec.command[0]"},
 		"an unknown injection":    {func(pt *v1alpha1.ProcessType) { pt.Spec.Agent = "Magic" }, "Unsupported value"},
+		"an unknown pull policy":  {func(pt *v1alpha1.ProcessType) { pt.Spec.ImagePullPolicy = "Sometimes" }, "Unsupported value"},
+		"stderr for anybody else": {func(pt *v1alpha1.ProcessType) { pt.Spec.Stderr = "Everywhere" }, "Unsupported value"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -192,7 +195,13 @@ func TestTemplateRules(t *testing.T) {
 	env := func(v ...v1alpha1.EnvVar) func(*v1alpha1.WorkerTemplate) {
 		return func(w *v1alpha1.WorkerTemplate) { w.Env = v }
 	}
-	const taken = "mountPath must not be, be inside, or contain /process, /procman, /tmp, /var/run/procman, /dev, /proc or /sys"
+	const taken = "mountPath must not be, be inside, or contain /process, /procman, /tmp, /var/run/procman, /dev, /proc or /sys; it can be /dev/shm"
+	shared := func(medium v1alpha1.VolumeMedium) func(*v1alpha1.WorkerTemplate) {
+		return func(w *v1alpha1.WorkerTemplate) {
+			w.Volumes = []v1alpha1.Volume{{Name: "shared", EmptyDir: &v1alpha1.EmptyDirVolume{Medium: medium, SizeLimit: resource.MustParse("1Gi")}}}
+			w.VolumeMounts = []v1alpha1.VolumeMount{{Name: "shared", MountPath: "/dev/shm"}}
+		}
+	}
 	for name, test := range map[string]struct {
 		change  func(*v1alpha1.WorkerTemplate)
 		message string // "" if it is accepted
@@ -202,11 +211,19 @@ func TestTemplateRules(t *testing.T) {
 		"a label of Kueue's":           {labels("kueue.x-k8s.io/queue-name"), "labels under k8s.io are refused; put those for Kueue on the type itself"},
 		"a label of kubernetes.io":     {labels("kubernetes.io/a"), "labels under kubernetes.io are refused"},
 		"a label below kubernetes.io":  {labels("batch.kubernetes.io/job-name"), "labels under kubernetes.io are refused"},
+		"a label of an application":    {labels("app.kubernetes.io/name"), ""},
+		"a label of the autoscaler":    {labels("cluster-autoscaler.kubernetes.io/a"), ""},
+		"a label that looks like one":  {labels("x.app.kubernetes.io/name"), "labels under kubernetes.io are refused"},
+		"a label of kubectl":           {labels("kubectl.kubernetes.io/a"), "labels under kubernetes.io are refused"},
 		"a label below k8s.io":         {labels("node.k8s.io/a"), "labels under k8s.io are refused"},
 		"a label of the product":       {labels("procman.dev/process"), "labels under procman.dev are reserved"},
 		"seventeen labels":             {func(w *v1alpha1.WorkerTemplate) { w.Labels = entries[v1alpha1.LabelValue](17) }, "at most 16"},
 		"an annotation":                {annotations("registry.example/a"), ""},
 		"an annotation of AppArmor's":  {annotations("container.apparmor.security.beta.kubernetes.io/worker"), "annotations under kubernetes.io are refused"},
+		"safe to evict":                {annotations("cluster-autoscaler.kubernetes.io/safe-to-evict"), ""},
+		"an annotation of Helm's":      {annotations("app.kubernetes.io/managed-by"), ""},
+		"the default container":        {annotations("kubectl.kubernetes.io/default-container"), "annotations under kubernetes.io are refused"},
+		"the cost of a deletion":       {annotations("controller.kubernetes.io/pod-deletion-cost"), "annotations under kubernetes.io are refused"},
 		"an annotation of k8s.io":      {annotations("k8s.io/a"), "annotations under k8s.io are refused"},
 		"an annotation of the product": {annotations("procman.dev/start-timeout-seconds"), "annotations under procman.dev are reserved"},
 		"a volume":                     {volumes(v1alpha1.Volume{Name: "keys", Secret: keys}), ""},
@@ -229,6 +246,11 @@ func TestTemplateRules(t *testing.T) {
 		"a mount over the token":       {at("/run/procman/token"), taken},
 		"a mount above the token":      {at("/var"), taken},
 		"a mount in /proc":             {at("/proc/sys"), taken},
+		"memory at /dev/shm":           {shared(v1alpha1.MediumMemory), ""},
+		"a disk at /dev/shm":           {shared(v1alpha1.MediumDisk), ""},
+		"a Secret at /dev/shm":         {at("/dev/shm"), "the volume at /dev/shm must be an emptyDir"},
+		"a mount in /dev/shm":          {at("/dev/shm/a"), taken},
+		"a mount at /dev":              {at("/dev"), taken},
 		"a path out of a volume":       {mounted(v1alpha1.VolumeMount{Name: "keys", MountPath: "/a", SubPath: "b/../../c"}), "subPath must not contain .."},
 		"an unknown access":            {mounted(v1alpha1.VolumeMount{Name: "keys", MountPath: "/a", Access: "Append"}), "Unsupported value"},
 		"a variable":                   {env(v1alpha1.EnvVar{Name: "PROCESS", Value: new("")}), ""},

@@ -188,3 +188,40 @@ func TestExpiredProcessIsDeleted(t *testing.T) {
 		t.Error("the process was deleted before it expired")
 	}
 }
+
+// A container that the cluster added to the pod of a worker does not stop the next
+// attempt.
+func TestPodWithASidecar(t *testing.T) {
+	t.Parallel()
+	create(t, newType("meshed"))
+	p := newProcess("meshed")
+	p.Spec.Type = "meshed"
+	create(t, p)
+	job := awaitJob(t, p)
+	job.Spec.Template.Spec.Containers = append(job.Spec.Template.Spec.Containers, corev1.Container{Name: "mesh", Image: "mesh:1"})
+	pod := addPod(t, job, p.Name+"-1")
+	crash := agentapi.Failure("WorkerFailed", map[string]any{"exitCode": 7})
+	crash.Retry = true
+	pod.Status.Phase = corev1.PodRunning
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{
+		{Name: "worker", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+			ExitCode: 7, Message: string(agentapi.Receipt{Result: crash}.Encode()), FinishedAt: metav1.Now(),
+		}}},
+		{Name: "mesh", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}},
+	}
+	if err := kube.Status().Update(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the pod is marked as failed", func(ctx context.Context) bool {
+		if err := kube.Get(ctx, client.ObjectKeyFromObject(pod), pod); err != nil {
+			t.Fatal(err)
+		}
+		return pod.Status.Phase == corev1.PodFailed && pod.Status.Reason == "WorkerEnded"
+	})
+	// The Job controller would create the second pod now.
+	second := addPod(t, job, p.Name+"-2")
+	endPod(t, second, corev1.ContainerStateTerminated{Message: string(agentapi.Receipt{Result: agentapi.Result{Attempt: 2, Output: `{"again":true}`}}.Encode())})
+	if s := awaitTerminal(t, p.Name).Status; s.Output != `{"again":true}` {
+		t.Errorf("unexpected status %+v", s)
+	}
+}

@@ -56,9 +56,10 @@ func TestAccepted(t *testing.T) {
 		change         func(*v1alpha1.ProcessTypeSpec)
 		reason, prefix string // of the message
 	}{
-		"valid":  {func(*v1alpha1.ProcessTypeSpec) {}, "Accepted", "processes of this type can be started"},
-		"schema": {func(s *v1alpha1.ProcessTypeSpec) { s.OutputSchema = schema(`{"type":"objekt"}`) }, "InvalidSchema", "spec.outputSchema: "},
-		"root":   {func(s *v1alpha1.ProcessTypeSpec) { s.Template.SecurityContext.RunAsUser = new(int64(0)) }, "PolicyViolation", "the operator's --pod-security=restricted does not allow spec.template.securityContext.runAsUser: "},
+		"valid":    {func(*v1alpha1.ProcessTypeSpec) {}, "Accepted", "processes of this type can be started"},
+		"schema":   {func(s *v1alpha1.ProcessTypeSpec) { s.OutputSchema = schema(`{"type":"objekt"}`) }, "InvalidSchema", "spec.outputSchema: "},
+		"lifetime": {func(s *v1alpha1.ProcessTypeSpec) { s.TimeoutSeconds = 7200 }, "LifetimeTooShort", "spec.lifetimeSeconds is 1200, expected at least 21630: "},
+		"root":     {func(s *v1alpha1.ProcessTypeSpec) { s.Template.SecurityContext.RunAsUser = new(int64(0)) }, "PolicyViolation", "the operator's --pod-security=restricted does not allow spec.template.securityContext.runAsUser: "},
 		"label": {func(s *v1alpha1.ProcessTypeSpec) {
 			s.Template.Labels = map[string]v1alpha1.LabelValue{"a": "not a label"}
 		}, "InvalidTemplate", "the cluster refuses the Job of such a process: metadata.labels: "},
@@ -342,7 +343,7 @@ func TestEveryFieldIsDocumented(t *testing.T) {
 	}
 	for _, reason := range []string{
 		v1alpha1.ReasonReady, v1alpha1.ReasonNotAccepted, v1alpha1.ReasonImageNotResolved, v1alpha1.ReasonImagePending,
-		v1alpha1.ReasonAccepted, v1alpha1.ReasonAliasTaken, v1alpha1.ReasonInvalidSchema, v1alpha1.ReasonPolicyViolation, v1alpha1.ReasonInvalidTemplate,
+		v1alpha1.ReasonAccepted, v1alpha1.ReasonAliasTaken, v1alpha1.ReasonInvalidSchema, v1alpha1.ReasonLifetimeTooShort, v1alpha1.ReasonPolicyViolation, v1alpha1.ReasonInvalidTemplate,
 		v1alpha1.ReasonResolved, v1alpha1.ReasonImageNotFound, v1alpha1.ReasonUnauthorized, v1alpha1.ReasonRegistryUnreachable, v1alpha1.ReasonNoEntrypoint, v1alpha1.ReasonNoPullSecret,
 	} {
 		if !strings.Contains(page, "`"+reason+"`") {

@@ -22,10 +22,15 @@ import (
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/internal/agentapi"
+	"procman.dev/procman/internal/timing"
 )
 
 // WorkerContainer is the name of the container in which the worker runs.
 const WorkerContainer = "worker"
+
+// annotationDefaultContainer names the container of a pod that kubectl logs shows, if
+// something of the cluster adds others.
+const annotationDefaultContainer = "kubectl.kubernetes.io/default-container"
 
 // Config is the operator's settings for all pods.
 type Config struct {
@@ -48,10 +53,11 @@ type Config struct {
 // same one, so that a pod can be started before its process exists; its agent gets
 // everything about the process from the collector.
 func Pod(t *v1alpha1.ProcessType, c Config) corev1.PodTemplateSpec {
-	labels := plain(t.Spec.Template.Labels)
+	labels, annotations := plain(t.Spec.Template.Labels), plain(t.Spec.Template.Annotations)
 	labels[v1alpha1.LabelType] = t.Name
+	annotations[annotationDefaultContainer] = WorkerContainer
 	return corev1.PodTemplateSpec{
-		ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: plain(t.Spec.Template.Annotations)},
+		ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: annotations},
 		Spec:       podSpec(t, c),
 	}
 }
@@ -145,7 +151,7 @@ func tolerations() []corev1.Toleration {
 func podSpec(t *v1alpha1.ProcessType, c Config) corev1.PodSpec {
 	// The agent ends the worker in time; this bound is for an agent that cannot. It has
 	// the pause before an attempt in it, because the pod exists and waits during it.
-	longest := int64(t.Spec.StartTimeoutSeconds) + int64(Pause(t.Spec.BackoffSeconds, t.Spec.Attempts-1)/time.Second) +
+	longest := int64(t.Spec.StartTimeoutSeconds) + int64(timing.TypePause(t.Spec.BackoffSeconds, t.Spec.Attempts-1)/time.Second) +
 		int64(t.Spec.TimeoutSeconds) + int64(c.GraceSeconds) + int64(c.DeliverySeconds)
 	spec := corev1.PodSpec{
 		RestartPolicy:                 corev1.RestartPolicyNever,
@@ -174,10 +180,12 @@ func workerContainer(t *v1alpha1.ProcessType, c Config) corev1.Container {
 	return corev1.Container{
 		Name:            WorkerContainer,
 		Image:           image,
-		ImagePullPolicy: corev1.PullIfNotPresent,
+		ImagePullPolicy: t.Spec.ImagePullPolicy, // if empty, Kubernetes chooses by the tag
 		Command:         append([]string{agentapi.AgentPath, "--"}, command...),
 		Resources:       *t.Spec.Template.Resources.DeepCopy(),
 		SecurityContext: workerSecurity(t.Spec.Template.SecurityContext),
+		// The log explains an agent that could not write its receipt.
+		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 		Env: append([]corev1.EnvVar{
 			env(agentapi.EnvCollectorURL, c.CollectorURL),
 			env(agentapi.EnvGraceSeconds, strconv.Itoa(int(c.GraceSeconds))),
@@ -226,14 +234,13 @@ func injectAgent(spec *corev1.PodSpec, t *v1alpha1.ProcessType, c Config) {
 		return
 	case v1alpha1.AgentImageVolume:
 		mount.SubPath = "procman"
-		volume.Image = &corev1.ImageVolumeSource{Reference: c.AgentImage, PullPolicy: corev1.PullIfNotPresent}
+		volume.Image = &corev1.ImageVolumeSource{Reference: c.AgentImage}
 	case v1alpha1.AgentInitContainer:
 		const target = "/target"
 		volume = emptyDir(corev1.StorageMediumDefault, 64<<20)
 		spec.InitContainers = []corev1.Container{{
 			Name:            "agent",
 			Image:           c.AgentImage,
-			ImagePullPolicy: corev1.PullIfNotPresent,
 			Command:         []string{agentapi.AgentPath, "install", target + "/agent"},
 			SecurityContext: restricted(),
 			Resources:       *t.Spec.Template.Resources.DeepCopy(),

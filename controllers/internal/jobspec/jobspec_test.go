@@ -51,7 +51,7 @@ func everything() v1alpha1.WorkerTemplate {
 			{Name: "settings", ConfigMap: v1alpha1.ConfigMapVolume{Name: "settings", Items: []v1alpha1.KeyPath{{Key: "a", Path: "a.conf"}}}},
 			{Name: "keys", Secret: v1alpha1.SecretVolume{SecretName: "keys"}},
 			{Name: "models", PersistentVolumeClaim: v1alpha1.ClaimVolume{ClaimName: "models"}},
-			{Name: "data", Image: v1alpha1.ImageVolume{Reference: "registry.example/data:1"}},
+			{Name: "data", Image: v1alpha1.ImageVolume{Reference: "registry.example/data:1", PullPolicy: corev1.PullAlways}},
 		},
 		VolumeMounts: []v1alpha1.VolumeMount{
 			{Name: "scratch", MountPath: "/scratch"},
@@ -59,6 +59,7 @@ func everything() v1alpha1.WorkerTemplate {
 		},
 		Env: []v1alpha1.EnvVar{
 			{Name: "MODE", Value: new("fast")},
+			{Name: "HOME", Value: new("/home/worker")},
 			{Name: "PASSWORD", ValueFrom: v1alpha1.EnvSource{SecretKeyRef: v1alpha1.KeyRef{Name: "keys", Key: "password"}}},
 			{Name: "LEVEL", ValueFrom: v1alpha1.EnvSource{ConfigMapKeyRef: v1alpha1.KeyRef{Name: "settings", Key: "level"}}},
 		},
@@ -79,6 +80,7 @@ func TestJob(t *testing.T) {
 		"everything": func(t *v1alpha1.ProcessType) {
 			t.Spec.Args = []string{"--more"}
 			t.Spec.BackoffSeconds = 60
+			t.Spec.ImagePullPolicy = corev1.PullAlways
 			t.Spec.Limits = v1alpha1.Limits{InputBytes: 1000, OutputBytes: 2000, ScratchBytes: 5 << 20}
 			t.Spec.Template = everything()
 			// Left from an earlier spec: it does not count.

@@ -5,6 +5,7 @@ package jobspec
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 
 	"procman.dev/procman/api/v1alpha1"
 )
@@ -15,17 +16,11 @@ const workerUser int64 = 65532
 // podSecurity returns the users and groups of a pod. It applies whatever the type asks
 // for: the operator's policy has accepted the type.
 func podSecurity(s v1alpha1.SecurityContext) *corev1.PodSecurityContext {
-	user, group := workerUser, workerUser
-	if s.RunAsUser != nil {
-		user = *s.RunAsUser
-	}
-	if s.RunAsGroup != nil {
-		group = *s.RunAsGroup
-	}
+	user := ptr.Deref(s.RunAsUser, workerUser)
 	out := &corev1.PodSecurityContext{
 		RunAsNonRoot:   new(user != 0),
 		RunAsUser:      &user,
-		RunAsGroup:     &group,
+		RunAsGroup:     new(ptr.Deref(s.RunAsGroup, workerUser)),
 		SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 	}
 	if s.FSGroup != nil {

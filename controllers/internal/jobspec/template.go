@@ -4,6 +4,9 @@
 package jobspec
 
 import (
+	"maps"
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"procman.dev/procman/api/v1alpha1"
@@ -22,9 +25,8 @@ func plain[V ~string](m map[string]V) map[string]string {
 // volumes.
 func applyTemplate(spec *corev1.PodSpec, t v1alpha1.WorkerTemplate) {
 	t = *t.DeepCopy() // the type belongs to a cache
-	if len(t.NodeSelector) > 0 {
-		spec.NodeSelector = plain(t.NodeSelector)
-	}
+	spec.NodeSelector = map[string]string{corev1.LabelOSStable: "linux"}
+	maps.Copy(spec.NodeSelector, plain(t.NodeSelector))
 	spec.Tolerations = append(spec.Tolerations, t.Tolerations...)
 	if t.Affinity != (corev1.Affinity{}) {
 		spec.Affinity = &t.Affinity
@@ -59,7 +61,7 @@ func volumeSource(v v1alpha1.Volume) corev1.VolumeSource {
 	case v.PersistentVolumeClaim.ClaimName != "":
 		return corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: v.PersistentVolumeClaim.ClaimName}}
 	default:
-		return corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: v.Image.Reference, PullPolicy: corev1.PullIfNotPresent}}
+		return corev1.VolumeSource{Image: &corev1.ImageVolumeSource{Reference: v.Image.Reference, PullPolicy: v.Image.PullPolicy}}
 	}
 }
 
@@ -81,8 +83,13 @@ func templateMounts(mounts []v1alpha1.VolumeMount) []corev1.VolumeMount {
 	return out
 }
 
+// templateEnv returns the variables of a type, and HOME: in most images the worker's user
+// has no home, and programs that write there would fail.
 func templateEnv(variables []v1alpha1.EnvVar) []corev1.EnvVar {
 	var out []corev1.EnvVar
+	if !slices.ContainsFunc(variables, func(v v1alpha1.EnvVar) bool { return v.Name == "HOME" }) {
+		out = append(out, corev1.EnvVar{Name: "HOME", Value: "/tmp"})
+	}
 	for _, v := range variables {
 		variable := corev1.EnvVar{Name: v.Name}
 		if v.Value != nil {

@@ -46,8 +46,8 @@ type Ledger struct {
 	types         map[types.NamespacedName]*processType
 	// obsolete are the Processes that do not wait, but whose status has a position.
 	obsolete map[*process]struct{}
-	// lastType is the type whose positions were written last.
-	lastType types.NamespacedName
+	// turns counts how often a type had its turn in DuePositions.
+	turns int
 }
 
 // process is the record of one Process. That of a terminal one is kept until the
@@ -61,7 +61,7 @@ type process struct {
 	position int32 // status.queuePosition, 0 if absent
 }
 
-// state is where a Process stands.
+// state is how far a Process has come.
 type state int
 
 const (
@@ -87,6 +87,8 @@ type processType struct {
 	admitted      map[*process]struct{}
 	// moved: positions have changed since they were last written.
 	moved bool
+	// lastTurn is the number of the type's last turn in DuePositions.
+	lastTurn int
 }
 
 func (t *processType) hasFreeSlot() bool {
@@ -214,7 +216,7 @@ func (l *Ledger) Unregister(key types.NamespacedName) []types.NamespacedName {
 	defer l.mu.Unlock()
 	t := l.record(key)
 	t.registered, t.deletedAt = false, l.clock.Now()
-	l.deleteWaits(key)
+	l.waits.DeleteLabelValues(key.Namespace, key.Name)
 	l.dropIfUnused(t)
 	return t.unlaunched()
 }
@@ -292,7 +294,7 @@ func (l *Ledger) admit(t *processType) []types.NamespacedName {
 	for l.open && t.registered && t.queue.Len() > 0 && t.hasFreeSlot() {
 		p, _ := t.queue.Min()
 		l.move(p, admitted)
-		l.observeWait(p)
+		l.waits.WithLabelValues(t.key.Namespace, t.key.Name).Observe(max(l.clock.Since(p.created), 0).Seconds())
 		keys = append(keys, p.key)
 	}
 	l.announce(t)

@@ -3,10 +3,7 @@
 
 package ledger
 
-import (
-	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/apimachinery/pkg/types"
-)
+import "github.com/prometheus/client_golang/prometheus"
 
 // The labels of all metrics: namespace and name of a registered type.
 var labels = []string{"namespace", "type"}
@@ -24,14 +21,6 @@ func newWaits() *prometheus.HistogramVec {
 		Help:    "Time from the creation of a process until it is admitted, with a precision of one second.",
 		Buckets: []float64{1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 3600, 14400, 86400},
 	}, labels)
-}
-
-func (l *Ledger) observeWait(p *process) {
-	l.waits.WithLabelValues(p.of.key.Namespace, p.of.key.Name).Observe(max(l.clock.Since(p.created), 0).Seconds())
-}
-
-func (l *Ledger) deleteWaits(key types.NamespacedName) {
-	l.waits.DeleteLabelValues(key.Namespace, key.Name)
 }
 
 // Describe implements prometheus.Collector.

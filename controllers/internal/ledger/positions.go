@@ -5,6 +5,7 @@ package ledger
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -41,20 +42,22 @@ func (l *Ledger) ObsoletePositions() []PositionUpdate {
 }
 
 // DuePositions returns at most limit updates for Processes that wait, for each
-// type in the order of its queue. The types alternate as the first one. more
-// reports whether the limit has left some out. It returns none before Open.
+// type in the order of its queue. The type whose last turn was longest ago is the
+// first one. more reports whether the limit has left some out. It returns none before
+// Open.
 func (l *Ledger) DuePositions(limit int) (updates []PositionUpdate, more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, t := range l.typesInTurn() {
+	longestAgo := func(a, b *processType) int { return cmp.Compare(a.lastTurn, b.lastTurn) }
+	for _, t := range slices.SortedFunc(maps.Values(l.types), longestAgo) {
 		if !t.moved || !l.open {
 			continue
 		}
 		if len(updates) == limit {
 			return updates, true
 		}
-		l.lastType = t.key
-		t.moved = false
+		l.turns++
+		t.lastTurn, t.moved = l.turns, false
 		position := int32(0)
 		t.queue.Ascend(func(p *process) bool {
 			position++
@@ -126,22 +129,4 @@ func (l *Ledger) signal() {
 	case l.positionsChanged <- struct{}{}:
 	default: // the last value is still there
 	}
-}
-
-// typesInTurn returns the types sorted by name, beginning after lastType.
-func (l *Ledger) typesInTurn() []*processType {
-	sorted := make([]*processType, 0, len(l.types))
-	for _, t := range l.types {
-		sorted = append(sorted, t)
-	}
-	slices.SortFunc(sorted, func(a, b *processType) int { return compareKeys(a.key, b.key) })
-	after, found := slices.BinarySearchFunc(sorted, l.lastType, func(t *processType, key types.NamespacedName) int { return compareKeys(t.key, key) })
-	if found {
-		after++
-	}
-	return slices.Concat(sorted[after:], sorted[:after])
-}
-
-func compareKeys(a, b types.NamespacedName) int {
-	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 }

@@ -14,8 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/controllers/internal/jobspec"
 	"procman.dev/procman/internal/agentapi"
+	"procman.dev/procman/internal/timing"
 )
 
 // Attempts returns those of the pods that the Job controls, oldest first.
@@ -47,10 +47,15 @@ func Number(job *batchv1.Job, attempts []corev1.Pod, pod *corev1.Pod) int32 {
 	return max(number, 1)
 }
 
-// Last reports whether a failure of the newest pod is final: the Job creates no pod
-// after it.
-func Last(job *batchv1.Job) bool {
-	return job.Spec.BackoffLimit != nil && job.Status.Failed >= *job.Spec.BackoffLimit
+// Last reports whether a failure of the pod is final: its Job creates no pod after it.
+// The Job's count of failures decides, because it leaves out attempts that the cluster
+// interrupted. It may contain the failure of this pod already.
+func Last(job *batchv1.Job, pod *corev1.Pod) bool {
+	failures := int(job.Status.Failed)
+	if pod.Status.Phase != corev1.PodFailed {
+		failures++
+	}
+	return failures >= attemptLimit(job)
 }
 
 // DueAt returns when the worker of a pod may start: after the type's
@@ -72,7 +77,7 @@ func DueAt(job *batchv1.Job, attempts []corev1.Pod, pod *corev1.Pod) time.Time {
 	if created := pod.CreationTimestamp.Time; end.After(created) {
 		end = created // the clock of its node is ahead: it ended before this pod was created
 	}
-	return end.Add(jobspec.Pause(int32(seconds), max(int32(len(counted)), job.Status.Failed)))
+	return end.Add(timing.TypePause(int32(seconds), max(int32(len(counted)), job.Status.Failed)))
 }
 
 func indexOf(attempts []corev1.Pod, pod *corev1.Pod) int {

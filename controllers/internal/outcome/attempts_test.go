@@ -33,17 +33,24 @@ func TestNumber(t *testing.T) {
 	}
 }
 
+// The pod's own failure may be counted already: when its node was lost, or when it is
+// being evicted. Interrupted attempts are not counted.
 func TestLast(t *testing.T) {
+	twoAttempts := func(j *batchv1.Job) { j.Spec.BackoffLimit = new(int32(1)) }
 	for name, test := range map[string]struct {
 		job  *batchv1.Job
+		pod  corev1.Pod
 		want bool
 	}{
-		"the first of three":  {newJob(), false},
-		"the second of three": {newJob(withFailures(1)), false},
-		"the third of three":  {newJob(withFailures(2)), true},
-		"the only one":        {newJob(withOneAttempt), true},
+		"the first of three":                 {newJob(), newPod(2, withRunning), false},
+		"the second of three":                {newJob(withFailures(1)), newPod(2, withRunning), false},
+		"the third of three":                 {newJob(withFailures(2)), newPod(2, withRunning), true},
+		"the only one":                       {newJob(withOneAttempt), newPod(2, withRunning), true},
+		"the first of two, abandoned":        {newJob(twoAttempts), newPod(2, withAbandonment), false},
+		"the first of two, and its failure":  {newJob(twoAttempts, withFailures(1)), newPod(2, withAbandonment), false},
+		"the second of two, and its failure": {newJob(twoAttempts, withFailures(2)), newPod(2, withEviction), true},
 	} {
-		if got := Last(test.job); got != test.want {
+		if got := Last(test.job, &test.pod); got != test.want {
 			t.Errorf("%s: got %t, want %t", name, got, test.want)
 		}
 	}

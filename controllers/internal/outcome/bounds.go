@@ -10,6 +10,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/internal/timing"
 )
 
 const (
@@ -21,9 +22,6 @@ const (
 	nodeReportTime = 30 * time.Second
 	// defaultStartTimeout is that of the API, for a Job whose annotation was removed.
 	defaultStartTimeout = 180 * time.Second
-	// The Job controller's pause before the second attempt, and its longest pause.
-	// It doubles before each attempt.
-	firstJobBackoff, longestJobBackoff = 10 * time.Second, 10 * time.Minute
 )
 
 // overallBound returns the end of the time that all attempts have together. Attempts
@@ -31,7 +29,7 @@ const (
 func (o *Observation) overallBound() time.Time {
 	bound := startOf(o.Job).Add(nodeReportTime)
 	for n := range attemptLimit(o.Job) {
-		bound = bound.Add(jobBackoff(n) + startTimeout(o.Job) + longestAttempt(o.Job))
+		bound = bound.Add(timing.JobPause(int32(n)) + startTimeout(o.Job) + longestAttempt(o.Job))
 	}
 	return bound
 }
@@ -70,14 +68,6 @@ func longestAttempt(job *batchv1.Job) time.Duration {
 		}
 	}
 	return time.Duration(seconds) * time.Second
-}
-
-// jobBackoff returns the longest pause of the Job controller after n attempts.
-func jobBackoff(n int) time.Duration {
-	if n == 0 {
-		return 0
-	}
-	return min(firstJobBackoff<<min(n-1, 16), longestJobBackoff)
 }
 
 // attemptLimit returns how many attempts of a Job may fail.

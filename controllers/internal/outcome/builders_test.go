@@ -153,6 +153,26 @@ func withDeadlineExceeded(p *corev1.Pod) {
 	p.Status.Phase, p.Status.Reason = corev1.PodFailed, reasonDeadlineExceeded
 }
 
+func withPhase(phase corev1.PodPhase) podOption {
+	return func(p *corev1.Pod) { p.Status.Phase = phase }
+}
+
+// withSidecar is a pod in which a container that the cluster added still runs.
+func withSidecar(p *corev1.Pod) {
+	p.Status.Phase = corev1.PodRunning
+	mesh := corev1.ContainerStatus{Name: "mesh", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}
+	p.Status.ContainerStatuses = append([]corev1.ContainerStatus{mesh}, p.Status.ContainerStatuses...)
+}
+
+// withMark is a pod that the operator marked as failed because only a sidecar was left.
+func withMark(seconds int) podOption {
+	return func(p *corev1.Pod) {
+		withSidecar(p)
+		p.Status.Phase, p.Status.Reason = corev1.PodFailed, ReasonWorkerEnded
+		p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: ConditionMarkedFailed, Status: corev1.ConditionTrue, LastTransitionTime: at(seconds)})
+	}
+}
+
 // withAbandonment is a pod that the operator has abandoned.
 func withAbandonment(p *corev1.Pod) {
 	p.Status.Phase, p.Status.Reason, p.Spec.NodeName = corev1.PodFailed, ReasonNodeLost, "node-7"

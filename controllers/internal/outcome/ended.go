@@ -5,19 +5,26 @@ package outcome
 
 import (
 	"cmp"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/errorcode"
+	"procman.dev/procman/internal/timing"
 )
 
-// ReasonNodeLost is the reason in the status of a pod that the operator abandoned.
-const ReasonNodeLost = "NodeLost"
+// Reasons in the status of pods that the operator marks as failed.
+const (
+	// ReasonNodeLost: the operator abandoned the pod, because its node does not answer.
+	ReasonNodeLost = "NodeLost"
+	// ReasonWorkerEnded: only containers of others were still running in the pod.
+	ReasonWorkerEnded = "WorkerEnded"
+)
 
-// ConditionAbandoned is that pod's condition. Its last transition is the time at
-// which the pod was abandoned.
-const ConditionAbandoned corev1.PodConditionType = "procman.dev/Abandoned"
+// ConditionMarkedFailed is the condition of these pods. Its last transition is the time
+// at which the operator marked the pod.
+const ConditionMarkedFailed corev1.PodConditionType = "procman.dev/MarkedFailed"
 
 // Reasons that the kubelet gives.
 const (
@@ -76,7 +83,12 @@ func cannotStart(o *Observation) *Decision {
 	if o.Terminated == nil || o.Terminated.Reason != "StartError" && o.Terminated.Reason != "ContainerCannotRun" {
 		return nil
 	}
-	return fail(errorcode.WorkerFailed, "the worker's container cannot be started (the image of a type with agent: Embedded must contain "+agentapi.AgentPath+"): "+o.Terminated.Message,
+	// The runtime has no reason of its own for a closed directory: its message has the name.
+	hint := "the image of a type with agent: Embedded must contain " + agentapi.AgentPath
+	if strings.Contains(o.Terminated.Message, "chdir") {
+		hint = "the worker's user must be able to enter the WORKDIR of the image"
+	}
+	return fail(errorcode.WorkerFailed, "the worker's container cannot be started ("+hint+"): "+o.Terminated.Message,
 		map[string]any{"exitCode": o.Terminated.ExitCode})
 }
 
@@ -136,6 +148,9 @@ func lastPodFailed(o *Observation) *Decision {
 		details["exitCode"] = end.ExitCode
 		message = "the container " + failed.Name + ", which prepares the worker's pod, failed: " + cmp.Or(end.Message, end.Reason)
 	}
+	if o.Terminated != nil && o.Receipt == nil && o.Terminated.Message != "" {
+		details["stderr"] = o.Terminated.Message // the end of the log: no receipt was written
+	}
 	if s := o.Pod.Status; s.Reason != "" || s.Message != "" {
 		details["reason"] = s.Reason
 		message += ": " + s.Message
@@ -145,9 +160,28 @@ func lastPodFailed(o *Observation) *Decision {
 	return d
 }
 
+// podOutlivesWorker applies when other containers, such as those of a service mesh,
+// keep the pod alive after its worker has ended: the Job waits for the end of the pod.
+func podOutlivesWorker(o *Observation) *Decision {
+	if !Alive(*o.Pod) {
+		return nil
+	}
+	since := o.Terminated.FinishedAt.Time
+	if o.Pod.DeletionTimestamp != nil {
+		since = later(since, o.Pod.DeletionTimestamp.Time)
+	}
+	if d := o.waitUntil(since.Add(settleTime)); d != nil {
+		return d
+	}
+	return &Decision{Fail: &PodFailure{
+		Pod: o.Pod, Reason: ReasonWorkerEnded,
+		Message: "the worker has ended, and only other containers were still running",
+	}}
+}
+
 // noNextPod waits for the next pod, which the Job creates after its pause.
 func noNextPod(o *Observation) *Decision {
-	due := endTime(o.Pod).Add(jobBackoff(len(o.Attempts)))
+	due := endTime(o.Pod).Add(timing.JobPause(int32(len(o.Attempts))))
 	if d := o.waitUntil(o.startBound(due)); d != nil {
 		return d
 	}

@@ -128,9 +128,9 @@ func disruption(pod *corev1.Pod) *corev1.PodCondition {
 	return nil
 }
 
-// ended reports whether a pod has ended; it is never restarted.
-func ended(pod *corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
+// Alive reports whether a pod has not ended. A pod that has ended is never restarted.
+func Alive(pod corev1.Pod) bool {
+	return pod.Status.Phase != corev1.PodFailed && pod.Status.Phase != corev1.PodSucceeded
 }
 
 // endTime returns when a pod ended, as far as its status shows it.

@@ -20,7 +20,7 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// Decision is one of three: end the process with Result, mark the pod Abandon as
+// Decision is one of three: end the process with Result, mark the pod of Fail as
 // failed, or wait until RecheckAt.
 type Decision struct {
 	// Rule is the name of the rule that decided.
@@ -31,12 +31,18 @@ type Decision struct {
 	// that it is too early for it: call AddEvents with them and decide again. Empty
 	// when no events are needed.
 	EventsOf types.UID
-	// Abandon is a pod whose node does not answer. Once it is marked as failed, its
-	// Job creates another pod.
-	Abandon *corev1.Pod
+	// Fail is a pod that has to be marked as failed, so that its Job continues.
+	Fail *PodFailure
 	// RecheckAt is when to decide again even if no object has changed. A decision to
 	// wait always has it, except while the Job is suspended.
 	RecheckAt time.Time
+}
+
+// PodFailure is what the status of a pod becomes: failed, with one of the reasons
+// below and a message for people.
+type PodFailure struct {
+	Pod             *corev1.Pod
+	Reason, Message string
 }
 
 // Decide returns the decision of the first rule that applies. It replaces a wait by
@@ -44,7 +50,7 @@ type Decision struct {
 func (o *Observation) Decide() Decision {
 	d := first(Rules, o)
 	// Nothing limits how long a Job is suspended, except the lifetime of the process.
-	if d.Result == nil && d.Abandon == nil && !o.Suspended {
+	if d.Result == nil && d.Fail == nil && !o.Suspended {
 		if bound := o.overallBound(); !o.Now.Before(bound) {
 			d = first(OverdueRules, o)
 		} else if d.RecheckAt.IsZero() || d.RecheckAt.After(bound) {

@@ -20,7 +20,12 @@ func nodeLost(o *Observation) *Decision {
 
 // podAbandoned makes room for another attempt. The worker may still run on the
 // lost node, so the abandoned pod counts as an attempt.
-func podAbandoned(o *Observation) *Decision { return &Decision{Abandon: o.Pod} }
+func podAbandoned(o *Observation) *Decision {
+	return &Decision{Fail: &PodFailure{
+		Pod: o.Pod, Reason: ReasonNodeLost,
+		Message: "the node of the pod does not answer; the process runs on another node",
+	}}
+}
 
 // waitForNode waits for the node to report the end of the pod.
 func waitForNode(o *Observation) *Decision { return o.waitUntil(o.silentAt()) }

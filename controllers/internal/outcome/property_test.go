@@ -20,7 +20,7 @@ import (
 )
 
 // TestNothingWaitsWithoutABound: for any Job and pods, there is a result, a pod to
-// abandon, or a later time at which to decide again, except while the Job is
+// mark as failed, or a later time at which to decide again, except while the Job is
 // suspended. Once the overall bound has passed, no decision waits.
 func TestNothingWaitsWithoutABound(t *testing.T) {
 	manySituations(t, func(t *rapid.T) {
@@ -31,11 +31,11 @@ func TestNothingWaitsWithoutABound(t *testing.T) {
 			switch {
 			case d.Rule == "":
 				t.Fatal("no rule decides")
-			case d.Result != nil && d.Abandon != nil:
-				t.Fatalf("rule %s ends the process and abandons a pod", d.Rule)
-			case d.Result == nil && d.Abandon == nil && !waits:
+			case d.Result != nil && d.Fail != nil:
+				t.Fatalf("rule %s ends the process and fails a pod", d.Rule)
+			case d.Result == nil && d.Fail == nil && !waits:
 				t.Fatalf("rule %s waits", d.Rule)
-			case d.Result == nil && d.Abandon == nil && !o.Suspended && !d.RecheckAt.After(o.Now):
+			case d.Result == nil && d.Fail == nil && !o.Suspended && !d.RecheckAt.After(o.Now):
 				t.Fatalf("rule %s waits until %s, and it is %s", d.Rule, d.RecheckAt, o.Now)
 			}
 			for _, rule := range allRules {
@@ -72,9 +72,9 @@ func TestNoRuleReadsAMessage(t *testing.T) {
 			return d, eventsOf
 		}
 		before, eventsOf := decide()
-		if before.Abandon != nil {
-			before.Abandon = before.Abandon.DeepCopy()
-			reword(before.Abandon)
+		if before.Fail != nil {
+			before.Fail.Pod = before.Fail.Pod.DeepCopy()
+			reword(before.Fail.Pod)
 		}
 		for i := range job.Status.Conditions {
 			job.Status.Conditions[i].Message = "other words"

@@ -14,7 +14,7 @@ type Rule struct {
 	// Name is also the rule's name in docs/process.md.
 	Name string
 	// Code is the errorCode of the rule's results. It is empty for a rule that only
-	// waits, abandons a pod, or passes on the result in a receipt.
+	// waits, fails a pod, or passes on the result in a receipt.
 	Code string
 	// When is the situation that the rule is for.
 	When func(*Observation) bool
@@ -40,6 +40,7 @@ var Rules = []Rule{
 	{"LastFailureReported", "", jobEnded, receiptResult},
 	{"LastPodFailed", errorcode.WorkerFailed, lastUnreported, lastPodFailed},
 	{"Suspended", "", suspended, waitForChange},
+	{"PodOutlivesWorker", "", workerEnded, podOutlivesWorker},
 	{"NoNextPod", errorcode.StartTimeout, podEnded, noNextPod},
 
 	// The newest pod has not ended.
@@ -78,10 +79,10 @@ func hasPod(o *Observation) bool     { return o.Pod != nil }
 func podPending(o *Observation) bool { return hasPod(o) && o.Pod.Status.Phase == corev1.PodPending }
 func podDeleted(o *Observation) bool { return hasPod(o) && o.Pod.DeletionTimestamp != nil }
 
+func workerEnded(o *Observation) bool { return o.Terminated != nil }
+
 // podEnded reports whether the worker of the newest pod, or all of that pod, ended.
-func podEnded(o *Observation) bool {
-	return o.Terminated != nil || hasPod(o) && ended(o.Pod)
-}
+func podEnded(o *Observation) bool { return workerEnded(o) || hasPod(o) && !Alive(*o.Pod) }
 
 // reported reports whether the receipt shows how the worker ended. The receipt of a
 // worker that was interrupted does not: it says nothing about the work.
@@ -95,7 +96,7 @@ func nodeSilent(o *Observation) bool { return hasPod(o) && !o.Now.Before(o.silen
 
 // lastNodeSilent reports whether this is so in the last possible attempt.
 func lastNodeSilent(o *Observation) bool {
-	return nodeSilent(o) && int(o.number()) >= attemptLimit(o.Job)
+	return nodeSilent(o) && Last(o.Job, o.Pod)
 }
 
 // podsCounted reports whether the Job has created pods that it counts.

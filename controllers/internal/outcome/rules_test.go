@@ -29,7 +29,7 @@ type ruleCase struct {
 	in       string // a part of its errorDetails
 	attempt  int32
 	eventsOf string // UID
-	abandon  string // the pod's name
+	fail     string // the pod's name, and the reason
 	recheck  int    // 0 for none
 }
 
@@ -74,6 +74,10 @@ var ruleCases = []struct {
 	}},
 	{"CannotStart", map[string]ruleCase{
 		"no agent": {job: newJob(), pods: pods{newPod(2, withTerminated(128, "StartError", "no such file"))}, now: 13, code: "WorkerFailed", in: "Embedded", attempt: 1},
+		"a closed directory": {
+			job: newJob(), pods: pods{newPod(2, withTerminated(128, "StartError", `chdir to cwd ("/root") set in config.json failed: permission denied`))},
+			now: 13, code: "WorkerFailed", in: "must be able to enter the WORKDIR of the image", attempt: 1,
+		},
 	}},
 	{"PodDeadline", map[string]ruleCase{
 		"without a receipt":         {job: newJob(), pods: pods{newPod(2, withDeadlineExceeded)}, now: 13, code: "DeadlineExceeded"},
@@ -100,6 +104,7 @@ var ruleCases = []struct {
 	}},
 	{"LastPodFailed", map[string]ruleCase{
 		"killed":                      {job: newJob(withCondition(batchv1.JobFailed, 14, "")), pods: pods{newPod(2, withTerminated(137, "Error", ""))}, now: 14, code: "WorkerFailed", in: `"exitCode":137`, attempt: 1},
+		"the end of its log":          {job: newJob(withCondition(batchv1.JobFailed, 14, "")), pods: pods{newPod(2, withTerminated(1, "Error", "exec format error"))}, now: 14, code: "WorkerFailed", in: `"stderr":"exec format error"`, attempt: 1},
 		"init container, a message":   {job: newJob(withCondition(batchv1.JobFailed, 14, "")), pods: pods{newPod(2, withFailedInit("StartError", "no disk"))}, now: 14, code: "WorkerFailed", in: "failed: no disk"},
 		"init container, no message":  {job: newJob(withCondition(batchv1.JobFailed, 14, "")), pods: pods{newPod(2, withFailedInit("Error", ""))}, now: 14, code: "WorkerFailed", in: "failed: Error"},
 		"a sidecar ends with the pod": {job: newJob(withCondition(batchv1.JobFailed, 14, "")), pods: pods{newPod(2, withFailedInit("OOMKilled", ""), withTerminated(7, "Error", ""))}, now: 14, code: "WorkerFailed", in: `"exitCode":7`, attempt: 1},
@@ -113,7 +118,18 @@ var ruleCases = []struct {
 		"while it ran":                          {job: newJob(withSuspend), pods: pods{newPod(2, withReceipt(interruptedReceipt))}, now: 62},
 		"after an attempt":                      {job: newJob(withSuspend, withFailures(1)), pods: pods{newPod(2, withReceipt(interruptedReceipt))}, now: 6000},
 	}},
+	{"PodOutlivesWorker", map[string]ruleCase{
+		"a crash, a moment ago":    {job: newJob(), pods: pods{newPod(2, withReceipt(crashReceipt), withSidecar)}, now: 13, recheck: 12 + 10},
+		"a crash":                  {job: newJob(), pods: pods{newPod(2, withReceipt(crashReceipt), withSidecar)}, now: 22, fail: "pod-2 WorkerEnded"},
+		"a crash, the only try":    {job: newJob(withOneAttempt), pods: pods{newPod(2, withReceipt(crashReceipt), withSidecar)}, now: 22, fail: "pod-2 WorkerEnded"},
+		"a kill, in the second":    {job: newJob(withFailures(1)), pods: pods{newPod(2, withReceipt(crashReceipt)), newPod(30, withTerminated(137, "Error", ""), withSidecar)}, now: 50, fail: "pod-30 WorkerEnded"},
+		"another image is pulled":  {job: newJob(), pods: pods{newPod(2, withReceipt(crashReceipt), withPhase(corev1.PodPending))}, now: 22, fail: "pod-2 WorkerEnded"},
+		"it is being deleted":      {job: newJob(), pods: pods{newPod(2, withReceipt(interruptedReceipt), withSidecar, withPodDeletion(50))}, now: 55, recheck: 60},
+		"it should be deleted":     {job: newJob(), pods: pods{newPod(2, withReceipt(interruptedReceipt), withSidecar, withPodDeletion(50))}, now: 60, fail: "pod-2 WorkerEnded"},
+		"the node's clock is late": {job: newJob(), pods: pods{newPod(-100, withReceipt(crashReceipt), withSidecar)}, now: 1, fail: "pod--100 WorkerEnded"},
+	}},
 	{"NoNextPod", map[string]ruleCase{
+		"marked as failed":                {job: newJob(withFailures(1)), pods: pods{newPod(2, withReceipt(crashReceipt), withMark(22))}, now: 23, recheck: 22 + 10 + 60},
 		"after a crash":                   {job: newJob(withFailures(1)), pods: pods{newPod(2, withReceipt(crashReceipt))}, now: 13, recheck: 12 + 10 + 60},
 		"after a crash, for too long":     {job: newJob(withFailures(1)), pods: pods{newPod(2, withReceipt(crashReceipt))}, now: 82, code: "StartTimeout", eventsOf: "job", attempt: 1},
 		"after a kill":                    {job: newJob(), pods: pods{newPod(2, withTerminated(137, "Error", ""))}, now: 13, recheck: 12 + 10 + 60},
@@ -129,8 +145,11 @@ var ruleCases = []struct {
 		"running, the third":        {job: newJob(withFailures(2)), pods: pods{newPod(2, withRunning)}, now: 142, code: "NodeLost", attempt: 3},
 	}},
 	{"PodAbandoned", map[string]ruleCase{
-		"deleted": {job: newJob(), pods: pods{newPod(2, withRunning, withPodDeletion(50))}, now: 80, abandon: "pod-2"},
-		"running": {job: newJob(), pods: pods{newPod(2, withRunning)}, now: 142, abandon: "pod-2"},
+		"deleted": {job: newJob(), pods: pods{newPod(2, withRunning, withPodDeletion(50))}, now: 80, fail: "pod-2 NodeLost"},
+		"running": {job: newJob(), pods: pods{newPod(2, withRunning)}, now: 142, fail: "pod-2 NodeLost"},
+		"running, after two interruptions": {
+			job: newJob(), pods: pods{newPod(2, withReceipt(interruptedReceipt)), newPod(20, withReceipt(interruptedReceipt)), newPod(40, withRunning)}, now: 180, fail: "pod-40 NodeLost",
+		},
 	}},
 	{"PodDeleted", map[string]ruleCase{
 		"while it ran":     {job: newJob(), pods: pods{newPod(2, withRunning, withPodDeletion(50))}, now: 79, recheck: 80},
@@ -258,12 +277,12 @@ func (test ruleCase) check(t *testing.T, rule string) {
 	if string(d.EventsOf) != test.eventsOf {
 		t.Errorf("it asks for the events of %q, want %q", d.EventsOf, test.eventsOf)
 	}
-	abandoned := ""
-	if d.Abandon != nil {
-		abandoned = d.Abandon.Name
+	failed := ""
+	if d.Fail != nil {
+		failed = d.Fail.Pod.Name + " " + d.Fail.Reason
 	}
-	if abandoned != test.abandon {
-		t.Errorf("it abandons pod %q, want %q", abandoned, test.abandon)
+	if failed != test.fail {
+		t.Errorf("it marks pod %q as failed, want %q", failed, test.fail)
 	}
 	recheck := time.Time{}
 	if test.recheck > 0 {

@@ -7,6 +7,8 @@ package registry
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -108,6 +110,13 @@ func classify(reference string, err error) error {
 		if dns, ok := errors.AsType[*net.DNSError](err); ok {
 			return fmt.Errorf("%w: there is no host %s", ErrUnreachable, dns.Name)
 		}
+		if unknown, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+			return fmt.Errorf("%w: %s: the certificate of the registry is signed by %q, which the operator does not trust; docs/installing.md says how to add a certificate authority",
+				ErrUnreachable, reference, shorten(unknown.Cert.Issuer.String()))
+		}
+		if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return fmt.Errorf("%w: %s: its answer is larger than %d bytes", ErrUnreachable, reference, large.Limit)
+		}
 		return fmt.Errorf("%w: %s: %s", ErrUnreachable, reference, shorten(err.Error()))
 	}
 	reason := ErrUnreachable
@@ -144,10 +153,11 @@ func shorten(s string) string {
 }
 
 // newTransport returns a transport with short timeouts.
-func newTransport() http.RoundTripper {
+func newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: headerTimeout}).DialContext,
+		TLSClientConfig:       &tls.Config{RootCAs: roots()},
 		TLSHandshakeTimeout:   headerTimeout,
 		ResponseHeaderTimeout: headerTimeout,
 		DisableKeepAlives:     true, // requests are rare

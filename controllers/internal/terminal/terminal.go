@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/clock"
@@ -21,6 +22,7 @@ import (
 	"procman.dev/procman/controllers/internal/statuspatch"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/errorcode"
+	"procman.dev/procman/internal/payload"
 	"procman.dev/procman/internal/processstatus"
 	"procman.dev/procman/internal/rules"
 )
@@ -48,15 +50,15 @@ type Writer struct {
 // the limit and the outputSchema of the type. p may come from a cache. Commit returns
 // a NotFound error if the Process with this UID does not exist any more.
 func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Result, jobName string) error {
+	t, err := w.typeOf(ctx, p)
+	if err != nil {
+		return err
+	}
 	if r.Complete() {
-		var err error
-		if r, err = w.checkOutput(ctx, p, r); err != nil {
-			return err
-		}
+		r = w.checkOutput(t, r)
 	}
 	if len(r.Output) > alwaysFitsBytes {
-		var err error
-		if p, err = w.read(ctx, p); err != nil {
+		if p, err = payload.ReadNewest(ctx, w.Live, p); err != nil {
 			return err
 		}
 		if !fits(p, r.Output) {
@@ -69,7 +71,7 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 		if p.Finished() {
 			return nil
 		}
-		status := processstatus.Terminal(p, r, jobName, w.Clock.Now())
+		status := processstatus.Terminal(p, t, r, jobName, w.Clock.Now())
 		err := statuspatch.ApplyLocked(ctx, w.Client, p, terminalPatch{ProcessStatus: status})
 		if err == nil {
 			logf.FromContext(ctx).Info("process finished", "process", p.Name, "state", status.State,
@@ -79,37 +81,45 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 		if !apierrors.IsConflict(err) {
 			return fmt.Errorf("patch process status: %w", err)
 		}
-		if p, err = w.read(ctx, p); err != nil {
+		if p, err = payload.ReadNewest(ctx, w.Live, p); err != nil {
 			return err
 		}
 	}
 }
 
-// checkOutput returns r, or an error result if the type, as it is now, does not allow
-// the output. The agent has checked the size too, but anyone with the token of a worker
-// can send a result.
-//
-// The output is not checked if the type was deleted, or if its new outputSchema does not
-// compile: the work of the worker is not lost for that.
-func (w *Writer) checkOutput(ctx context.Context, p *v1alpha1.Process, r agentapi.Result) (agentapi.Result, error) {
+// typeOf returns the type of the Process as it is now; nil if it was deleted.
+func (w *Writer) typeOf(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.ProcessType, error) {
 	key := client.ObjectKey{Namespace: p.Namespace, Name: p.Spec.Type}
 	t := &v1alpha1.ProcessType{}
 	err := w.Client.Get(ctx, key, t)
-	if apierrors.IsNotFound(err) {
+	switch {
+	case err == nil:
+		return t, nil
+	case apierrors.IsNotFound(err):
 		w.Rules.Forget(key)
-		return r, nil
+		return nil, nil
 	}
-	if err != nil {
-		return r, fmt.Errorf("get process type: %w", err)
+	return nil, fmt.Errorf("get process type: %w", err)
+}
+
+// anyOutput are the rules for the output of a type that was deleted: it has to be a
+// JSON object.
+var anyOutput = rules.New(&v1alpha1.ProcessType{Spec: v1alpha1.ProcessTypeSpec{Limits: v1alpha1.Limits{OutputBytes: math.MaxInt32}}})
+
+// checkOutput returns r, or an error result if the type, or nil for one that was deleted,
+// does not allow the output. The agent has checked the output too, but anyone with the
+// token of a worker can send a result.
+func (w *Writer) checkOutput(t *v1alpha1.ProcessType, r agentapi.Result) agentapi.Result {
+	allowed := anyOutput
+	if t != nil {
+		allowed = w.Rules.Of(t)
 	}
-	err = w.Rules.Of(t).CheckOutput([]byte(r.Output))
-	if v, ok := errors.AsType[*rules.Violation](err); ok {
-		return r.Failed(v.Code, v.Details), nil
+	// A new outputSchema may not compile. The condition Accepted of the type reports
+	// that, and the work of the worker is not lost for it.
+	if v, ok := errors.AsType[*rules.Violation](allowed.CheckOutput([]byte(r.Output))); ok {
+		return r.Failed(v.Code, v.Details)
 	}
-	if err != nil {
-		logf.FromContext(ctx).Info("output not checked", "process", p.Name, "type", t.Name, "cause", err.Error())
-	}
-	return r, nil
+	return r
 }
 
 // terminalPatch is a terminal status as a merge patch. It also removes
@@ -118,19 +128,6 @@ func (w *Writer) checkOutput(ctx context.Context, p *v1alpha1.Process, r agentap
 type terminalPatch struct {
 	v1alpha1.ProcessStatus
 	QueuePosition *int32 `json:"queuePosition"`
-}
-
-// read reads the Process from the API server. It returns a NotFound error if a
-// Process with this name exists, but with another UID.
-func (w *Writer) read(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Process, error) {
-	live := &v1alpha1.Process{}
-	if err := w.Live.Get(ctx, client.ObjectKeyFromObject(p), live); err != nil {
-		return nil, fmt.Errorf("read process: %w", err)
-	}
-	if live.UID != p.UID {
-		return nil, apierrors.NewNotFound(v1alpha1.GroupVersion.WithResource("processes").GroupResource(), p.Name)
-	}
-	return live, nil
 }
 
 // fits reports whether the Process with this output, as JSON in etcd, is small enough

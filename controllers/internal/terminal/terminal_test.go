@@ -20,6 +20,9 @@ import (
 func TestCommitTakesThePositionAway(t *testing.T) {
 	var patch []byte
 	c := interceptor.NewClient(nil, interceptor.Funcs{
+		Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+			return nil
+		},
 		SubResourcePatch: func(_ context.Context, _ client.Client, _ string, o client.Object, p client.Patch, _ ...client.SubResourcePatchOption) (err error) {
 			patch, err = p.Data(o)
 			return err

@@ -35,8 +35,8 @@ type Attempt interface {
 	// Input returns what the agent needs to start the worker, or a
 	// *agentapi.TooEarly.
 	Input(ctx context.Context) (agentapi.Input, error)
-	// Result accepts a result. It is valid, except that its Attempt is the agent's
-	// own claim.
+	// Result accepts a result that agentapi.Result.Check accepts. Its Output is not
+	// checked, and its Attempt is the agent's own claim.
 	Result(ctx context.Context, r agentapi.Result) error
 	// Progress accepts a valid report of progress.
 	Progress(ctx context.Context, p agentapi.Progress) error
@@ -47,7 +47,7 @@ const (
 	// maxResultBytes is the size of the largest result: the largest output, escaped
 	// as a JSON string at its worst, and the largest details.
 	maxResultBytes = 8 << 20
-	// maxResultsBytes is the size of all results that are in work at a time. Decoding
+	// maxResultsBytes is the size of all results that are processed at a time. Decoding
 	// one takes as much memory again, and more.
 	maxResultsBytes  = 32 << 20
 	maxProgressBytes = 1 << 10
@@ -55,16 +55,16 @@ const (
 	maxTokenBytes = 16 << 10
 )
 
-// errBusy: the attempt has another result in work.
-var errBusy = errors.New("another result of this attempt is in work")
+// errBusy: another result of the attempt is being processed.
+var errBusy = errors.New("another result of this attempt is being processed")
 
 // Handler is the http.Handler of a collector.
 type Handler struct {
 	collector Collector
 	refused   func(r *http.Request, status int, cause error)
 	mux       *http.ServeMux
-	// results is the memory of the results that are in work, and busy has the IDs of
-	// their attempts.
+	// results is the memory of the results that are being processed, and busy has the
+	// IDs of their attempts.
 	results *budget.Budget
 	busy    sync.Map
 }
@@ -156,8 +156,8 @@ func (h *Handler) progress(a Attempt, _ http.ResponseWriter, r *http.Request) er
 	return a.Progress(r.Context(), progress)
 }
 
-// reserve takes memory for a result of the attempt with this ID. An attempt has one
-// result in work at a time: anyone who has a worker's token could otherwise take all
+// reserve takes memory for a result of the attempt with this ID. One result of
+// an attempt is processed at a time: anyone who has a worker's token could otherwise take all
 // the memory there is.
 func (h *Handler) reserve(id string, bytes int64) (release func(), err error) {
 	if _, busy := h.busy.LoadOrStore(id, nil); busy {

@@ -101,7 +101,7 @@ func TestRefused(t *testing.T) {
 		"no token":                     {httptest.NewRequest(http.MethodGet, agentapi.InputPath, nil), agentapi.ErrUnauthenticated},
 		"another token":                {request(http.MethodGet, agentapi.InputPath, "other", ""), agentapi.ErrUnauthenticated},
 		"a token without end":          {request(http.MethodGet, agentapi.InputPath, strings.Repeat("x", maxTokenBytes+1), ""), agentapi.ErrUnauthenticated},
-		"an output that is not one":    {request(http.MethodPut, agentapi.ResultPath, "good", `{"output":"[1]"}`), agentapi.ErrBadRequest},
+		"neither output nor error":     {request(http.MethodPut, agentapi.ResultPath, "good", `{}`), agentapi.ErrBadRequest},
 		"an errorCode that is not one": {request(http.MethodPut, agentapi.ResultPath, "good", `{"errorCode":"two words"}`), agentapi.ErrBadRequest},
 		"not JSON":                     {request(http.MethodPut, agentapi.ResultPath, "good", `nonsense`), agentapi.ErrBadRequest},
 		"a result that is too large":   {sized(request(http.MethodPut, agentapi.ResultPath, "good", `{}`), maxResultBytes+1), agentapi.ErrBadRequest},

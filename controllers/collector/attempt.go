@@ -32,14 +32,14 @@ type attempt struct {
 	number int32
 	// last: the Job makes no other attempt after this one.
 	last bool
-	// due is when the worker may start; zero for now.
+	// due is when the worker may start; zero: at once.
 	due time.Time
 	// timeout is the longest run of the worker.
 	timeout time.Duration
 }
 
 // find follows the owner references pod → Job → Process, by UID: names and labels
-// prove nothing. The error is agentapi.ErrOver when the chain is broken or the process
+// can be forged. The error is agentapi.ErrOver when the chain is broken or the process
 // is terminal, and agentapi.ErrSuperseded when the Job has a newer pod.
 func (c *Collector) find(ctx context.Context, id identity) (*attempt, error) {
 	pod := &corev1.Pod{}
@@ -88,13 +88,13 @@ func (c *Collector) find(ctx context.Context, id identity) (*attempt, error) {
 		pod:       pod.UID,
 		number:    outcome.Number(job, attempts, pod),
 		due:       outcome.DueAt(job, attempts, pod),
-		last:      outcome.Last(job),
+		last:      outcome.Last(job, pod),
 		timeout:   timeout,
 	}, nil
 }
 
-// get reads an object by name and UID, live when the cache does not have it. When
-// there is none, or one of that name with another UID, the error is agentapi.ErrOver.
+// get reads an object by name and UID, live when the cache does not have it. The error
+// is agentapi.ErrOver if no object has this name and UID.
 func (c *Collector) get(ctx context.Context, name string, uid types.UID, into client.Object) error {
 	key := client.ObjectKey{Namespace: c.Namespace, Name: name}
 	err := c.Client.Get(ctx, key, into)
@@ -107,7 +107,7 @@ func (c *Collector) get(ctx context.Context, name string, uid types.UID, into cl
 	case err != nil:
 		return fmt.Errorf("read %T %s: %w", into, name, err)
 	case into.GetUID() != uid:
-		return fmt.Errorf("%w: %T %s is another one of the same name", agentapi.ErrOver, into, name)
+		return fmt.Errorf("%w: %T %s has UID %s, expected %s", agentapi.ErrOver, into, name, into.GetUID(), uid)
 	}
 	return nil
 }
