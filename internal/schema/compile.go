@@ -77,18 +77,19 @@ func compile(text []byte, open bool) (*Schema, error) {
 		a.fail("", "has more than %d schemas in it", maxSchemas)
 	}
 	a.numbers(document, "")
-	if err := errors.Join(a.errs...); err != nil {
+	if err := join(a.errs); err != nil {
 		return nil, err
 	}
 	root, err := fromLibrary(document)
 	if err != nil {
 		return nil, err
 	}
-	b := builder{document: document, nodes: nodes{impossible.Schema: impossible}, open: open}
+	b := builder{document: document, nodes: nodes{}, open: open}
 	b.build(root)
-	if err := errors.Join(b.errs...); err != nil {
+	if err := join(b.errs); err != nil {
 		return nil, err
 	}
+	b.nodes[impossible.Schema] = impossible // for additionalProperties: false
 	return &Schema{root: b.nodes[root], nodes: b.nodes, unevaluated: b.unevaluated, open: open}, nil
 }
 
@@ -138,7 +139,7 @@ func explain(err error) error {
 	for _, leaf := range leaves {
 		errs = append(errs, fail(pointerOf(e.URL)+leaf.InstanceLocation, "%s", leaf.Error))
 	}
-	return errors.Join(errs...)
+	return join(errs)
 }
 
 // innermost returns the errors that have no errors as their causes.
@@ -188,6 +189,12 @@ func at(document any, pointer string) (any, bool) {
 		}
 	}
 	return document, true
+}
+
+// join returns the first errors as one, a line for each.
+func join(errs []error) error {
+	const most = 10
+	return errors.Join(errs[:min(most, len(errs))]...)
 }
 
 // fail returns an error about a place in a schema.
