@@ -90,7 +90,7 @@ func (r recipe) build(dir string) (layers [][]byte, err error) {
 	}
 	for _, program := range r.programs {
 		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", program.in(dir), program.pkg)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOGC=200")
 		if output, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("build %s: %w\n%s", program.pkg, err, output)
 		}

@@ -217,7 +217,7 @@ func (c *cluster) assembleImages() error {
 	pause := c.file("pause")
 	cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", pause, "./pause")
 	cmd.Dir = filepath.Dir(partsDir)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="+goFlags, "GOWORK=off")
+	cmd.Env = goEnv()
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build pause: %w: %s", err, output)
 	}
