@@ -73,7 +73,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options, agents net.Liste
 		&process.Positions{Client: c, Ledger: processes},
 		&expiration.Reconciler{Client: c, Clock: now, Concurrency: o.Concurrency},
 		&expiration.LeaseReconciler{Client: c, Clock: now, Concurrency: o.Concurrency},
-		&processtype.Reconciler{Client: c, Job: o.Job, Policy: policy},
+		&processtype.Reconciler{Client: c, Rules: known, Job: o.Job, Policy: policy},
 		&processtype.ImageReconciler{Client: c, Live: live, Resolver: &registry.Resolver{}, ServiceAccount: o.Job.ServiceAccount},
 		&processtype.CountReconciler{Client: c, Ledger: processes},
 		&collector.Collector{

@@ -207,15 +207,16 @@ type ProcessTypeSpec struct {
 	// +optional
 	Agent AgentInjection `json:"agent,omitempty"`
 
-	// inputSchema is the schema of the input: a structural OpenAPI v3 schema with CEL
-	// rules, as in a CustomResourceDefinition. A property that it does not define is
-	// refused. Any JSON object is valid if absent.
+	// inputSchema is the schema of the input: JSON Schema 2020-12, with CEL rules in
+	// x-kubernetes-validations. At most 64 KiB; references lead to places within it. A
+	// property that it does not describe is refused, unless it has
+	// additionalProperties. Any JSON object is valid if absent.
 	// +kubebuilder:validation:Type=object
 	// +optional
 	InputSchema *apiextensionsv1.JSON `json:"inputSchema,omitempty"`
 
 	// outputSchema is the schema of the output, of the same form. An output that does
-	// not match it, or has a property that it does not define, ends the process in
+	// not match it, or has a property that it does not describe, ends the process in
 	// error OutputInvalid. Any JSON object is valid if absent. A change applies to
 	// later outputs.
 	// +kubebuilder:validation:Type=object

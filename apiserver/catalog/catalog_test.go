@@ -79,7 +79,7 @@ func TestTypeThatIsNotAccepted(t *testing.T) {
 		"not checked yet":               {nil, nil, "", true},
 		"refused":                       {nil, accepted("False", 1, "spec.template: no"), "spec.template: no", false},
 		"an earlier generation refused": {nil, accepted("False", 0, "spec.template: no"), "", true},
-		"a wrong schema, not checked":   {broken, nil, "spec.inputSchema: minimun: ", true},
+		"a wrong schema, not checked":   {broken, nil, "spec.inputSchema: /minimun: ", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCatalog(t)

@@ -9,11 +9,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/internal/schema"
 )
 
 // Document is a JSON document about the types.
@@ -57,13 +57,18 @@ func published(types []*Type) []publishedType {
 	return all
 }
 
+// publish returns a schema as its author wrote it. A nil schema accepts any object.
 func publish(raw *apiextensionsv1.JSON) (s publishedSchema, err error) {
-	if s.text, err = schema.Publish(raw); err != nil {
-		return s, err
+	s.text = json.RawMessage(`{"additionalProperties":true,"type":"object"}`)
+	if raw != nil {
+		s.text = raw.Raw
 	}
 	decoder := json.NewDecoder(bytes.NewReader(s.text))
 	decoder.UseNumber() // keeps all digits
-	return s, decoder.Decode(&s.value)
+	if err := decoder.Decode(&s.value); err != nil || s.value == nil {
+		return s, errors.New("the schema is not a JSON object")
+	}
+	return s, nil
 }
 
 // processTypes returns the body of GET /v1/processTypes.

@@ -9,33 +9,35 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 )
 
-// exampleIn returns the example of a schema: the schema's own, or one built from
-// the examples and defaults of its properties. It returns false if the schema has no
-// example, or if a required property has none.
+// exampleIn returns the example of a schema: the first of the schema's own, or one
+// built from the examples and defaults of its properties. It returns false if the
+// schema has no example, or if a required property has none.
 func exampleIn(raw *apiextensionsv1.JSON) ([]byte, bool) {
 	if raw == nil {
 		return nil, false
 	}
-	var s apiextensionsv1.JSONSchemaProps
-	if err := json.Unmarshal(raw.Raw, &s); err != nil {
-		return nil, false // schema.Compile reports it
-	}
-	example, ok := example(&s)
+	example, ok := example(raw.Raw)
 	return example, ok && len(example) > 2 // {} does not count as an example
 }
 
-func example(s *apiextensionsv1.JSONSchemaProps) (json.RawMessage, bool) {
-	switch {
-	case s.Example != nil:
-		return s.Example.Raw, true
-	case s.Default != nil:
-		return s.Default.Raw, true
-	case s.Type != "object":
-		return nil, false
+func example(text json.RawMessage) (json.RawMessage, bool) {
+	var s struct {
+		Examples         []json.RawMessage
+		Example, Default json.RawMessage // example is OpenAPI's
+		Properties       map[string]json.RawMessage
+		Required         []string
+	}
+	if err := json.Unmarshal(text, &s); err != nil {
+		return nil, false // a boolean, or an error that schema.Compile reports
+	}
+	for _, own := range append(s.Examples, s.Example, s.Default) {
+		if own != nil {
+			return own, true
+		}
 	}
 	object := map[string]json.RawMessage{}
 	for name, property := range s.Properties {
-		if value, ok := example(&property); ok {
+		if value, ok := example(property); ok {
 			object[name] = value
 		}
 	}
@@ -47,6 +49,6 @@ func example(s *apiextensionsv1.JSONSchemaProps) (json.RawMessage, bool) {
 	if len(object) == 0 {
 		return nil, false
 	}
-	text, err := json.Marshal(object)
-	return text, err == nil
+	example, err := json.Marshal(object)
+	return example, err == nil
 }

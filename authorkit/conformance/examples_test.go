@@ -11,8 +11,9 @@ import (
 
 func TestExampleIn(t *testing.T) {
 	for name, test := range map[string]struct{ schema, want string }{
-		"its own":                  {`{"type":"object","example":{"a":1.0},"properties":{"a":{"example":2}}}`, `{"a":1.0}`},
-		"of the properties":        {`{"type":"object","required":["a"],"properties":{"a":{"example":2},"b":{"default":"x"},"c":{}}}`, `{"a":2,"b":"x"}`},
+		"its own":                  {`{"type":"object","examples":[{"a":1.0},{"a":3}],"properties":{"a":{"examples":[2]}}}`, `{"a":1.0}`},
+		"as in OpenAPI":            {`{"type":"object","example":{"a":1.0},"properties":{"a":{"example":2}}}`, `{"a":1.0}`},
+		"of the properties":        {`{"type":"object","required":["a"],"properties":{"a":{"examples":[2]},"b":{"default":"x"},"c":true}}`, `{"a":2,"b":"x"}`},
 		"deeper":                   {`{"type":"object","properties":{"a":{"type":"object","properties":{"b":{"example":[1]}}}}}`, `{"a":{"b":[1]}}`},
 		"a required one is absent": {`{"type":"object","required":["c"],"properties":{"a":{"example":2},"c":{}}}`, ""},
 		"absent, deeper":           {`{"type":"object","required":["a"],"properties":{"a":{"type":"object","required":["b"]},"c":{"example":1}}}`, ""},

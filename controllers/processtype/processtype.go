@@ -16,7 +16,6 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -34,13 +33,15 @@ import (
 	"procman.dev/procman/controllers/internal/jobspec"
 	"procman.dev/procman/controllers/internal/prose"
 	"procman.dev/procman/controllers/internal/statuspatch"
-	"procman.dev/procman/internal/schema"
+	"procman.dev/procman/internal/rules"
 	"procman.dev/procman/internal/timing"
 )
 
 // Reconciler writes the condition Accepted.
 type Reconciler struct {
 	Client client.Client
+	// Rules has the rules of the process types, to check their schemas.
+	Rules *rules.Cache
 	// Job is what the operator adds to every Job.
 	Job jobspec.Config
 	// Policy limits what the pods of a type may do.
@@ -77,7 +78,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, t *v1alpha1.ProcessType) (re
 		return reconcile.Result{}, fmt.Errorf("list process types: %w", err)
 	}
 	job := example(t, r.Job)
-	accepted := accept(t, all.Items, r.Policy.Violations(&job.Spec.Template.ObjectMeta, &job.Spec.Template.Spec))
+	accepted := accept(t, r.Rules.Of(t), all.Items, r.Policy.Violations(&job.Spec.Template.ObjectMeta, &job.Spec.Template.Spec))
 	if accepted.Status == metav1.ConditionTrue {
 		refusal, err := r.dryRun(ctx, job)
 		if err != nil {
@@ -192,9 +193,9 @@ func truncate(message string) string {
 }
 
 // accept returns the condition Accepted of a type, as far as it follows from the
-// type, from the others in its namespace, and from violations: what the pods of the
-// type do that the policy forbids.
-func accept(t *v1alpha1.ProcessType, all []v1alpha1.ProcessType, violations string) metav1.Condition {
+// type, from its rules, from the others in its namespace, and from violations: what the
+// pods of the type do that the policy forbids.
+func accept(t *v1alpha1.ProcessType, known *rules.Rules, all []v1alpha1.ProcessType, violations string) metav1.Condition {
 	accepted := metav1.Condition{
 		Type:               v1alpha1.ConditionAccepted,
 		ObservedGeneration: t.Generation,
@@ -202,18 +203,9 @@ func accept(t *v1alpha1.ProcessType, all []v1alpha1.ProcessType, violations stri
 		Reason:             v1alpha1.ReasonAccepted,
 		Message:            "processes of this type can be started",
 	}
-	for _, s := range []struct {
-		name   string
-		schema *apiextensionsv1.JSON
-	}{
-		{"inputSchema", t.Spec.InputSchema},
-		{"outputSchema", t.Spec.OutputSchema},
-	} {
-		if _, err := schema.Compile(s.schema); err != nil {
-			accepted.Status, accepted.Reason = metav1.ConditionFalse, v1alpha1.ReasonInvalidSchema
-			accepted.Message = "spec." + s.name + ": " + err.Error()
-			return accepted
-		}
+	if err := cmp.Or(known.InputSchemaError(), known.OutputSchemaError()); err != nil {
+		accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, v1alpha1.ReasonInvalidSchema, err.Error()
+		return accepted
 	}
 	if err := timing.CheckLifetime(&t.Spec); err != nil {
 		accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, v1alpha1.ReasonLifetimeTooShort, err.Error()

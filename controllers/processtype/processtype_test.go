@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/internal/rules"
 )
 
 // named is a type created so many seconds after the first, with aliases.
@@ -51,7 +52,7 @@ func TestAccept(t *testing.T) {
 		"the name of another type":   {named("a", 0, "b"), []v1alpha1.ProcessType{named("b", 5)}, "", "True", "AliasTaken", `"b" is b's`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := accept(&test.of, append(test.others, test.of), test.beyond)
+			got := accept(&test.of, rules.New(&test.of), append(test.others, test.of), test.beyond)
 			if got.Status != test.status || got.Reason != test.reason || !strings.Contains(got.Message, test.message) {
 				t.Errorf("got %+v, want %s %s with %q", got, test.status, test.reason, test.message)
 			}
@@ -86,7 +87,7 @@ func TestDryRun(t *testing.T) {
 					return test.answer
 				}}).
 				Build()
-			r := &Reconciler{Client: c}
+			r := &Reconciler{Client: c, Rules: &rules.Cache{}}
 			// The second time there is nothing to write.
 			for range 2 {
 				if err := c.Get(t.Context(), client.ObjectKeyFromObject(&it), &it); err != nil {

@@ -156,10 +156,10 @@ func TestCheckOutput(t *testing.T) {
 
 func TestSchemasThatAreNotValid(t *testing.T) {
 	r := rules.New(processType(`{"type":"objekt"}`, `{"type":"object","minimun":1}`, 10))
-	if err := r.CheckInput([]byte(`{}`)); err == nil || !strings.HasPrefix(err.Error(), "spec.inputSchema: type: must be object") || !errors.Is(err, r.InputSchemaError()) {
+	if err := r.CheckInput([]byte(`{}`)); err == nil || !strings.HasPrefix(err.Error(), "spec.inputSchema: /type: value must be one of") || !errors.Is(err, r.InputSchemaError()) {
 		t.Errorf("CheckInput = %v, want an error about spec.inputSchema", err)
 	}
-	if err := r.CheckOutput([]byte(`{}`)); err == nil || !strings.HasPrefix(err.Error(), "spec.outputSchema: minimun: ") || !errors.Is(err, r.OutputSchemaError()) {
+	if err := r.CheckOutput([]byte(`{}`)); err == nil || !strings.HasPrefix(err.Error(), "spec.outputSchema: /minimun: ") || !errors.Is(err, r.OutputSchemaError()) {
 		t.Errorf("CheckOutput = %v, want an error about spec.outputSchema", err)
 	}
 	// A violation that needs no schema counts first.

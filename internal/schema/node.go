@@ -4,205 +4,245 @@
 package schema
 
 import (
-	"fmt"
+	"cmp"
+	"encoding/json"
 	"maps"
-	"regexp"
+	"math/big"
+	"reflect"
 	"slices"
 	"strings"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
-
-	"procman.dev/procman/internal/strictjson"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// node is a schema that values can be validated against.
+// node is a schema as the library compiled it, with what our walk needs besides.
 type node struct {
-	props *apiextensionsv1.JSONSchemaProps
+	*jsonschema.Schema
+	at       string         // its JSON pointer
+	keywords map[string]any // as the author wrote them; nil for a boolean
 
-	// spine is the same place in the structural schema. It is nil for nodes inside
-	// allOf, anyOf, oneOf and not, which only restrict values: they give them no
-	// type, and name no properties that the schema around them does not.
-	spine *structural.Structural
-
-	enum       map[string]bool // canonical values; nil: any
-	pattern    *regexp.Regexp
-	format     string // "" if Kubernetes does not check it
-	properties map[string]*node
-	additional *node // of properties that are not named
-	anyKey     bool  // other properties are allowed; without additional, with any value
-	items      *node
-	parts      []*node // this node and, recursively, those of its allOf
-	anyOf      []*node
-	oneOf      []*node
-	not        *node
-	rules      []rule
+	types []string
+	// constants is a schema with only enum and const, bounds one with the other keywords
+	// that are about a value itself; nil if there are none. The library checks both.
+	constants, bounds *jsonschema.Schema
+	patterns          []patternProperties
+	rules             []rule
+	// spine is this node and, recursively, those that $ref and allOf apply to the same
+	// value whatever it is.
+	spine []*node
+	// settled: no schema of the spine has choices or rules.
+	settled bool
+	// tags are the properties that the schema limits to constants. They tell which of
+	// several choices a value is meant to be.
+	tags []string
 }
 
-// place is the place in the schema that the builder works on.
-type place struct {
-	at string
-	// open: the array around this place has x-kubernetes-preserve-unknown-fields,
-	// which also keeps the unknown properties of its items.
-	open bool
+type patternProperties struct {
+	*pattern
+	schema *jsonschema.Schema
 }
 
-func (p place) keyword(name string) place { return place{at: keyword(p.at, name)} }
-func (p place) key(key string) place      { return place{at: strictjson.Key(p.at, key)} }
-func (p place) index(i int) place         { return place{at: strictjson.Index(p.at, i)} }
-func (p place) inherit(open bool) place   { p.open = open; return p }
+// nodes finds the node of a compiled schema.
+type nodes map[*jsonschema.Schema]*node
 
-// keyword returns the path of a keyword that exists. Such a name needs no quotes.
-func keyword(at, name string) string {
-	if at == "" {
-		return name
-	}
-	return at + "." + name
+// describesObjects reports whether the schema says what is in an object. Only then an
+// object has no other properties: {"description": "anything"} allows all.
+func (n *node) describesObjects() bool {
+	return slices.Contains(n.types, "object") || n.Properties != nil || n.PatternProperties != nil
 }
 
 // builder builds nodes and collects errors.
 type builder struct {
-	errs []error
+	document    any
+	open        bool // see Schema
+	nodes       nodes
+	unevaluated bool // see Schema
+	declared    int  // rules
+	errs        []error
 }
 
-func (b *builder) fail(at place, format string, args ...any) {
-	b.errs = append(b.errs, fmt.Errorf("%s: %w", at.at, fmt.Errorf(format, args...)))
+func (b *builder) fail(n *node, keyword, format string, args ...any) {
+	b.errs = append(b.errs, fail(n.at+"/"+keyword, format, args...))
 }
 
-// node builds the node of props. spine is the same schema in structural form, nil
-// inside allOf, anyOf, oneOf and not.
-func (b *builder) node(props *apiextensionsv1.JSONSchemaProps, spine *structural.Structural, at place) *node {
-	n := &node{props: props, spine: spine, properties: map[string]*node{}}
-	b.values(n, at)
-	if spine != nil {
-		b.structure(n, at)
+// build builds the nodes of a schema and of everything in it.
+func (b *builder) build(root *jsonschema.Schema) {
+	b.visit(root)
+	if len(b.errs) > 0 {
+		return // the nodes are not complete
 	}
-	for _, key := range slices.Sorted(maps.Keys(props.Properties)) {
-		inner := props.Properties[key]
-		n.properties[key] = b.node(&inner, propertyOf(spine, key), at.keyword("properties").key(key))
+	all := slices.SortedFunc(maps.Values(b.nodes), func(a, b *node) int { return cmp.Compare(a.at, b.at) })
+	ended := map[*node]bool{}
+	for _, n := range all {
+		b.findLoop(n, ended)
 	}
-	if props.Items != nil && props.Items.Schema != nil {
-		n.items = b.node(props.Items.Schema, itemsOf(spine), at.keyword("items").inherit(n.anyKey))
+	if len(b.errs) > 0 {
+		return // what follows would not end
 	}
-	n.parts = []*node{n}
-	for _, part := range b.composition(props.AllOf, at.keyword("allOf")) {
-		n.parts = append(n.parts, part.parts...)
+	places := map[*node]bool{b.nodes[root]: true} // that alone decide about a value
+	for _, n := range all {
+		b.spine(n)
+		for _, s := range inside(n.Schema) {
+			places[b.nodes[s]] = true
+		}
 	}
-	n.anyOf = b.composition(props.AnyOf, at.keyword("anyOf"))
-	n.oneOf = b.composition(props.OneOf, at.keyword("oneOf"))
-	if props.Not != nil {
-		n.not = b.node(props.Not, nil, at.keyword("not"))
+	for _, n := range all {
+		if !b.open {
+			b.satisfiable(n, places[n])
+		}
+		b.rules(n)
 	}
-	if spine != nil {
-		b.rules(n, at)
-		b.satisfiable(n, at)
+	for _, n := range all {
+		b.unevaluated = b.unevaluated || n.UnevaluatedProperties != nil || n.UnevaluatedItems != nil
+		n.settled = !slices.ContainsFunc(n.spine, (*node).hasChoices)
 	}
-	return n
 }
 
-func (b *builder) composition(all []apiextensionsv1.JSONSchemaProps, at place) (nodes []*node) {
-	for i := range all {
-		nodes = append(nodes, b.node(&all[i], nil, at.index(i)))
-	}
-	return nodes
+func (n *node) hasChoices() bool {
+	return n.AnyOf != nil || n.OneOf != nil || n.Not != nil || n.If != nil || n.DependentSchemas != nil || n.Contains != nil || n.rules != nil
 }
 
-// satisfiable finds mistakes because of which no value is valid: a required
-// property that no object may have, and bounds that exclude each other. The author
-// of a type must learn of them, not its users.
-func (b *builder) satisfiable(n *node, at place) {
-	for _, part := range n.parts {
-		for _, key := range part.props.Required {
-			if _, known := n.properties[key]; !known && !n.anyKey {
-				b.fail(at.keyword("required"), "%q is not among the properties, and no other property is allowed", key)
+func (b *builder) visit(s *jsonschema.Schema) {
+	if b.nodes[s] != nil {
+		return
+	}
+	n := &node{Schema: s, at: pointerOf(s.Location)}
+	b.nodes[s] = n
+	if !strings.HasPrefix(s.Location, base+"#") || s.DynamicRef != nil {
+		b.errs = append(b.errs, fail(strings.TrimPrefix(s.Location, base), "only references within the schema are possible, and none of them with $dynamicRef"))
+		return
+	}
+	keywords, _ := at(b.document, n.at)
+	n.keywords, _ = keywords.(map[string]any)
+	b.values(n)
+	for _, inner := range slices.Concat(inPlace(s), inside(s)) {
+		b.visit(inner)
+	}
+}
+
+// inPlace returns the schemas that s applies to the value itself.
+func inPlace(s *jsonschema.Schema) []*jsonschema.Schema {
+	all := slices.Concat([]*jsonschema.Schema{s.Ref}, s.AllOf, s.AnyOf, s.OneOf, []*jsonschema.Schema{s.Not, s.If, s.Then, s.Else})
+	all = slices.AppendSeq(all, maps.Values(s.DependentSchemas))
+	return slices.DeleteFunc(all, func(s *jsonschema.Schema) bool { return s == nil })
+}
+
+// inside returns the schemas that s applies to what is in the value.
+func inside(s *jsonschema.Schema) []*jsonschema.Schema {
+	all := slices.Concat(s.PrefixItems, []*jsonschema.Schema{s.Items2020, s.Contains, s.UnevaluatedItems, s.UnevaluatedProperties, s.PropertyNames})
+	if additional, ok := s.AdditionalProperties.(*jsonschema.Schema); ok {
+		all = append(all, additional)
+	}
+	all = slices.AppendSeq(slices.AppendSeq(all, maps.Values(s.Properties)), maps.Values(s.PatternProperties))
+	return slices.DeleteFunc(all, func(s *jsonschema.Schema) bool { return s == nil })
+}
+
+// values reads the keywords that are about a value itself.
+func (b *builder) values(n *node) {
+	if n.Types != nil {
+		n.types = n.Types.ToStrings()
+	}
+	s := n.Schema
+	if s.Enum != nil || s.Const != nil {
+		n.constants = &jsonschema.Schema{DraftVersion: s.DraftVersion, Enum: s.Enum, Const: s.Const}
+	}
+	format, _ := n.keywords["format"].(string)
+	n.bounds = &jsonschema.Schema{
+		DraftVersion: s.DraftVersion, Format: formats[format], UniqueItems: s.UniqueItems,
+		MinLength: s.MinLength, MaxLength: s.MaxLength, Pattern: s.Pattern,
+		Minimum: s.Minimum, ExclusiveMinimum: s.ExclusiveMinimum, Maximum: s.Maximum, ExclusiveMaximum: s.ExclusiveMaximum, MultipleOf: s.MultipleOf,
+	}
+	if reflect.DeepEqual(n.bounds, &jsonschema.Schema{DraftVersion: s.DraftVersion}) {
+		n.bounds = nil
+	}
+	for re, s := range n.PatternProperties {
+		n.patterns = append(n.patterns, patternProperties{re.(*pattern), s})
+	}
+	slices.SortFunc(n.patterns, func(a, b patternProperties) int { return cmp.Compare(a.String(), b.String()) })
+}
+
+// findLoop finds schemas that apply themselves to the same value, without end. ended
+// are the nodes that do not; a node that is being visited is there, too, as false.
+func (b *builder) findLoop(n *node, ended map[*node]bool) {
+	if end, visited := ended[n]; visited {
+		if !end {
+			b.errs = append(b.errs, fail(n.at, "applies itself to the same value, without end"))
+		}
+		return
+	}
+	ended[n] = false
+	for _, s := range inPlace(n.Schema) {
+		b.findLoop(b.nodes[s], ended)
+	}
+	ended[n] = true
+}
+
+// spine finds the spine and the tags of a node.
+func (b *builder) spine(n *node) {
+	seen := map[*jsonschema.Schema]bool{}
+	var add func(s *jsonschema.Schema)
+	add = func(s *jsonschema.Schema) {
+		if s == nil || seen[s] {
+			return
+		}
+		seen[s] = true
+		n.spine = append(n.spine, b.nodes[s])
+		add(s.Ref)
+		for _, part := range s.AllOf {
+			add(part)
+		}
+	}
+	add(n.Schema)
+	for key, s := range n.Properties {
+		if b.nodes[s].constants != nil {
+			n.tags = append(n.tags, key)
+		}
+	}
+	slices.Sort(n.tags)
+}
+
+// satisfiable finds mistakes because of which no value is valid. The author of a type
+// must learn of them, not its users.
+func (b *builder) satisfiable(n *node, isPlace bool) {
+	for _, bounds := range [][2]string{
+		{"minLength", "maxLength"}, {"minItems", "maxItems"}, {"minProperties", "maxProperties"}, {"minContains", "maxContains"},
+		{"minimum", "maximum"}, {"exclusiveMinimum", "exclusiveMaximum"},
+	} {
+		lower, upper := n.number(bounds[0]), n.number(bounds[1])
+		if lower != nil && upper != nil && lower.Cmp(upper) > 0 {
+			b.fail(n, bounds[0], "must not be above %s", bounds[1])
+		}
+		for i, bound := range []*big.Rat{lower, upper} {
+			if bound != nil && bound.IsInt() && !bound.Num().IsInt64() && bounds[0] != "minimum" && bounds[0] != "exclusiveMinimum" {
+				b.fail(n, bounds[i], "is too large")
 			}
 		}
 	}
-	p := n.props
-	for _, bound := range []struct {
-		lower, upper string
-		crossed      bool
-	}{
-		{"minLength", "maxLength", crossed(p.MinLength, p.MaxLength)},
-		{"minItems", "maxItems", crossed(p.MinItems, p.MaxItems)},
-		{"minProperties", "maxProperties", crossed(p.MinProperties, p.MaxProperties)},
-		{"minimum", "maximum", crossed(p.Minimum, p.Maximum)},
-	} {
-		if bound.crossed {
-			b.fail(at.keyword(bound.lower), "must not be above %s", bound.upper)
+	if n.Enum != nil && len(n.Enum.Values) == 0 {
+		b.fail(n, "enum", "must have a value")
+	}
+	if !isPlace || !slices.ContainsFunc(n.spine, (*node).describesObjects) || slices.ContainsFunc(n.spine, (*node).canNameMore) {
+		return
+	}
+	for _, part := range n.spine {
+		for _, key := range part.Required {
+			if !slices.ContainsFunc(n.spine, func(other *node) bool { return other.Properties[key] != nil }) {
+				b.fail(part, "required", "%q is not among the properties, and no other property is allowed", key)
+			}
 		}
 	}
-	if p.Enum != nil && len(p.Enum) == 0 {
-		b.fail(at.keyword("enum"), "must have a value")
-	}
 }
 
-func crossed[T int64 | float64](lower, upper *T) bool {
-	return lower != nil && upper != nil && *lower > *upper
+// number returns the number that a keyword has, nil if it has none.
+func (n *node) number(keyword string) *big.Rat {
+	literal, _ := n.keywords[keyword].(json.Number)
+	value, _ := new(big.Rat).SetString(literal.String())
+	return value
 }
 
-// valueTypes are the types that a CustomResourceDefinition's schema can have.
-var valueTypes = []string{"array", "boolean", "integer", "number", "object", "string"}
-
-// values builds the part of a node that is about a value itself, not about what is
-// in it.
-func (b *builder) values(n *node, at place) {
-	if t := n.props.Type; t != "" && !slices.Contains(valueTypes, t) {
-		b.fail(at.keyword("type"), "there is no type %q, expected one of %s", t, strings.Join(valueTypes, ", "))
-	}
-	if n.props.Enum != nil {
-		n.enum = map[string]bool{}
-	}
-	for i, e := range n.props.Enum {
-		raw := e.Raw
-		if raw == nil {
-			raw = []byte("null") // which decoding leaves out
-		}
-		v, err := parseAny(raw)
-		if err != nil {
-			b.fail(at.keyword("enum").index(i), "read the value: %w", err)
-			continue
-		}
-		n.enum[canonical(v)] = true
-	}
-	if n.props.Pattern != "" {
-		pattern, err := regexp.Compile(n.props.Pattern)
-		if err != nil {
-			b.fail(at.keyword("pattern"), "%w", err)
-		}
-		n.pattern = pattern
-	}
-	if knownFormat(n.props.Format) {
-		n.format = n.props.Format
-	}
-	if m := n.props.MultipleOf; m != nil && *m <= 0 {
-		b.fail(at.keyword("multipleOf"), "must be above 0")
-	}
-}
-
-// structure builds the part of a node with a spine that is about members which the
-// schema does not name.
-func (b *builder) structure(n *node, at place) {
-	p := n.props
-	n.anyKey = at.open || p.XPreserveUnknownFields != nil && *p.XPreserveUnknownFields
-	if a := p.AdditionalProperties; a != nil && a.Schema != nil {
-		n.additional = b.node(a.Schema, n.spine.AdditionalProperties.Structural, at.keyword("additionalProperties"))
-		n.anyKey = true
-	} else if a != nil && a.Allows {
-		n.anyKey = true
-	}
-	if p.XEmbeddedResource {
-		b.fail(at.keyword("x-kubernetes-embedded-resource"), "inputs and outputs contain no Kubernetes resources")
-	}
-	if isListMap(p) && len(p.XListMapKeys) == 0 {
-		b.fail(at.keyword("x-kubernetes-list-type"), "map needs x-kubernetes-list-map-keys")
-	}
-}
-
-func isListMap(p *apiextensionsv1.JSONSchemaProps) bool {
-	return p.XListType != nil && *p.XListType == "map"
-}
-
-func isSet(p *apiextensionsv1.JSONSchemaProps) bool {
-	return p.UniqueItems || p.XListType != nil && *p.XListType == "set"
+// canNameMore reports whether the properties of an object can be more than those in
+// properties.
+func (n *node) canNameMore() bool {
+	return n.patterns != nil || n.AdditionalProperties != nil && n.AdditionalProperties != false || n.UnevaluatedProperties != nil ||
+		n.AnyOf != nil || n.OneOf != nil || n.If != nil || n.DependentSchemas != nil
 }

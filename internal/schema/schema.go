@@ -4,27 +4,31 @@
 // Package schema validates the inputs and outputs of a process type against the
 // type's schema, and describes what is wrong as the HTTP contract demands.
 //
-// A schema is an OpenAPI v3 structural schema with CEL rules, as in a
-// CustomResourceDefinition. The Kubernetes libraries decide what a valid schema
-// is, compile its rules and know its formats. The walk over a value is our own,
-// because the contract demands what those libraries do not give: exact paths, the
-// order of the document, and numbers of any size without rounding
-// (docs/adr/0003-validation-by-our-own-walk.md). The docstrings of Compile and
-// Validate list where the two differ on purpose.
+// A schema is JSON Schema 2020-12 with CEL rules. The library jsonschema compiles it:
+// it checks every keyword, resolves references and reads patterns. The walk over a
+// value is our own, because the contract needs what the library's does not give: the
+// first violation in the order of the document, numbers without a limit of digits, and
+// a bound on the work for one value (docs/adr/0030-json-schema.md).
 //
-// The kind of schema is meant to change. So the rest of the program sees only
-// Compile, Validate, Publish, Violation and Details.
+// The rest of the program sees only Compile, Validate, Violation and Details.
 package schema
 
 import (
 	"encoding/json"
 
+	"procman.dev/procman/internal/errorcode"
 	"procman.dev/procman/internal/strictjson"
 )
 
 // Schema is a compiled schema. It is safe for concurrent use.
 type Schema struct {
-	root *node // nil: any JSON object
+	root  *node // nil: any JSON object
+	nodes nodes
+	// unevaluated: the schema has unevaluatedProperties or unevaluatedItems.
+	unevaluated bool
+	// open: an object can have properties that the schema does not name, as in JSON
+	// Schema itself. Only tests set it.
+	open bool
 }
 
 // Violation is the first thing that is wrong with a value.
@@ -66,18 +70,32 @@ type Details struct {
 // compositions anyOf, oneOf and not are about a value as a whole, so they are
 // checked after everything in it.
 //
+// An object has only the properties that one of the schemas applied to it describes,
+// as with unevaluatedProperties: false.
+//
 // Defaults are not applied: the input of a process is what its client sent.
-// Numbers have any size; 1.0 and 1e2 are integers, as in JSON Schema. Only rules
-// see numbers as Kubernetes does, as 64-bit integers and floats. An integer that
-// does not fit violates each rule that reads it.
+// Numbers have any size; 1.0 and 1e2 are integers. Only rules see numbers as
+// Kubernetes does, as 64-bit integers and floats. An integer that does not fit
+// violates each rule that reads it.
+//
+// A value that needs too much work is not valid. See maxSteps.
 func (s *Schema) Validate(root string, v strictjson.Value) *Violation {
-	switch {
-	case s.root != nil:
-		w := walk{budget: runtimeBudget, root: root}
-		return w.value([]*node{s.root}, v)
-	case v.Kind() != object:
-		return invalid(root, expectation{Type: "object"})
-	default:
+	if v.Kind() != object {
+		return &Violation{Code: errorcode.InvalidInput, Details: Details{At: root, Expected: json.RawMessage(`{"type":"object"}`)}}
+	}
+	if s.root == nil {
 		return nil
 	}
+	return s.validate(root, v)
+}
+
+// validate is Validate for values of any kind.
+func (s *Schema) validate(root string, v strictjson.Value) *Violation {
+	w := walk{schema: s, root: root, steps: maxSteps(v)}
+	defer w.rules.close()
+	violation := w.value([]*node{s.root}, v)
+	if w.steps < 0 {
+		return &Violation{Code: errorcode.InvalidInput, Details: Details{At: root, Message: "the schema needs too many steps to check this value"}}
+	}
+	return violation
 }

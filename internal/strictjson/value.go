@@ -70,6 +70,17 @@ func (v Value) Members() iter.Seq2[string, Value] {
 	}
 }
 
+// Keys yields the keys of an object, in the order of the text.
+func (v Value) Keys() iter.Seq[Value] {
+	return func(yield func(Value) bool) {
+		for key := range v.members() {
+			if !yield(key) {
+				return
+			}
+		}
+	}
+}
+
 // Member returns the value of the member called name, and whether there is one.
 func (v Value) Member(name string) (Value, bool) {
 	for key, value := range v.members() {

@@ -33,7 +33,7 @@ func (s *suite) testProcessTypes(t *testing.T) {
 		}
 		found = true
 		if len(pt.Aliases) != 1 || pt.Aliases[0] != aliasName || pt.Description == "" || pt.Limits.InputBytes != 4096 || pt.Limits.OutputBytes != 4096 ||
-			pt.LifetimeSeconds != 600 || pt.InputSchema["additionalProperties"] != false || pt.OutputSchema["type"] != "object" {
+			pt.LifetimeSeconds != 600 || pt.InputSchema["type"] != "object" || pt.OutputSchema["type"] != "object" {
 			t.Errorf("it is shown as %+v", pt)
 		}
 	}
