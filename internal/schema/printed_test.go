@@ -4,11 +4,13 @@
 package schema_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	"procman.dev/procman/internal/schema"
 )
@@ -30,6 +32,25 @@ func TestPrintedSchemas(t *testing.T) {
 	}
 	for _, file := range files {
 		printed(t, filepath.Base(file))
+	}
+}
+
+// The patterns that zod prints for its formats can be used, except those that look
+// ahead in the middle or need a property of Unicode that Go does not know.
+func TestFormatsOfZod(t *testing.T) {
+	text, err := os.ReadFile("testdata/zod-formats.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var formats map[string]json.RawMessage
+	if err := json.Unmarshal(text, &formats); err != nil || len(formats) < 20 {
+		t.Fatalf("there are %d formats, %v", len(formats), err)
+	}
+	for name, format := range formats {
+		_, err := schema.Compile(&apiextensionsv1.JSON{Raw: []byte(obj(string(format)))})
+		if refused := name == "duration" || name == "emoji"; (err != nil) != refused {
+			t.Errorf("%s: %v, want refused: %t", name, err, refused)
+		}
 	}
 }
 

@@ -131,7 +131,7 @@ type typeReader struct {
 }
 
 // typeOf returns the type of a schema's values for rules, nil if rules cannot read them
-// because they can have several types. Null is no type: {"anyOf": [{"type": "string"},
+// because they can have several types. Null does not count: {"anyOf": [{"type": "string"},
 // {"type": "null"}]} is a string that can be null. A recursive type ends after its
 // second level.
 func (r *typeReader) typeOf(n *node) *structural.Structural {

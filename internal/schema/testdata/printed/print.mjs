@@ -1,7 +1,8 @@
 // Copyright The Process Manager Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Prints the schemas zod.json, zod3.json and typebox.json of this directory.
+// Prints the schemas of zod and TypeBox in this directory, and one for each format of zod. Needs the packages zod 4.6.7,
+// zod-to-json-schema 3 and @sinclair/typebox 0.34.52.
 
 import { writeFileSync } from "node:fs";
 import { z } from "zod";
@@ -61,4 +62,4 @@ const formats = {};
 for (const [name, make] of Object.entries({ email: z.email, uuid: z.uuid, guid: z.guid, url: z.url, datetime: z.iso.datetime, date: z.iso.date, time: z.iso.time, duration: z.iso.duration,
   ipv4: z.ipv4, ipv6: z.ipv6, cidrv4: z.cidrv4, cidrv6: z.cidrv6, base64: z.base64, base64url: z.base64url, jwt: z.jwt, nanoid: z.nanoid, cuid: z.cuid, cuid2: z.cuid2, ulid: z.ulid,
   xid: z.xid, ksuid: z.ksuid, emoji: z.emoji, e164: z.e164, hostname: z.hostname, hex: z.hex, int32: z.int32, uint32: z.uint32, float64: z.float64 })) formats[name] = z.toJSONSchema(make());
-dump("formats.json", formats);
+dump("../zod-formats.json", formats);
