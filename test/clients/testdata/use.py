@@ -6,6 +6,7 @@ complete = procman.echo_complete_from_dict(
         "processId": "a",
         "state": "complete",
         "expirationDateTime": "2026-01-02T03:04:05.000Z",
+        "createdDateTime": "2026-01-02T03:03:05.000Z",
         "input": {},
         "output": {"hello": "world"},
         "later": 1,

@@ -9,7 +9,7 @@ import "testing"
 // TestUnion checks that the state selects the type of a process.
 func TestUnion(t *testing.T) {
 	var p EchoProcess
-	if err := p.UnmarshalJSON([]byte(`{"processId":"a","state":"complete","expirationDateTime":"2026-01-02T03:04:05.000Z","input":{},"output":{"hello":"world"},"later":1}`)); err != nil {
+	if err := p.UnmarshalJSON([]byte(`{"processId":"a","state":"complete","expirationDateTime":"2026-01-02T03:04:05.000Z","createdDateTime":"2026-01-02T03:03:05.000Z","input":{},"output":{"hello":"world"},"later":1}`)); err != nil {
 		t.Fatal(err)
 	}
 	complete, ok := p.GetEchoComplete()
