@@ -192,8 +192,6 @@ func TestCollectorRefusesInvalidResults(t *testing.T) {
 	bearer := token(t, "procman-worker", agentapi.Audience, pod)
 	for name, result := range map[string]agentapi.Result{
 		"empty":            {},
-		"invalid JSON":     {Output: `{"a":`},
-		"not an object":    {Output: `[1]`},
 		"an invalid code":  {ErrorCode: "two words"},
 		"details not JSON": {ErrorCode: "No", ErrorDetails: `{`},
 	} {
@@ -207,6 +205,21 @@ func TestCollectorRefusesInvalidResults(t *testing.T) {
 	after := &v1alpha1.Process{}
 	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(p), after); err != nil || after.Finished() {
 		t.Errorf("an invalid result counted: %+v, %v", after.Status, err)
+	}
+}
+
+// The agent checks outputs, but anyone with the token of a worker can send one.
+func TestCollectorChecksOutputs(t *testing.T) {
+	t.Parallel()
+	for name, output := range map[string]string{"invalid-json": `{"a":`, "not-an-object": `[1]`} {
+		p, pod := startProcess(t, name, `{}`)
+		bearer := token(t, "procman-worker", agentapi.Audience, pod)
+		if response, got := callCollector(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{Output: output}); response.StatusCode != http.StatusOK {
+			t.Errorf("PUT %s: %s: %s, want 200", output, response.Status, got)
+		}
+		if s := awaitTerminal(t, p.Name).Status; s.ErrorCode != "OutputInvalid" || s.Output != "" {
+			t.Errorf("the output %s: unexpected status %+v, want OutputInvalid", output, s)
+		}
 	}
 }
 
