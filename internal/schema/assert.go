@@ -111,19 +111,15 @@ func (w *walk) allowsConstant(n *node, v strictjson.Value) bool {
 
 // allows checks the node's constants and bounds.
 func (w *walk) allows(n *node, v strictjson.Value) bool {
-	switch v.Kind() {
-	case object:
-		if !between(v.Len(), n.MinProperties, n.MaxProperties) {
-			return false
-		}
-	case array:
-		if !between(v.Len(), n.MinItems, n.MaxItems) {
-			return false
-		}
-	case text:
-		if p, ok := n.Pattern.(*pattern); ok {
-			w.steps -= p.steps(len(v.Raw()))
-		}
+	kind := v.Kind()
+	if kind == object && !between(v.Len(), n.MinProperties, n.MaxProperties) {
+		return false
+	}
+	if kind == array && !between(v.Len(), n.MinItems, n.MaxItems) {
+		return false
+	}
+	if p, ok := n.Pattern.(*pattern); ok && kind == text {
+		w.steps -= p.steps(len(v.Raw()))
 	}
 	return w.allowsConstant(n, v) && (n.bounds == nil || w.satisfies(n.bounds, v))
 }

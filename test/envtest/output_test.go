@@ -71,14 +71,16 @@ func TestOutputIsValidated(t *testing.T) {
 	}
 }
 
-// TestInvalidReceiptIsIgnored: a worker can write its own termination message.
-func TestInvalidReceiptIsIgnored(t *testing.T) {
+// TestInvalidReceipt: a worker can write its own termination message. What is not a
+// receipt is ignored; an output in a receipt is checked like any other.
+func TestInvalidReceipt(t *testing.T) {
 	t.Parallel()
 	create(t, newType("forger"))
-	for name, message := range map[string]string{
-		"no-json": `{"output":"no JSON"}`,
-		"twice":   `{"output":"{\"a\":1,\"a\":2}"}`,
-		"code":    `{"errorCode":"two words"}`,
+	for name, test := range map[string]struct{ message, errorCode string }{
+		"no-json": {`{"output":"no JSON"}`, "OutputInvalid"},
+		"twice":   {`{"output":"{\"a\":1,\"a\":2}"}`, "OutputInvalid"},
+		"code":    {`{"errorCode":"two words"}`, "WorkerFailed"},
+		"cut":     {`{"output":`, "WorkerFailed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -86,10 +88,10 @@ func TestInvalidReceiptIsIgnored(t *testing.T) {
 			p.Spec.Type = "forger"
 			create(t, p)
 			pod := addPod(t, awaitJob(t, p), p.Name+"-1")
-			endPod(t, pod, corev1.ContainerStateTerminated{ExitCode: 1, Message: message})
+			endPod(t, pod, corev1.ContainerStateTerminated{ExitCode: 1, Message: test.message})
 			failJob(t, p)
-			if s := awaitTerminal(t, p.Name).Status; s.ErrorCode != "WorkerFailed" || s.Output != "" {
-				t.Errorf("unexpected status %+v", s)
+			if s := awaitTerminal(t, p.Name).Status; s.ErrorCode != test.errorCode || s.Output != "" {
+				t.Errorf("unexpected status %+v, want %s", s, test.errorCode)
 			}
 		})
 	}
