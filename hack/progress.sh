@@ -10,8 +10,8 @@
 #   run_plan                       runs all steps in order. The first that fails
 #                                  ends the script (with set -e)
 #
-# The estimate assumes that later steps are slower or faster than planned by the
-# same factor as the steps so far.
+# The estimate assumes that the other steps are slower or faster than planned by the
+# same factor as the steps that have ended.
 
 # How often a running step is reported, in seconds.
 : "${PROGRESS_INTERVAL:=30}"
@@ -72,9 +72,6 @@ time_left() {
     local elapsed=$1 planned=${step_seconds[current_step]} percent later=0 rest i
     # Actual over planned time. The constant keeps short steps from deciding it.
     percent=$((100 * (actual_seconds + 30) / (planned_seconds + 30)))
-    if [ "$planned" -gt 0 ] && [ $((100 * elapsed / planned)) -gt "$percent" ]; then
-        percent=$((100 * elapsed / planned)) # the running step is slower than that
-    fi
     for ((i = current_step + 1; i < ${#step_names[@]}; i++)); do
         later=$((later + step_seconds[i]))
     done

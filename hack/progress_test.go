@@ -79,7 +79,7 @@ func TestTimeLeft(t *testing.T) {
 		"within the plan":            {"time_left 240", "about 11 min left"},
 		"twice as slow so far":       {"planned_seconds=300 actual_seconds=630; time_left 0", "about 30 min left"},
 		"twice as fast so far":       {"planned_seconds=300 actual_seconds=135; time_left 0", "about 8 min left"},
-		"this step is slow":          {"time_left 1200", "about 12 min left"},
+		"this step is slow":          {"time_left 1200", "about 7 min left"},
 		"last step, near its end":    {"current_step=1; time_left 290", "less than a minute left"},
 		"last step, longer by far":   {"current_step=1; time_left 900", "about 2 min left"},
 		"last step, nothing to do":   {"step_seconds[1]=0 current_step=1; time_left 0", "less than a minute left"},
