@@ -34,7 +34,7 @@ func TestBadRequestsGetTheViolation(t *testing.T) {
 			"ocr", `{"input":{"source":{"data":"aa"},"fields":[{"area":{"x":1,"y":-1,"width":1,"height":1}}]}}`, 480,
 			`{"errorCode":"InvalidInput","errorDetails":{"in":"body","at":"input.fields[0].area.y","expected":{"type":"integer","minimum":0,"maximum":1000000}}}`,
 		},
-		"invalid JSON": {"echo", `{"input":`, 480, `{"errorCode":"InvalidInput","errorDetails":{"in":"body","at":"input"}}`},
+		"invalid JSON": {"echo", `{"input":`, 480, `{"errorCode":"InvalidInput","errorDetails":{"in":"body","at":"input","message":"input ends too early","offset":9}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

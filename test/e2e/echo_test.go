@@ -105,12 +105,14 @@ func TestPauseBetweenAttempts(t *testing.T) {
 func TestErrorCodeOfAWorkersEnd(t *testing.T) {
 	t.Parallel()
 	registerEcho(t, "echo-once", func(s *v1alpha1.ProcessTypeSpec) { s.Attempts, s.Limits.OutputBytes = 1, 1000 })
+	registerEcho(t, "echo-frank", func(s *v1alpha1.ProcessTypeSpec) { s.Attempts, s.Stderr = 1, v1alpha1.StderrShown })
 	registerEcho(t, "echo-hurried", func(s *v1alpha1.ProcessTypeSpec) { s.Attempts, s.TimeoutSeconds = 1, 3 })
 	for name, test := range map[string]struct {
 		script, code string
 		details      []string
 	}{
-		"exit code":          {`{"exitCode":7}`, "WorkerFailed", []string{`"exitCode":7`, `"attempts":1`, "exiting with 7, as the input asks"}},
+		"exit code":          {`{"exitCode":7}`, "WorkerFailed", []string{`{"attempts":1,"exitCode":7}`}},
+		"shown stderr":       {`{"exitCode":7}`, "WorkerFailed", []string{`"exitCode":7`, `"attempts":1`, "exiting with 7, as the input asks"}},
 		"reserved exit code": {`{"exitCode":113}`, "WorkerFailed", []string{`"exitCode":113`}},
 		"signal":             {`{"signal":"TERM"}`, "WorkerFailed", []string{`"signal":"SIGTERM"`}},
 		"no output":          {`{"noOutput":true}`, "OutputMissing", nil},
@@ -124,14 +126,22 @@ func TestErrorCodeOfAWorkersEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			processType := "echo-once"
-			if test.code == "DeadlineExceeded" {
+			switch {
+			case test.code == "DeadlineExceeded":
 				processType = "echo-hurried"
+			case name == "shown stderr":
+				processType = "echo-frank"
 			}
-			a := awaitError(t, processType, post(t, processType, `{"echo":`+test.script+`}`), test.code)
+			id := post(t, processType, `{"echo":`+test.script+`}`)
+			a := awaitError(t, processType, id, test.code)
 			for _, want := range test.details {
 				if !strings.Contains(string(a.ErrorDetails), strings.ReplaceAll(want, `\`, ``)) {
 					t.Errorf("errorDetails are %s, want %s in them", a.ErrorDetails, want)
 				}
+			}
+			// Clients get it from types that show it; kubectl always does.
+			if got := getProcess(t, id).Status.Stderr; strings.Contains(test.script, "exitCode") != strings.Contains(got, "exiting with") {
+				t.Errorf("status.stderr is %q", got)
 			}
 			if a.Output != nil {
 				t.Errorf("the output is %s, want none", a.Output)

@@ -36,7 +36,8 @@ func addFakeNode(t *testing.T, processType string, only bool) fakeNode {
 	name := "fake-" + processType
 	node := fakeNode{&corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
-			"fake-node": name,
+			"fake-node":          name,
+			corev1.LabelOSStable: "linux", // a kubelet sets it, and all workers select it
 			// Kubernetes evicts more slowly if most nodes of a zone do not answer.
 			corev1.LabelTopologyZone: name,
 		}},
