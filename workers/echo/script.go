@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"procman.dev/procman/workers/internal/whole"
 )
 
 // script is the member "echo" of the input: what the worker has to do, in the order
@@ -50,7 +51,7 @@ func parseScript(input []byte) (*script, error) {
 	var in struct {
 		Echo script `json:"echo"`
 	}
-	if err := json.Unmarshal(input, &in); err != nil {
+	if err := whole.Unmarshal(input, &in); err != nil {
 		return nil, fmt.Errorf("decode input: %w", err)
 	}
 	return &in.Echo, nil

@@ -7,29 +7,31 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"image"
+	"slices"
 )
 
 // The tags of a TIFF directory that are used here (TIFF 6.0).
 const (
+	tagNewSubfileType  = 254
+	tagSubfileType     = 255
 	tagImageWidth      = 256
 	tagImageLength     = 257
-	tagCompression     = 259
 	tagPhotometric     = 262
-	tagStripOffsets    = 273
 	tagOrientation     = 274
-	tagRowsPerStrip    = 278
-	tagStripByteCounts = 279
+	tagSamplesPerPixel = 277
 	tagXResolution     = 282
 	tagYResolution     = 283
-	tagPlanar          = 284
 	tagResolutionUnit  = 296
-	tagTileWidth       = 322
-	tagTileLength      = 323
-	tagTileOffsets     = 324
-	tagTileByteCounts  = 325
-	tagJPEGTables      = 347
+	tagExtraSamples    = 338
 )
+
+// tags are those above: a file could have millions of others.
+var tags = []uint16{
+	tagNewSubfileType, tagSubfileType, tagImageWidth, tagImageLength, tagPhotometric, tagOrientation, tagSamplesPerPixel,
+	tagXResolution, tagYResolution, tagResolutionUnit, tagExtraSamples,
+}
 
 // directory is an image file directory: one page of a TIFF file, or the main part of
 // EXIF data, which has the same format.
@@ -37,12 +39,17 @@ type directory struct {
 	file   []byte
 	order  binary.ByteOrder
 	offset uint32
-	// entries has the 12 bytes of each tag's entry.
+	// link is where the offset of the next directory is.
+	link int
+	// entries has the 12 bytes of the entry of each tag that is used here.
 	entries map[uint16][]byte
 }
 
+// maxDirectories bounds the directories that are read, pages and others.
+const maxDirectories = 10 * maxPages
+
 // tiffDirectories reads the directories of a file, or only the first one unless all is
-// set. It reads at most one more than maxPages: the caller rejects such a file.
+// set. With an error it also returns the directories before the broken one.
 func tiffDirectories(file []byte, all bool) ([]directory, error) {
 	var order binary.ByteOrder = binary.LittleEndian
 	if begins(file, "MM") {
@@ -53,14 +60,17 @@ func tiffDirectories(file []byte, all bool) ([]directory, error) {
 	}
 	var directories []directory
 	seen := map[uint32]bool{}
-	for offset := order.Uint32(file[4:]); offset != 0 && len(directories) <= maxPages; {
+	for offset := order.Uint32(file[4:]); offset != 0; {
 		if seen[offset] {
-			return nil, errors.New("its list of directories is circular")
+			return directories, errors.New("its list of directories is circular")
+		}
+		if len(directories) == maxDirectories {
+			return directories, fmt.Errorf("it has more than %d directories", maxDirectories)
 		}
 		seen[offset] = true
 		d, next, err := readDirectory(file, order, offset)
 		if err != nil {
-			return nil, err
+			return directories, err
 		}
 		directories = append(directories, d)
 		if !all {
@@ -86,24 +96,24 @@ func readDirectory(file []byte, order binary.ByteOrder, offset uint32) (d direct
 	if len(entries) < 12*count+4 {
 		return directory{}, 0, truncated
 	}
-	d = directory{file: file, order: order, offset: offset, entries: map[uint16][]byte{}}
+	d = directory{file: file, order: order, offset: offset, link: int(offset) + 2 + 12*count, entries: map[uint16][]byte{}}
 	for i := range count {
 		entry := entries[12*i : 12*i+12]
-		d.entries[order.Uint16(entry)] = entry
+		if tag := order.Uint16(entry); slices.Contains(tags, tag) {
+			d.entries[tag] = entry
+		}
 	}
 	return d, order.Uint32(entries[12*count:]), nil
 }
 
 // The types of values that are used here.
 const (
-	typeByte      = 1
-	typeShort     = 3
-	typeLong      = 4
-	typeRational  = 5
-	typeUndefined = 7
+	typeShort    = 3
+	typeLong     = 4
+	typeRational = 5
 )
 
-var typeSizes = map[uint16]uint64{typeByte: 1, typeShort: 2, typeLong: 4, typeRational: 8, typeUndefined: 1}
+var typeSizes = map[uint16]uint64{typeShort: 2, typeLong: 4, typeRational: 8}
 
 // raw returns the values of a tag as bytes, and their type. It returns nil if the tag
 // does not exist or its values are not within the file.

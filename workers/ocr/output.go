@@ -12,6 +12,9 @@ import (
 type reading struct {
 	area
 	lines []line
+	// rotation is by how many degrees the page was turned clockwise to be upright: 0, 90,
+	// 180 or 270. The area and the lines are those of the turned page.
+	rotation int
 }
 
 // confident removes the characters whose confidence, 0 to 100, is below minimum. Then it
@@ -83,6 +86,7 @@ type (
 		Width                int          `json:"width"`
 		Height               int          `json:"height"`
 		HorizontalResolution int          `json:"horizontalResolution,omitempty"`
+		Rotation             int          `json:"rotation,omitempty"`
 		Text                 *string      `json:"text,omitempty"`
 		Lines                []outputLine `json:"lines,omitzero"`
 	}
@@ -109,9 +113,11 @@ type (
 // newOutput builds the output from the readings. If the request has fields, pages have
 // no text of their own, only their size.
 func newOutput(pages []page, readings []reading, fields bool) output {
-	out := output{Pages: make([]outputPage, len(pages))}
-	for i, p := range pages {
-		out.Pages[i] = outputPage{Width: p.size.X, Height: p.size.Y, HorizontalResolution: p.resolution}
+	out := output{}
+	for _, p := range pages {
+		if p.lost == nil {
+			out.Pages = append(out.Pages, outputPage{Width: p.size.X, Height: p.size.Y, HorizontalResolution: p.resolution})
+		}
 	}
 	var texts []string
 	for _, r := range readings {
@@ -121,7 +127,9 @@ func newOutput(pages []page, readings []reading, fields bool) output {
 				Page: r.page, Area: r.box, Text: text, Confidence: confidence(r.lines), Lines: outputLines(r.lines),
 			})
 		} else {
-			out.Pages[r.page-1].Text, out.Pages[r.page-1].Lines = &text, outputLines(r.lines)
+			p := &out.Pages[r.page-1]
+			p.Text, p.Lines = &text, outputLines(r.lines)
+			p.Width, p.Height, p.Rotation = r.Width, r.Height, r.rotation
 		}
 		if text != "" {
 			texts = append(texts, text)

@@ -5,6 +5,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,9 +15,6 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
-
-	"golang.org/x/image/bmp"
-	"golang.org/x/image/webp"
 )
 
 // Bounds of what is decoded, so that a small file cannot use up all memory.
@@ -37,6 +35,8 @@ type page struct {
 	// decode returns the page upright, in grey, with its upper left corner at 0, 0. The
 	// error is a refusal if the file is damaged.
 	decode func(context.Context) (*image.Gray, error)
+	// lost is why the page is not in the file, a refusal. All else is absent then.
+	lost error
 }
 
 func (p page) bounds() image.Rectangle { return image.Rectangle{Max: p.size} }
@@ -50,28 +50,28 @@ func (p page) resolutionOr(otherwise int) int {
 
 // format is a kind of image file.
 type format struct {
-	name   string
+	name   string // as ImageMagick names it
 	magics []string
-	pages  func([]byte) ([]page, error)
+	pages  func(context.Context, []byte) ([]page, error)
 }
 
 // known are the supported formats. A file has a format if it begins with one of its
 // magics, in which "?" matches any byte.
 var known = []format{
-	{"png", []string{"\x89PNG\r\n\x1a\n"}, single{png.DecodeConfig, png.Decode, pngResolution, nil}.pages},
-	{"jpeg", []string{"\xff\xd8\xff"}, single{jpeg.DecodeConfig, jpeg.Decode, jpegResolution, jpegOrientation}.pages},
-	{"bmp", []string{"BM"}, single{bmp.DecodeConfig, bmp.Decode, bmpResolution, nil}.pages},
-	{"webp", []string{"RIFF????WEBP"}, single{webp.DecodeConfig, webp.Decode, noResolution, nil}.pages},
-	{"tiff", []string{"II*\x00", "MM\x00*"}, tiffPages},
+	{"PNG", []string{"\x89PNG\r\n\x1a\n"}, single{"PNG", png.DecodeConfig, png.Decode, pngResolution, pngEXIF}.pages},
+	{"JPEG", []string{"\xff\xd8\xff"}, single{"JPEG", jpeg.DecodeConfig, jpeg.Decode, jpegResolution, jpegEXIF}.pages},
+	{"BMP", []string{"BM"}, single{name: "BMP", resolution: bmpResolution}.pages},
+	{"WEBP", []string{"RIFF????WEBP"}, single{name: "WEBP", exif: webpEXIF}.pages},
+	{"TIFF", []string{"II*\x00", "MM\x00*"}, tiffPages},
 }
 
 // findPages returns the pages of a file. It reads only the headers. The error is a
 // refusal if the file is not an image, is damaged, or exceeds the bounds.
-func findPages(file []byte) ([]page, error) {
+func findPages(ctx context.Context, file []byte) ([]page, error) {
 	for _, f := range known {
 		for _, magic := range f.magics {
 			if begins(file, magic) {
-				return f.pages(file)
+				return f.pages(ctx, file)
 			}
 		}
 	}
@@ -90,38 +90,66 @@ func begins(file []byte, magic string) bool {
 	return true
 }
 
-// single decodes a format whose files have one page.
+// single decodes a format whose files have one page. Go's decoder is tried first, if
+// there is one: it takes less time than to start ImageMagick, which supports more.
 type single struct {
-	config      func(io.Reader) (image.Config, error)
-	decode      func(io.Reader) (image.Image, error)
-	resolution  func([]byte) int
-	orientation func([]byte) int // as in EXIF; nil if the format has none
+	name       string
+	config     func(io.Reader) (image.Config, error)
+	goDecode   func(io.Reader) (image.Image, error)
+	resolution func([]byte) int       // nil if the format has none
+	exif       func([]byte) directory // nil if the format has none
 }
 
-func (s single) pages(file []byte) ([]page, error) {
-	config, err := s.config(bytes.NewReader(file))
-	if err != nil {
-		return nil, broken(err)
+func (s single) pages(ctx context.Context, file []byte) ([]page, error) {
+	p := page{}
+	orientation := 1
+	if s.exif != nil {
+		d := s.exif(file)
+		orientation, p.resolution = d.integer(tagOrientation, 1), d.resolution()
 	}
-	size := image.Pt(config.Width, config.Height)
+	if s.resolution != nil {
+		p.resolution = cmp.Or(s.resolution(file), p.resolution)
+	}
+	size, err := s.size(ctx, file)
+	if err != nil {
+		return nil, err
+	}
 	if err := checkPixels(size); err != nil {
 		return nil, err
 	}
-	orientation := 1
-	if s.orientation != nil {
-		orientation = s.orientation(file)
-	}
-	decode := func(context.Context) (*image.Gray, error) {
-		decoded, err := s.decode(bytes.NewReader(file))
-		if err != nil {
-			return nil, broken(err)
+	p.size = uprightSize(size, orientation)
+	p.decode = func(ctx context.Context) (*image.Gray, error) {
+		picture, err := s.decode(ctx, file)
+		if err == nil && picture.Rect.Max != size {
+			err = broken(errors.New("its size is not the size in its header"))
 		}
-		return upright(gray(decoded), orientation), nil
+		if err != nil {
+			return nil, err
+		}
+		return upright(picture, orientation), nil
 	}
-	return []page{{size: uprightSize(size, orientation), resolution: s.resolution(file), decode: decode}}, nil
+	return []page{p}, nil
 }
 
-func noResolution([]byte) int { return 0 }
+// size returns the size of the image as it is stored.
+func (s single) size(ctx context.Context, file []byte) (image.Point, error) {
+	if s.config != nil {
+		if config, err := s.config(bytes.NewReader(file)); err == nil {
+			return image.Pt(config.Width, config.Height), nil
+		}
+	}
+	return magick{file: file, format: s.name}.size(ctx)
+}
+
+// decode returns the image as it is stored.
+func (s single) decode(ctx context.Context, file []byte) (*image.Gray, error) {
+	if s.goDecode != nil {
+		if decoded, err := s.goDecode(bytes.NewReader(file)); err == nil {
+			return gray(decoded), nil
+		}
+	}
+	return magick{file: file, format: s.name}.decode(ctx)
+}
 
 // broken returns a refusal for a file that cannot be decoded.
 func broken(err error) error {

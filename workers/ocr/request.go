@@ -7,12 +7,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"image"
 	"os/exec"
 	"slices"
 	"strings"
+
+	"procman.dev/procman/workers/internal/whole"
 )
 
 // request is the decoded input. What depends on the image is not checked yet.
@@ -23,6 +24,8 @@ type request struct {
 	minimumConfidence float64
 	// defaultResolution is in dots per inch. 0 means not given.
 	defaultResolution int
+	// detectOrientation turns pages on which hardly anything can be read.
+	detectOrientation bool
 }
 
 // field is an area to read.
@@ -55,6 +58,9 @@ type area struct {
 	whole bool // whether it is the whole page, not a field
 }
 
+// defaultLanguage is in the image, and needs no check.
+const defaultLanguage = "eng"
+
 const dataPath = "input.source.data"
 
 // formats lists the supported file formats.
@@ -70,8 +76,9 @@ func parseRequest(text []byte) (*request, error) {
 		Fields                      []field `json:"fields"`
 		MinimumCharacterConfidence  float64 `json:"minimumCharacterConfidence"`
 		DefaultHorizontalResolution int     `json:"defaultHorizontalResolution"`
+		DetectOrientation           *bool   `json:"detectOrientation"`
 	}
-	if err := json.Unmarshal(text, &in); err != nil {
+	if err := whole.Unmarshal(text, &in); err != nil {
 		return nil, fmt.Errorf("decode input: %w", err)
 	}
 	file, err := base64.StdEncoding.DecodeString(strings.TrimSpace(in.Source.Data))
@@ -79,11 +86,12 @@ func parseRequest(text []byte) (*request, error) {
 		return nil, &refusal{at: dataPath, expected: formats, message: "the data is not base64: " + err.Error()}
 	}
 	if in.Language == "" {
-		in.Language = "eng"
+		in.Language = defaultLanguage
 	}
 	return &request{
 		file: file, language: in.Language, fields: in.Fields,
 		minimumConfidence: in.MinimumCharacterConfidence, defaultResolution: in.DefaultHorizontalResolution,
+		detectOrientation: in.DetectOrientation == nil || *in.DetectOrientation,
 	}, nil
 }
 
@@ -92,6 +100,9 @@ func (r *request) hasFields() bool { return len(r.fields) > 0 }
 // checkLanguage returns a refusal if a language is not installed. Several languages
 // are joined with "+", as in tesseract's own option.
 func (r *request) checkLanguage(ctx context.Context) error {
+	if r.language == defaultLanguage {
+		return nil
+	}
 	output, err := exec.CommandContext(ctx, "tesseract", "--list-langs").Output()
 	if err != nil {
 		return fmt.Errorf("list languages: %w", err)
@@ -127,6 +138,9 @@ func (r *request) areas(pages []page) ([]area, error) {
 	if !r.hasFields() {
 		areas := make([]area, len(pages))
 		for i, p := range pages {
+			if p.lost != nil {
+				return nil, p.lost
+			}
 			areas[i] = area{index: i, page: i + 1, box: boxOf(p.bounds()), whole: true}
 		}
 		return areas, nil
@@ -134,6 +148,9 @@ func (r *request) areas(pages []page) ([]area, error) {
 	var areas []area
 	for i, f := range r.fields {
 		number := max(f.Page, 1)
+		if last := pages[len(pages)-1]; last.lost != nil && number >= len(pages) {
+			return nil, last.lost
+		}
 		if number > len(pages) {
 			return nil, &refusal{
 				at: fmt.Sprintf("input.fields[%d].page", i), expected: map[string]any{"type": "integer", "minimum": 1, "maximum": len(pages)},

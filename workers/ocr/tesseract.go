@@ -20,6 +20,7 @@ import (
 const (
 	segmentPage  = "3" // find the blocks of text in any layout
 	segmentBlock = "6" // the picture is one block of text
+	detectOnly   = "0" // find out how the picture lies, and read nothing
 )
 
 // recognize runs tesseract on the areas and returns the reading of each area, in the
@@ -33,7 +34,14 @@ func recognize(ctx context.Context, r *request, pages []page, areas []area, prog
 			return nil, err
 		}
 		for i, a := range b.areas {
-			readings[a.index] = reading{area: a, lines: confident(read[i], r.minimumConfidence)}
+			it := reading{area: a, lines: read[i]}
+			if a.whole && r.detectOrientation && confidence(it.lines) < readable {
+				if it, err = it.turned(ctx, d, b.resolution, r.language); err != nil {
+					return nil, err
+				}
+			}
+			it.lines = confident(it.lines, r.minimumConfidence)
+			readings[a.index] = it
 		}
 		done += len(b.areas)
 		progress(done)
@@ -72,9 +80,7 @@ func (b batch) run(ctx context.Context, d *decoder, language string, progress fu
 	if b.resolution > 0 {
 		args = append(args, "--dpi", strconv.Itoa(b.resolution))
 	}
-	cmd := exec.CommandContext(ctx, "tesseract", append(args, "hocr")...)
-	// More threads make it slower: the lines of a page are too small to share out.
-	cmd.Env = append(os.Environ(), "OMP_THREAD_LIMIT=1")
+	cmd := tesseract(ctx, append(args, "hocr")...)
 	cmd.Stdin = &list
 	stderr := commentary{progress: progress}
 	cmd.Stderr = &stderr
@@ -86,6 +92,14 @@ func (b batch) run(ctx context.Context, d *decoder, language string, progress fu
 		return nil, fmt.Errorf("run tesseract: %w: %s", err, strings.Join(stderr.notes, "; "))
 	}
 	return parseHOCR(hocr, frames)
+}
+
+// tesseract returns the command with these arguments.
+func tesseract(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "tesseract", args...)
+	// More threads make it slower: the lines of a page are too small to share out.
+	cmd.Env = append(os.Environ(), "OMP_THREAD_LIMIT=1")
+	return cmd
 }
 
 // writePGM writes a picture in PGM, a format without compression, which costs the least

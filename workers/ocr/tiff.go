@@ -4,109 +4,108 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"image"
-	"os/exec"
-	"slices"
-
-	"golang.org/x/image/tiff"
 )
 
-// tiffPages returns the pages of a TIFF file. The decoders decode only the first page
-// of a file. So each page is decoded from a copy of the file whose header points to
-// the directory of that page.
-func tiffPages(file []byte) ([]page, error) {
-	directories, err := tiffDirectories(file, true)
-	if err != nil {
-		return nil, broken(err)
-	}
-	if len(directories) > maxPages {
-		return nil, &refusal{at: dataPath, expected: map[string]any{"maxPages": maxPages}, message: fmt.Sprintf("the file has more than %d pages", maxPages)}
+// tiffPages returns the pages of a TIFF file. Directories that are not pages are left
+// out: thumbnails and transparency masks (TIFF 6.0, NewSubfileType). If the list of
+// directories is broken, the page at which it breaks has the error.
+func tiffPages(_ context.Context, file []byte) ([]page, error) {
+	directories, lost := tiffDirectories(file, true)
+	if len(directories) == 0 {
+		return nil, broken(lost)
 	}
 	var pages []page
-	for i, d := range directories {
-		if err := checkPixels(d.size()); err != nil {
+	for _, d := range directories {
+		if d.isPart() && hasPage(directories) {
+			continue
+		}
+		if len(pages) == maxPages {
+			return nil, &refusal{at: dataPath, expected: map[string]any{"maxPages": maxPages}, message: fmt.Sprintf("the file has more than %d pages", maxPages)}
+		}
+		p, err := d.page(len(pages) + 1)
+		if err != nil {
 			return nil, err
 		}
-		orientation := d.integer(tagOrientation, 1)
-		decode := func(ctx context.Context) (*image.Gray, error) {
-			decoded, err := d.decode(ctx)
-			if refused, ok := errors.AsType[*refusal](err); ok {
-				refused.message = fmt.Sprintf("page %d: %s", i+1, refused.message)
-				return nil, refused
-			}
-			if err != nil {
-				return nil, fmt.Errorf("decode page %d: %w", i+1, err)
-			}
-			return upright(gray(decoded), orientation), nil
-		}
-		pages = append(pages, page{size: uprightSize(d.size(), orientation), resolution: d.resolution(), decode: decode})
+		pages = append(pages, p)
+	}
+	if lost != nil {
+		pages = append(pages, page{lost: onPage(len(pages)+1, broken(lost))})
 	}
 	return pages, nil
 }
 
-// decode decodes the page as it is stored. The error is a refusal if the file is
-// damaged.
-func (d directory) decode(ctx context.Context) (image.Image, error) {
-	if d.integer(tagCompression, 1) == compressionJPEG {
-		decoded, err := d.decodeJPEG()
-		if err != nil {
-			return nil, broken(err)
-		}
-		return decoded, nil
-	}
-	alone := d.alone()
-	decoded, goErr := tiff.Decode(bytes.NewReader(alone))
-	if goErr == nil {
-		return d.corrected(decoded), nil
-	}
-	// The error does not tell whether the file is damaged or only of a kind that Go's
-	// decoder does not support.
-	decoded, err := convertTIFF(ctx, alone)
-	if errors.Is(err, exec.ErrNotFound) {
-		return nil, broken(goErr)
-	}
-	if err == nil && decoded.Bounds().Size() != d.size() {
-		return nil, broken(errors.New("its size is not the size in its directory"))
-	}
-	return decoded, err
-}
-
-// corrected corrects an error of Go's decoder with fax compression: it decodes a run
-// of white pixels as white even if the directory says that 0, the value of such
-// pixels, is black.
-func (d directory) corrected(decoded image.Image) image.Image {
-	const group3, group4, blackIsZero = 3, 4, 1
-	compression := d.integer(tagCompression, 1)
-	if (compression != group3 && compression != group4) || d.integer(tagPhotometric, 0) != blackIsZero {
-		return decoded
-	}
-	return inverted(gray(decoded))
-}
-
-// inverted inverts a picture in place.
-func inverted(picture *image.Gray) *image.Gray {
-	for i := range picture.Pix {
-		picture.Pix[i] = 255 - picture.Pix[i]
-	}
-	return picture
-}
-
-// alone returns a copy of the file with only this page. Its orientation is reset,
-// because libtiff's program applies some orientations on its own.
-func (d directory) alone() []byte {
-	file := slices.Clone(d.file)
-	d.order.PutUint32(file[4:], d.offset)
-	entries := file[d.offset+2:]
-	count := int(d.order.Uint16(file[d.offset:]))
-	for i := range count {
-		if entry := entries[12*i:]; d.order.Uint16(entry) == tagOrientation && d.order.Uint16(entry[2:]) == typeShort {
-			d.order.PutUint16(entry[8:], 1)
+func hasPage(directories []directory) bool {
+	for _, d := range directories {
+		if !d.isPart() {
+			return true
 		}
 	}
-	d.order.PutUint32(entries[12*count:], 0)
-	return file
+	return false
+}
+
+// isPart reports whether the directory is a smaller copy or a mask of another one.
+func (d directory) isPart() bool {
+	const reduced, mask, oldReduced = 1, 4, 2
+	return d.integer(tagNewSubfileType, 0)&(reduced|mask) != 0 || d.integer(tagSubfileType, 0) == oldReduced
+}
+
+// page returns the page of the directory.
+func (d directory) page(number int) (page, error) {
+	if err := checkPixels(d.size()); err != nil {
+		return page{}, err
+	}
+	source := magick{file: d.file, patches: d.alone(), format: "TIFF", fixes: d.fixes()}
+	orientation := d.integer(tagOrientation, 1)
+	return page{
+		size: uprightSize(d.size(), orientation), resolution: d.resolution(),
+		decode: func(ctx context.Context) (*image.Gray, error) {
+			picture, err := source.decode(ctx)
+			if err == nil && picture.Rect.Max != d.size() {
+				err = broken(errors.New("its size is not the size in its directory"))
+			}
+			if err != nil {
+				return nil, onPage(number, err)
+			}
+			return upright(picture, orientation), nil
+		},
+	}, nil
+}
+
+// alone returns the patches that make this directory the only one of its file.
+// ImageMagick would follow the whole list first.
+func (d directory) alone() map[int64][]byte {
+	offset := make([]byte, 4)
+	d.order.PutUint32(offset, d.offset)
+	return map[int64][]byte{4: offset, int64(d.link): make([]byte, 4)}
+}
+
+// onPage adds the number of the page to an error. A refusal stays one.
+func onPage(number int, err error) error {
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		refused.message = fmt.Sprintf("page %d: %s", number, refused.message)
+		return refused
+	}
+	return fmt.Errorf("decode page %d: %w", number, err)
+}
+
+// fixes returns what ImageMagick 6 gets wrong about samples beyond those of the colour.
+func (d directory) fixes() []string {
+	const associated, unassociated, whiteIsZero, rgb, separated, ycbcr, lab = 1, 2, 0, 2, 5, 6, 8
+	colours := map[int]int{rgb: 3, ycbcr: 3, lab: 3, separated: 4}[d.integer(tagPhotometric, 1)]
+	if d.integer(tagSamplesPerPixel, 1) <= max(colours, 1) {
+		return nil
+	}
+	switch d.integer(tagExtraSamples, 0) {
+	case associated, unassociated:
+		if d.integer(tagPhotometric, 1) == whiteIsZero {
+			return []string{"-channel", "RGB", "-negate", "+channel"} // it is read as if 0 was black
+		}
+		return nil
+	default:
+		return []string{"-alpha", "off"} // it is read as transparency, and means something else
+	}
 }
