@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -35,68 +36,44 @@ type magick struct {
 	fixes []string
 }
 
-// size returns the size of the image as it is stored. It reads only the header. The
-// error is a refusal if the header is damaged.
-func (m magick) size(ctx context.Context) (image.Point, error) {
-	var size image.Point
-	err := m.run(ctx, []string{"identify-im6.q16", "-ping", "-format", `%w %h\n`}, nil, func(r io.Reader) error {
-		_, err := fmt.Fscan(r, &size.X, &size.Y)
-		return err
-	})
-	return size, err
-}
-
 // decode returns the image as it is stored, in grey on a white background. The error is a
 // refusal if the file is damaged.
-func (m magick) decode(ctx context.Context) (picture *image.Gray, err error) {
-	convert := append(append([]string{}, m.fixes...),
-		"-background", "white", "-alpha", "remove", "-alpha", "off", "-colorspace", "Gray", "-depth", "8", "pgm:-")
-	err = m.run(ctx, []string{"convert-im6.q16"}, convert, func(r io.Reader) (err error) {
-		picture, err = readPGM(r)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return picture, nil
-}
-
-// run runs a program of ImageMagick on the image, and reads its standard output.
-func (m magick) run(ctx context.Context, program, options []string, read func(io.Reader) error) error {
+func (m magick) decode(ctx context.Context) (*image.Gray, error) {
 	dir, err := os.MkdirTemp("", "magick-")
 	if err != nil {
-		return fmt.Errorf("create scratch directory: %w", err)
+		return nil, fmt.Errorf("create scratch directory: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	source := filepath.Join(dir, "source")
 	if err := errors.Join(os.WriteFile(filepath.Join(dir, "policy.xml"), policy, 0o600), m.write(source)); err != nil {
-		return fmt.Errorf("write file for ImageMagick: %w", err)
+		return nil, fmt.Errorf("write file for ImageMagick: %w", err)
 	}
-	args := append(append(program[1:], m.format+":"+source+"[0]"), options...)
-	cmd := exec.CommandContext(ctx, program[0], args...)
+	args := slices.Concat([]string{m.format + ":" + source + "[0]"}, m.fixes,
+		[]string{"-strip", "-background", "white", "-alpha", "remove", "-alpha", "off", "-colorspace", "Gray", "-depth", "8", "pgm:-"})
+	cmd := exec.CommandContext(ctx, "convert-im6.q16", args...)
 	cmd.Env = append(os.Environ(), "MAGICK_CONFIGURE_PATH="+dir, "MAGICK_TEMPORARY_PATH="+dir)
 	stderr := &firstBytes{limit: 64 << 10}
 	cmd.Stderr = stderr
 	output, err := cmd.StdoutPipe()
 	if err != nil {
-		return fmt.Errorf("run ImageMagick: %w", err)
+		return nil, fmt.Errorf("run ImageMagick: %w", err)
 	}
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("run ImageMagick: %w", err)
+		return nil, fmt.Errorf("run ImageMagick: %w", err)
 	}
-	readErr := read(output)
+	picture, readErr := readPGM(output)
 	_, _ = io.Copy(io.Discard, output) // so that the program can end
 	err = cmd.Wait()
 	if exit, exited := errors.AsType[*exec.ExitError](err); err != nil && (!exited || !exit.Exited() || ctx.Err() != nil) {
-		return fmt.Errorf("run ImageMagick: %w", errors.Join(err, ctx.Err()))
+		return nil, fmt.Errorf("run ImageMagick: %w", errors.Join(err, ctx.Err()))
 	}
 	if fault := magickFault(stderr.String()); fault != "" {
-		return broken(errors.New(fault))
+		return nil, broken(errors.New(fault))
 	}
 	if err := errors.Join(err, readErr); err != nil {
-		return broken(err)
+		return nil, broken(err)
 	}
-	return nil
+	return picture, nil
 }
 
 // write writes the file with its patches.

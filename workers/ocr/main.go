@@ -46,7 +46,7 @@ func run(ctx context.Context) error {
 	if err := r.checkLanguage(ctx); err != nil {
 		return err
 	}
-	pages, err := findPages(ctx, r.file)
+	pages, err := findPages(r.file)
 	if err != nil {
 		return err
 	}

@@ -61,42 +61,87 @@ func uprightSize(size image.Point, orientation int) image.Point {
 // readable is the confidence below which a page may lie on its side or upside down.
 const readable = 70
 
-// turned detects how the page of a reading lies, and reads it again if it has to be
-// turned. It returns the reading itself if it does not, or if that reads no better.
+// mayLie reports whether the page of a reading may lie on its side or upside down.
+// Tesseract itself reads lines that run down the page, but leaves them there.
+// A page without any lines is blank.
+func (r reading) mayLie() bool {
+	return len(r.lines) > 0 && (confidence(r.lines) < readable || runsDown(r.lines))
+}
+
+// runsDown reports whether most characters are in lines that are higher than wide.
+func runsDown(lines []line) bool {
+	all, down := 0, 0
+	for _, l := range lines {
+		n := len(l.text())
+		if all += n; n > 2 && l.area.Dy() > l.area.Dx() {
+			down += n
+		}
+	}
+	return 2*down > all
+}
+
+// turned reads the page of a reading again, turned as tesseract detects it, and returns
+// the better reading. If there are too few characters to detect how the page lies, it
+// tries all ways.
 func (r reading) turned(ctx context.Context, d *decoder, resolution int, language string) (reading, error) {
 	picture, err := d.page(ctx, r.page)
 	if err != nil {
 		return reading{}, err
 	}
-	rotation, err := detectRotation(ctx, picture, resolution)
-	if err != nil || rotation == 0 {
-		return r, err
+	rotations, err := detectRotation(ctx, picture, resolution)
+	if err != nil {
+		return reading{}, err
 	}
+	best := r
+	for _, rotation := range rotations {
+		if rotation == 0 {
+			continue
+		}
+		it, err := r.turnedBy(ctx, picture, rotation, resolution, language)
+		if err != nil {
+			return reading{}, err
+		}
+		if it.score() > best.score() {
+			best = it
+		}
+	}
+	return best, nil
+}
+
+// score compares readings of one page that lies in different ways. A turned page reads at
+// least about as well as one whose lines run down.
+func (r reading) score() float64 {
+	const about = 5
+	if runsDown(r.lines) {
+		return confidence(r.lines) - about
+	}
+	return confidence(r.lines)
+}
+
+// turnedBy reads the page of a reading, turned clockwise by 90, 180 or 270 degrees.
+func (r reading) turnedBy(ctx context.Context, picture *image.Gray, rotation, resolution int, language string) (reading, error) {
 	picture = upright(picture, map[int]int{90: 6, 180: 3, 270: 8}[rotation])
 	turned := page{size: picture.Rect.Max, decode: func(context.Context) (*image.Gray, error) { return picture, nil }}
-	it := reading{area: area{index: r.index, page: r.page, box: boxOf(turned.bounds()), whole: true}, rotation: rotation}
-	alone := batch{areas: []area{{page: 1, box: it.box, whole: true}}, resolution: resolution}
+	whole := boxOf(turned.bounds())
+	alone := batch{areas: []area{{page: 1, box: whole, whole: true}}, resolution: resolution}
 	lines, err := alone.run(ctx, &decoder{pages: []page{turned}}, language, func(int) {})
 	if err != nil {
 		return reading{}, err
 	}
-	if it.lines = lines[0]; confidence(it.lines) <= confidence(r.lines) {
-		return r, nil
-	}
-	return it, nil
+	return reading{area: area{index: r.index, page: r.page, box: whole, whole: true}, lines: lines[0], rotation: rotation}, nil
 }
 
 // detectRotation returns by how many degrees, clockwise, tesseract would turn a picture:
-// 0, 90, 180 or 270. It is 0 if there are too few characters to tell.
-func detectRotation(ctx context.Context, picture *image.Gray, resolution int) (int, error) {
+// 0, 90, 180 or 270; all of them if there are too few characters to tell.
+func detectRotation(ctx context.Context, picture *image.Gray, resolution int) ([]int, error) {
 	dir, err := os.MkdirTemp("", "orientation-")
 	if err != nil {
-		return 0, fmt.Errorf("create scratch directory: %w", err)
+		return nil, fmt.Errorf("create scratch directory: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	name := filepath.Join(dir, "picture")
 	if err := writePGM(name, picture); err != nil {
-		return 0, fmt.Errorf("write picture: %w", err)
+		return nil, fmt.Errorf("write picture: %w", err)
 	}
 	args := []string{name, "stdout", "--psm", detectOnly}
 	if resolution > 0 {
@@ -104,15 +149,15 @@ func detectRotation(ctx context.Context, picture *image.Gray, resolution int) (i
 	}
 	output, err := tesseract(ctx, args...).Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && strings.Contains(string(exit.Stderr), "Too few characters") {
-		return 0, nil
+		return []int{0, 90, 180, 270}, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("detect orientation: %w", errors.Join(err, ctx.Err()))
+		return nil, fmt.Errorf("detect orientation: %w", errors.Join(err, ctx.Err()))
 	}
 	_, text, _ := strings.Cut(string(output), "Rotate: ")
 	var rotation int
 	if _, err := fmt.Sscanf(text, "%d", &rotation); err != nil {
-		return 0, fmt.Errorf("detect orientation: tesseract prints %q", output)
+		return nil, fmt.Errorf("detect orientation: tesseract prints %q", output)
 	}
-	return rotation, nil
+	return []int{rotation}, nil
 }

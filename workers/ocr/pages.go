@@ -52,26 +52,26 @@ func (p page) resolutionOr(otherwise int) int {
 type format struct {
 	name   string // as ImageMagick names it
 	magics []string
-	pages  func(context.Context, []byte) ([]page, error)
+	pages  func([]byte) ([]page, error)
 }
 
 // known are the supported formats. A file has a format if it begins with one of its
 // magics, in which "?" matches any byte.
 var known = []format{
-	{"PNG", []string{"\x89PNG\r\n\x1a\n"}, single{"PNG", png.DecodeConfig, png.Decode, pngResolution, pngEXIF}.pages},
-	{"JPEG", []string{"\xff\xd8\xff"}, single{"JPEG", jpeg.DecodeConfig, jpeg.Decode, jpegResolution, jpegEXIF}.pages},
-	{"BMP", []string{"BM"}, single{name: "BMP", resolution: bmpResolution}.pages},
-	{"WEBP", []string{"RIFF????WEBP"}, single{name: "WEBP", exif: webpEXIF}.pages},
+	{"PNG", []string{"\x89PNG\r\n\x1a\n"}, single{"PNG", pngSize, png.Decode, pngResolution, pngEXIF}.pages},
+	{"JPEG", []string{"\xff\xd8\xff"}, single{"JPEG", jpegSize, jpeg.Decode, jpegResolution, jpegEXIF}.pages},
+	{"BMP", []string{"BM"}, single{"BMP", bmpSize, nil, bmpResolution, none}.pages},
+	{"WEBP", []string{"RIFF????WEBP"}, single{"WEBP", webpSize, nil, noResolution, webpEXIF}.pages},
 	{"TIFF", []string{"II*\x00", "MM\x00*"}, tiffPages},
 }
 
 // findPages returns the pages of a file. It reads only the headers. The error is a
 // refusal if the file is not an image, is damaged, or exceeds the bounds.
-func findPages(ctx context.Context, file []byte) ([]page, error) {
+func findPages(file []byte) ([]page, error) {
 	for _, f := range known {
 		for _, magic := range f.magics {
 			if begins(file, magic) {
-				return f.pages(ctx, file)
+				return f.pages(file)
 			}
 		}
 	}
@@ -94,31 +94,20 @@ func begins(file []byte, magic string) bool {
 // there is one: it takes less time than to start ImageMagick, which supports more.
 type single struct {
 	name       string
-	config     func(io.Reader) (image.Config, error)
+	size       func([]byte) image.Point // as it is stored; zero if the header is damaged
 	goDecode   func(io.Reader) (image.Image, error)
-	resolution func([]byte) int       // nil if the format has none
-	exif       func([]byte) directory // nil if the format has none
+	resolution func([]byte) int
+	exif       func([]byte) directory
 }
 
-func (s single) pages(ctx context.Context, file []byte) ([]page, error) {
-	p := page{}
-	orientation := 1
-	if s.exif != nil {
-		d := s.exif(file)
-		orientation, p.resolution = d.integer(tagOrientation, 1), d.resolution()
-	}
-	if s.resolution != nil {
-		p.resolution = cmp.Or(s.resolution(file), p.resolution)
-	}
-	size, err := s.size(ctx, file)
-	if err != nil {
-		return nil, err
-	}
+func (s single) pages(file []byte) ([]page, error) {
+	size := s.size(file)
 	if err := checkPixels(size); err != nil {
 		return nil, err
 	}
-	p.size = uprightSize(size, orientation)
-	p.decode = func(ctx context.Context) (*image.Gray, error) {
+	exif := s.exif(file)
+	orientation := exif.integer(tagOrientation, 1)
+	decode := func(ctx context.Context) (*image.Gray, error) {
 		picture, err := s.decode(ctx, file)
 		if err == nil && picture.Rect.Max != size {
 			err = broken(errors.New("its size is not the size in its header"))
@@ -128,18 +117,10 @@ func (s single) pages(ctx context.Context, file []byte) ([]page, error) {
 		}
 		return upright(picture, orientation), nil
 	}
-	return []page{p}, nil
+	return []page{{size: uprightSize(size, orientation), resolution: cmp.Or(s.resolution(file), exif.resolution()), decode: decode}}, nil
 }
 
-// size returns the size of the image as it is stored.
-func (s single) size(ctx context.Context, file []byte) (image.Point, error) {
-	if s.config != nil {
-		if config, err := s.config(bytes.NewReader(file)); err == nil {
-			return image.Pt(config.Width, config.Height), nil
-		}
-	}
-	return magick{file: file, format: s.name}.size(ctx)
-}
+func noResolution([]byte) int { return 0 }
 
 // decode returns the image as it is stored.
 func (s single) decode(ctx context.Context, file []byte) (*image.Gray, error) {

@@ -35,7 +35,7 @@ func recognize(ctx context.Context, r *request, pages []page, areas []area, prog
 		}
 		for i, a := range b.areas {
 			it := reading{area: a, lines: read[i]}
-			if a.whole && r.detectOrientation && confidence(it.lines) < readable {
+			if a.whole && r.detectOrientation && it.mayLie() {
 				if it, err = it.turned(ctx, d, b.resolution, r.language); err != nil {
 					return nil, err
 				}

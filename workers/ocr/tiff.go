@@ -13,7 +13,7 @@ import (
 // tiffPages returns the pages of a TIFF file. Directories that are not pages are left
 // out: thumbnails and transparency masks (TIFF 6.0, NewSubfileType). If the list of
 // directories is broken, the page at which it breaks has the error.
-func tiffPages(_ context.Context, file []byte) ([]page, error) {
+func tiffPages(file []byte) ([]page, error) {
 	directories, lost := tiffDirectories(file, true)
 	if len(directories) == 0 {
 		return nil, broken(lost)
