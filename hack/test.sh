@@ -42,8 +42,8 @@ lint() {
 }
 
 unit() {
-    if ! hash tesseract tiff2rgba pdftotext 2>/dev/null || [ ! -d /usr/share/poppler/cMap ]; then
-        install_packages tesseract-ocr tesseract-ocr-eng libtiff-tools poppler-utils poppler-data
+    if ! hash tesseract convert-im6.q16 pdftotext 2>/dev/null || [ ! -d /usr/share/poppler/cMap ]; then
+        install_packages tesseract-ocr tesseract-ocr-eng tesseract-ocr-osd imagemagick-6.q16 poppler-utils poppler-data
     fi
     hash npm python3 2>/dev/null || install_packages npm python3 # for test/clients
     KUBEBUILDER_ASSETS=$(bin/localcluster assets)

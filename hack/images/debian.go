@@ -28,7 +28,6 @@ const systemVersion = 2
 var dropped = []string{
 	"usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian",
 	"usr/share/zoneinfo", "usr/share/fonts", "usr/share/X11", "usr/share/bash-completion",
-	"usr/share/tesseract-ocr/5/tessdata/osd.traineddata",
 	"var/cache", "var/lib/apt", "var/log",
 	"etc/resolv.conf", "etc/hostname", "etc/shadow", "etc/shadow-", "etc/gshadow", "etc/gshadow-",
 }

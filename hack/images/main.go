@@ -45,7 +45,7 @@ var recipes = []recipe{
 	{name: "echo-worker", programs: []program{agent, {"./workers/echo", "echo-worker"}}, entrypoint: []string{"/echo-worker"}},
 	{
 		name: "ocr-worker", programs: []program{agent, {"./workers/ocr", "ocr-worker"}}, entrypoint: []string{"/ocr-worker"},
-		packages: []string{"tesseract-ocr", "tesseract-ocr-eng", "libtiff-tools"},
+		packages: []string{"tesseract-ocr", "tesseract-ocr-eng", "tesseract-ocr-osd", "imagemagick-6.q16"},
 	},
 	{
 		name: "pdftext-worker", programs: []program{agent, {"./workers/pdftext", "pdftext-worker"}}, entrypoint: []string{"/pdftext-worker"},

@@ -41,8 +41,8 @@ type directory struct {
 	offset uint32
 	// link is where the offset of the next directory is.
 	link int
-	// entries has the 12 bytes of the entry of each tag that is used here.
-	entries map[uint16][]byte
+	// entries has the offset of the entry, of 12 bytes, of each tag that is used here.
+	entries map[uint16]int
 }
 
 // maxDirectories bounds the directories that are read, pages and others.
@@ -96,11 +96,10 @@ func readDirectory(file []byte, order binary.ByteOrder, offset uint32) (d direct
 	if len(entries) < 12*count+4 {
 		return directory{}, 0, truncated
 	}
-	d = directory{file: file, order: order, offset: offset, link: int(offset) + 2 + 12*count, entries: map[uint16][]byte{}}
+	d = directory{file: file, order: order, offset: offset, link: int(offset) + 2 + 12*count, entries: map[uint16]int{}}
 	for i := range count {
-		entry := entries[12*i : 12*i+12]
-		if tag := order.Uint16(entry); slices.Contains(tags, tag) {
-			d.entries[tag] = entry
+		if tag := order.Uint16(entries[12*i:]); slices.Contains(tags, tag) {
+			d.entries[tag] = int(offset) + 2 + 12*i
 		}
 	}
 	return d, order.Uint32(entries[12*count:]), nil
@@ -118,10 +117,11 @@ var typeSizes = map[uint16]uint64{typeShort: 2, typeLong: 4, typeRational: 8}
 // raw returns the values of a tag as bytes, and their type. It returns nil if the tag
 // does not exist or its values are not within the file.
 func (d directory) raw(tag uint16) (values []byte, kind uint16) {
-	entry, ok := d.entries[tag]
+	offset, ok := d.entries[tag]
 	if !ok {
 		return nil, 0
 	}
+	entry := d.file[offset:]
 	kind = d.order.Uint16(entry[2:])
 	size := typeSizes[kind] * uint64(d.order.Uint32(entry[4:]))
 	if size <= 4 {

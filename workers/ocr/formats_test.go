@@ -161,7 +161,7 @@ func TestTIFFInBothByteOrders(t *testing.T) {
 			const pixels = 8
 			file := append(order.AppendUint32([]byte(name), 10), 0, 255)
 			entries := [][2]uint16{
-				{tagImageWidth, 2}, {tagImageLength, 1}, {258, 8}, {tagCompression, 1}, {tagPhotometric, 1}, {tagStripOffsets, pixels},
+				{tagImageWidth, 2}, {tagImageLength, 1}, {tagBitsPerSample, 8}, {tagCompression, 1}, {tagPhotometric, 1}, {tagStripOffsets, pixels},
 				{tagOrientation, orientation}, {tagRowsPerStrip, 1}, {tagStripByteCounts, 2},
 			}
 			file = order.AppendUint16(file, uint16(len(entries)))
@@ -190,7 +190,7 @@ func TestBounds(t *testing.T) {
 	}
 	sized := func(width, height uint32) []byte {
 		return tiffOf([]byte{255}, []tag{
-			long(tagImageWidth, width), long(tagImageLength, height), short(258, 8), short(tagCompression, 1), short(tagPhotometric, 1),
+			long(tagImageWidth, width), long(tagImageLength, height), short(tagBitsPerSample, 8), short(tagCompression, 1), short(tagPhotometric, 1),
 			long(tagStripOffsets, 8), long(tagRowsPerStrip, height), long(tagStripByteCounts, 1),
 		})
 	}

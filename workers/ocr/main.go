@@ -35,34 +35,43 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	text, err := os.ReadFile(os.Getenv("PROCESS_INPUT_FILE"))
+	input, err := os.ReadFile(os.Getenv("PROCESS_INPUT_FILE"))
 	if err != nil {
 		return fmt.Errorf("read input: %w", err)
 	}
-	r, err := parseRequest(text)
+	out, err := read(ctx, input)
 	if err != nil {
 		return err
 	}
-	if err := r.checkLanguage(ctx); err != nil {
-		return err
-	}
-	pages, err := findPages(r.file)
-	if err != nil {
-		return err
-	}
-	areas, err := r.areas(pages)
-	if err != nil {
-		return err
-	}
-	readings, err := recognize(ctx, r, pages, areas, func(done int) { reportProgress(100 * done / len(areas)) })
-	if err != nil {
-		return err
-	}
-	output, err := json.Marshal(newOutput(pages, readings, r.hasFields()))
+	text, err := json.Marshal(out)
 	if err != nil {
 		return fmt.Errorf("encode output: %w", err)
 	}
-	return os.WriteFile(os.Getenv("PROCESS_OUTPUT_FILE"), output, 0o600)
+	return os.WriteFile(os.Getenv("PROCESS_OUTPUT_FILE"), text, 0o600)
+}
+
+// read returns the output for an input. The error is a refusal if the input is wrong.
+func read(ctx context.Context, input []byte) (output, error) {
+	r, err := parseRequest(input)
+	if err != nil {
+		return output{}, err
+	}
+	if err := r.checkLanguage(ctx); err != nil {
+		return output{}, err
+	}
+	pages, err := findPages(r.file)
+	if err != nil {
+		return output{}, err
+	}
+	areas, err := r.areas(pages)
+	if err != nil {
+		return output{}, err
+	}
+	readings, err := recognize(ctx, r, pages, areas, func(done int) { reportProgress(100 * done / len(areas)) })
+	if err != nil {
+		return output{}, err
+	}
+	return newOutput(pages, readings, r.hasFields()), nil
 }
 
 // reportProgress reports the progress. Errors are ignored: they do not affect the

@@ -40,6 +40,9 @@ func decodeAll(file []byte) ([]page, []*image.Gray, error) {
 	}
 	pictures := make([]*image.Gray, len(pages))
 	for i, p := range pages {
+		if p.lost != nil {
+			return nil, nil, p.lost
+		}
 		if pictures[i], err = p.decode(context.Background()); err != nil {
 			return nil, nil, err
 		}
@@ -235,15 +238,15 @@ func TestJPEGSegments(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := withSegment(t, test.marker, test.body)
-			if got := jpegResolution(file); got != test.resolution {
-				t.Errorf("resolution %d, want %d", got, test.resolution)
-			}
 			pages, _, err := decodeAll(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if turned := pages[0].size.X == 16; jpegOrientation(file) != test.orientation || turned != (test.orientation == 6) {
-				t.Errorf("orientation %d, turned %t, want %d", jpegOrientation(file), turned, test.orientation)
+			if got := pages[0].resolution; got != test.resolution {
+				t.Errorf("resolution %d, want %d", got, test.resolution)
+			}
+			if turned := pages[0].size.X == 16; jpegEXIF(file).integer(tagOrientation, 1) != test.orientation || turned != (test.orientation == 6) {
+				t.Errorf("orientation %d, turned %t, want %d", jpegEXIF(file).integer(tagOrientation, 1), turned, test.orientation)
 			}
 		})
 	}

@@ -75,12 +75,21 @@ func (d directory) page(number int) (page, error) {
 	}, nil
 }
 
-// alone returns the patches that make this directory the only one of its file.
-// ImageMagick would follow the whole list first.
+// alone returns the patches that make this directory the only one of its file, and
+// upright: ImageMagick would follow the whole list first, and libtiff applies some
+// orientations on its own.
 func (d directory) alone() map[int64][]byte {
-	offset := make([]byte, 4)
-	d.order.PutUint32(offset, d.offset)
-	return map[int64][]byte{4: offset, int64(d.link): make([]byte, 4)}
+	first := make([]byte, 4)
+	d.order.PutUint32(first, d.offset)
+	patches := map[int64][]byte{4: first, int64(d.link): make([]byte, 4)}
+	if entry, ok := d.entries[tagOrientation]; ok {
+		one := make([]byte, 10)
+		d.order.PutUint16(one, typeShort)
+		d.order.PutUint32(one[2:], 1)
+		d.order.PutUint16(one[6:], 1)
+		patches[int64(entry+2)] = one
+	}
+	return patches
 }
 
 // onPage adds the number of the page to an error. A refusal stays one.

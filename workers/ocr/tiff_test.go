@@ -4,15 +4,17 @@
 package main
 
 import (
-	"bytes"
 	"encoding/binary"
-	"errors"
-	"image"
-	"image/color"
-	"image/jpeg"
 	"testing"
+)
 
-	"github.com/google/go-cmp/cmp"
+// Tags that only the tests use.
+const (
+	tagBitsPerSample   = 258
+	tagCompression     = 259
+	tagStripOffsets    = 273
+	tagRowsPerStrip    = 278
+	tagStripByteCounts = 279
 )
 
 // tag is an entry of a TIFF directory. Values that are not integers are given as bytes.
@@ -70,7 +72,7 @@ func tiffOfPages(n int) []byte {
 	pages := make([][]tag, n)
 	for i := range pages {
 		pages[i] = []tag{
-			short(tagImageWidth, 1), short(tagImageLength, 1), short(258, 8), short(tagCompression, 1), short(tagPhotometric, 1),
+			short(tagImageWidth, 1), short(tagImageLength, 1), short(tagBitsPerSample, 8), short(tagCompression, 1), short(tagPhotometric, 1),
 			long(tagStripOffsets, 8), short(tagRowsPerStrip, 1), long(tagStripByteCounts, 1),
 		}
 	}
@@ -81,110 +83,6 @@ func TestTIFFWithMaxPages(t *testing.T) {
 	pages, pictures, err := decodeAll(tiffOfPages(maxPages))
 	if err != nil || len(pages) != maxPages || pictures[maxPages-1].Pix[0] != 255 {
 		t.Errorf("got %d pages, %v", len(pages), err)
-	}
-}
-
-// jpegOf returns a JPEG file of one colour.
-func jpegOf(t *testing.T, width, height int, shade color.Color) []byte {
-	t.Helper()
-	picture := image.NewRGBA(image.Rect(0, 0, width, height))
-	for y := range height {
-		for x := range width {
-			picture.Set(x, y, shade)
-		}
-	}
-	var buffer bytes.Buffer
-	if err := jpeg.Encode(&buffer, picture, &jpeg.Options{Quality: 100}); err != nil {
-		t.Fatal(err)
-	}
-	return buffer.Bytes()
-}
-
-func TestJPEGInTIFF(t *testing.T) {
-	black, white := jpegOf(t, 16, 16, color.Black), jpegOf(t, 16, 16, color.White)
-	data := append(bytes.Clone(black), white...)
-	first, second := uint32(8), uint32(8+len(black))
-	lengths := []uint32{uint32(len(black)), uint32(len(white))}
-	size := func(width, height uint32) []tag {
-		return []tag{short(tagImageWidth, width), short(tagImageLength, height), short(tagCompression, compressionJPEG), short(tagPhotometric, 6)}
-	}
-	strips := []tag{long(tagStripOffsets, first, second), short(tagRowsPerStrip, 16), long(tagStripByteCounts, lengths...)}
-	tiles := []tag{
-		short(tagTileWidth, 16), short(tagTileLength, 16), long(tagTileOffsets, first, second), long(tagTileByteCounts, lengths...),
-	}
-	with := func(parts ...[]tag) []tag {
-		var all []tag
-		for _, p := range parts {
-			all = append(all, p...)
-		}
-		return all
-	}
-	const refused = "refused"
-	for name, test := range map[string]struct {
-		tags []tag
-		want any
-	}{
-		"strips, the last one smaller":  {with(size(16, 20), strips), []uint8{0, 255}},
-		"tiles, the last one smaller":   {with(size(20, 16), tiles), []uint8{0, 255}},
-		"upside down":                   {with(size(16, 32), strips, []tag{short(tagOrientation, 3)}), []uint8{255, 0}},
-		"white is zero":                 {with(size(16, 32)[:3], []tag{short(tagPhotometric, 0)}, strips), []uint8{255, 0}},
-		"a strip too few":               {with(size(16, 33), strips), refused},
-		"strips higher than they say":   {with(size(16, 4), strips[:1], []tag{short(tagRowsPerStrip, 2)}, strips[2:]), []uint8{0, 255}},
-		"tiles of 4 billion pixels":     {with(size(16, 16), []tag{long(tagTileWidth, 65536), long(tagTileLength, 65536)}, tiles[2:]), refused},
-		"tiles of no height":            {with(size(16, 16), tiles[:1], tiles[2:]), refused},
-		"no strips or tiles":            {size(16, 16), refused},
-		"a strip beyond the file's end": {with(size(16, 20), []tag{long(tagStripOffsets, first, 1<<31)}, strips[1:]), refused},
-		"colours in planes":             {with(size(16, 20), strips, []tag{short(tagPlanar, 2)}), refused},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, pictures, err := decodeAll(tiffOf(data, test.tags))
-			var got any = refused
-			if err == nil {
-				pix := pictures[0].Pix
-				got = []uint8{pix[0], pix[len(pix)-1]}
-			} else if _, ok := errors.AsType[*refusal](err); !ok {
-				t.Fatalf("got the error %v, want a refusal", err)
-			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("first and last pixel: %s (%v)", diff, err)
-			}
-		})
-	}
-}
-
-func TestJPEGInTIFFWithTablesOfItsOwn(t *testing.T) {
-	whole := jpegOf(t, 16, 16, color.Black)
-	// Both the tables and the strip begin and end as a JPEG file.
-	var tables, strip = []byte("\xff\xd8"), []byte("\xff\xd8")
-	rest := whole[2:]
-	for rest[1] != 0xda {
-		length := 2 + int(binary.BigEndian.Uint16(rest[2:]))
-		if rest[1] == 0xdb || rest[1] == 0xc4 {
-			tables = append(tables, rest[:length]...)
-		} else {
-			strip = append(strip, rest[:length]...)
-		}
-		rest = rest[length:]
-	}
-	strip = append(strip, rest...)
-	_, pictures, err := decodeAll(tiffOf(strip, []tag{
-		short(tagImageWidth, 16), short(tagImageLength, 16), short(tagCompression, compressionJPEG), short(tagPhotometric, 6),
-		long(tagStripOffsets, 8), long(tagStripByteCounts, uint32(len(strip))),
-		{tagJPEGTables, typeUndefined, nil, append(tables, 0xff, 0xd9)},
-	}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := pictures[0].Pix[0]; got != 0 {
-		t.Errorf("the pixel is %d, want 0", got)
-	}
-}
-
-func TestGrayOfRGB(t *testing.T) {
-	planes := image.NewYCbCr(image.Rect(0, 0, 3, 1), image.YCbCrSubsampleRatio444)
-	planes.Y[0], planes.Cb[1], planes.Cr[2] = 255, 255, 255
-	if diff := cmp.Diff([]uint8{76, 149, 29}, grayOfRGB(planes).Pix); diff != "" {
-		t.Errorf("red, green and blue: %s", diff)
 	}
 }
 

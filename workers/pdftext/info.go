@@ -26,6 +26,8 @@ type info struct {
 	PDFVersion string   `json:"pdfVersion"`
 	PageSize   pageSize `json:"pageSize"`
 	Encrypted  bool     `json:"encrypted"`
+	Form       string   `json:"form,omitempty"` // AcroForm or XFA
+	Portfolio  bool     `json:"portfolio,omitzero"`
 }
 
 // pageSize is the size of the first page in points, before rotation.
@@ -60,6 +62,9 @@ func parseInfo(text string) (metadata info, ok bool) {
 		Created: timestamp(texts["CreationDate"]), Modified: timestamp(texts["ModDate"]),
 		PDFVersion: facts["PDF version"],
 		Encrypted:  strings.HasPrefix(facts["Encrypted"], "yes"),
+	}
+	if form := facts["Form"]; form != "none" {
+		metadata.Form = form
 	}
 	size := &metadata.PageSize
 	if _, err := fmt.Sscanf(facts["Page size"], "%f x %f pts", &size.Width, &size.Height); err != nil || math.IsInf(size.Width+size.Height, 0) {

@@ -16,6 +16,9 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
+
+	"procman.dev/procman/workers/internal/whole"
 )
 
 // input is the input, which is valid by the inputSchema in processtype.yaml.
@@ -28,10 +31,10 @@ type input struct {
 }
 
 // pageRange selects the pages to read. Nil means the first or the last page of the
-// document. The numbers are integers, which JSON can also write as 1.0 or 1e2.
+// document.
 type pageRange struct {
-	First *float64 `json:"first"`
-	Last  *float64 `json:"last"`
+	First *int `json:"first"`
+	Last  *int `json:"last"`
 }
 
 // page is one of the pages in the output.
@@ -66,7 +69,7 @@ func work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	path, err := temporary(pdf)
+	path, err := temporary(withoutNulls(pdf))
 	if err != nil {
 		return err
 	}
@@ -75,6 +78,7 @@ func work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	doc.info.Portfolio = isPortfolio(pdf)
 	first, last, err := in.Pages.resolve(doc.info.PageCount)
 	if err != nil {
 		return err
@@ -125,7 +129,7 @@ func readInput(path string) (input, error) {
 		return input{}, err
 	}
 	var in input
-	if err := json.Unmarshal(text, &in); err != nil {
+	if err := whole.Unmarshal(text, &in); err != nil {
 		return input{}, fmt.Errorf("read the input: %w", err)
 	}
 	return in, nil
@@ -133,7 +137,7 @@ func readInput(path string) (input, error) {
 
 // document decodes the PDF file. The error is a *refusal.
 func (in input) document() ([]byte, error) {
-	pdf, err := base64.StdEncoding.DecodeString(in.Source.Data)
+	pdf, err := base64.StdEncoding.DecodeString(strings.TrimSpace(in.Source.Data)) // it ignores line breaks
 	if err != nil {
 		return nil, invalid(dataPath, map[string]any{"contentEncoding": "base64"}, "the data is not base64")
 	}
@@ -150,17 +154,17 @@ func (r pageRange) resolve(pages int) (first, last int, err error) {
 	first, last = 1, pages
 	for _, end := range []struct {
 		at    string
-		asked *float64
+		asked *int
 		page  *int
 	}{{"input.pages.first", r.First, &first}, {"input.pages.last", r.Last, &last}} {
 		if end.asked == nil {
 			continue
 		}
-		if *end.asked < float64(first) || *end.asked > float64(pages) {
+		if *end.asked < first || *end.asked > pages {
 			expected := map[string]any{"type": "integer", "minimum": first, "maximum": pages}
 			return 0, 0, invalid(end.at, expected, fmt.Sprintf("the document has %d pages", pages))
 		}
-		*end.page = int(*end.asked)
+		*end.page = *end.asked
 	}
 	return first, last, nil
 }

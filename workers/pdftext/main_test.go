@@ -159,8 +159,6 @@ func TestRefusals(t *testing.T) {
 			refusal{"PasswordRequired", details{In: "body", At: "input.source.data", Message: "the document needs a password: send it without one"}}},
 		"cut off": {inputOf(report[:1000]),
 			refusal{"DocumentDamaged", details{In: "body", At: "input.source.data", Message: "the document cannot be read"}}},
-		"a page that is missing": {inputOf(testdata(t, "lost.pdf")),
-			refusal{"DocumentDamaged", details{In: "body", At: "input.source.data", Message: "page 3 cannot be read"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := run(t, test.input)
@@ -194,7 +192,7 @@ func TestFailures(t *testing.T) {
 func TestEndlessText(t *testing.T) {
 	endless := t.TempDir()
 	for name, script := range map[string]string{
-		"pdfinfo":   "#!/bin/sh\nprintf 'Custom Metadata: no\\nPages: 1\\nPage size: 1 x 1 pts\\nPDF version: 1.6\\n'\n",
+		"pdfinfo":   "#!/bin/sh\nprintf 'Custom Metadata: no\\nPages: 1\\nPage size: 1 x 1 pts\\nPage    1 size: 1 x 1 pts\\nPDF version: 1.6\\n'\n",
 		"pdftotext": "#!/bin/sh\nexec /usr/bin/yes\n",
 	} {
 		if err := os.WriteFile(filepath.Join(endless, name), []byte(script), 0o755); err != nil {

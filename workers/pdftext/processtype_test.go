@@ -35,7 +35,6 @@ func TestInputSchema(t *testing.T) {
 		"an integer with point":  {`{"source":{"data":"aGk="},"pages":{"first":2.0}}`, ""},
 		"no source":              {`{}`, "input.source"},
 		"empty data":             {`{"source":{"data":""}}`, "input.source.data"},
-		"not base64":             {`{"source":{"data":"%%%"}}`, "input.source.data"},
 		"a member with a typo":   {`{"source":{"data":"aGk="},"page":1}`, "input.page"},
 		"page 0":                 {`{"source":{"data":"aGk="},"pages":{"first":0}}`, "input.pages.first"},
 		"half a page":            {`{"source":{"data":"aGk="},"pages":{"last":1.5}}`, "input.pages.last"},
