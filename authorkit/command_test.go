@@ -88,6 +88,7 @@ func TestRun(t *testing.T) {
 		"refuses":           "-f testdata/processtype.yaml --input testdata/in.json -- sh testdata/refuses.sh",
 		"crashes":           "-f testdata/processtype.yaml --input testdata/in.json -- sh testdata/crashes.sh",
 		"crashes-too-often": "-f testdata/processtype.yaml --input testdata/in.json --attempts 2 -- sh testdata/crashes.sh",
+		"integers":        "-f testdata/processtype.yaml --input testdata/times.json -- sh testdata/integers.sh",
 		"large":             "-f testdata/processtype.yaml --input testdata/in.json -- sh testdata/large.sh",
 		"wrong-input":       "-f testdata/processtype.yaml --input testdata/wrong.json",
 		"broken-input":      "-f testdata/processtype.yaml --input testdata/broken.json",

@@ -4,6 +4,7 @@
 package conformance
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -58,8 +59,63 @@ func (e *examination) checkRuns(ctx context.Context, inputs []Input) error {
 			return fmt.Errorf("run the worker: %w", err)
 		}
 		e.found(repeatFinding(input, first, second))
+		if err := e.checkIntegers(ctx, input, first); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// checkIntegers runs the worker on an input whose integers are written as 2.0 instead of
+// 2, if the type's inputSchema accepts that: it is the same number. first is the outcome
+// of the input itself.
+func (e *examination) checkIntegers(ctx context.Context, input Input, first *rehearsal.Outcome) error {
+	text := withPoints(input.Text)
+	if bytes.Equal(text, input.Text) || e.rules.CheckInput(text) != nil {
+		return nil
+	}
+	o := e.options(input)
+	o.Input, o.Attempts = text, 1
+	got, err := rehearsal.Run(ctx, o)
+	if err != nil {
+		return fmt.Errorf("run the worker: %w", err)
+	}
+	f := Finding{Check: "integers", Input: input.Name, Status: Pass, Reason: "the same output when 2 is written as 2.0"}
+	a, b := first.Process.Status, got.Process.Status
+	switch {
+	case b.State != v1alpha1.StateComplete:
+		f.Status, f.Reason = Fail, "a client may write 2 as 2.0; the worker then gets: "+rehearsal.Explain(b.ErrorCode, b.ErrorDetails)
+		f.Details = stderrOf(got.Last().ErrorDetails)
+	case sameNumbers(a.Output) != sameNumbers(b.Output):
+		f.Status, f.Reason = Warn, "a client may write 2 as 2.0; the output is then different"
+		f.Details = []string{"2:   " + excerpt(a.Output), "2.0: " + excerpt(b.Output)}
+	}
+	e.found(f)
+	return nil
+}
+
+// withPoints returns JSON whose integers are written with ".0".
+func withPoints(text []byte) []byte {
+	var out []byte
+	decoder, copied := jsontext.NewDecoder(bytes.NewReader(text)), 0
+	for {
+		token, err := decoder.ReadToken()
+		if err != nil {
+			return append(out, text[copied:]...) // the end: the text is valid JSON
+		}
+		if token.Kind() == '0' && !strings.ContainsAny(token.String(), ".eE") {
+			end := int(decoder.InputOffset())
+			out = append(append(out, text[copied:end]...), ".0"...)
+			copied = end
+		}
+	}
+}
+
+// sameNumbers is canonical, but numbers are the same if they have the same value.
+func sameNumbers(text string) string {
+	value := jsontext.Value(text)
+	_ = value.Canonicalize() // an output is valid JSON
+	return string(value)
 }
 
 // runFinding reports whether a run completed.

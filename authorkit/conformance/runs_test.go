@@ -26,3 +26,18 @@ func TestCanonical(t *testing.T) {
 		}
 	}
 }
+
+func TestWithPoints(t *testing.T) {
+	for text, want := range map[string]string{
+		`{}`:                              `{}`,
+		`{"a": 1}`:                        `{"a": 1.0}`,
+		` {"a":[1,-20,3.5,1e2],"1":"2"} `: ` {"a":[1.0,-20.0,3.5,1e2],"1":"2"} `,
+	} {
+		if got := string(withPoints([]byte(text))); got != want {
+			t.Errorf("%s becomes %s, want %s", text, got, want)
+		}
+	}
+	if sameNumbers(`{"a":1.0}`) != sameNumbers(`{"a": 1}`) || sameNumbers(`{"a":1.5}`) == sameNumbers(`{"a":1}`) {
+		t.Error("numbers are not compared by value")
+	}
+}

@@ -92,7 +92,7 @@ func (m magick) write(name string) error {
 }
 
 // magickFault returns the first line of stderr that reports missing pixels, or "".
-// ImageMagick often fills such pixels and goes on. Warnings are about what it could
+// ImageMagick often fills such pixels and continues. Warnings are about what it could
 // correct, except for the early end of a JPEG.
 func magickFault(stderr string) string {
 	for line := range strings.Lines(stderr) {

@@ -43,7 +43,7 @@ func isPortfolio(pdf []byte) bool {
 	return false
 }
 
-// kids matches the list of pages in a document. In it, null stands for a page that was
+// kids matches the list of pages in a document. In it, null is a page that was
 // removed. Poppler reads no page after it.
 var kids = regexp.MustCompile(`/Kids\s*\[[^\]]*\bnull\b[^\]]*\]`)
 
