@@ -78,7 +78,9 @@ func TestTextFromRightToLeft(t *testing.T) {
 
 func TestFormsAndPortfolios(t *testing.T) {
 	plain := testdata(t, "kinds/english.pdf")
-	with := func(entry string) []byte { return bytes.Replace(plain, []byte("/Catalog"), []byte("/Catalog "+entry), 1) }
+	with := func(entry string) []byte {
+		return bytes.Replace(plain, []byte("/Catalog"), []byte("/Catalog "+entry), 1)
+	}
 	var packed bytes.Buffer
 	w := zlib.NewWriter(&packed)
 	_, _ = w.Write([]byte("7 0 <</Type/Catalog/Collection 9 0 R>>"))

@@ -1,0 +1,11 @@
+// A module of its own: only this program needs fonts.
+module procman.dev/procman/workers/ocr/testdata/generate
+
+go 1.26.0
+
+require golang.org/x/image v0.47.0
+
+require (
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+)
