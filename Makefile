@@ -40,6 +40,10 @@ test: ## Check everything: generated files, lint, unit, envtest, fuzzing, end to
 cli: ## Build bin/procman, the command line for authors of workers
 	@hack/cli.sh
 
+.PHONY: image
+image: bin/localcluster ## Put a worker into an image on the local cluster: DIR=... IMAGE=... PACKAGES="python3 ..."
+	@hack/image.sh "$(CLUSTER)" "$(DIR)" "$(IMAGE)" $(PACKAGES)
+
 ##@ After make run
 
 .PHONY: stop

@@ -74,8 +74,8 @@ func (r recipe) push(reference, programs string) error {
 }
 
 // build builds the image's programs in dir, and its operating system if it has one.
-// It returns the contents of the layers, as tars. The programs, which change most
-// often, are the last layer.
+// It returns the contents of the layers, as tars: the operating system, the programs, and
+// the files of a worker, which change most often.
 func (r recipe) build(dir string) (layers [][]byte, err error) {
 	if len(r.packages) > 0 {
 		system, err := debian(r.packages)
@@ -99,7 +99,14 @@ func (r recipe) build(dir string) (layers [][]byte, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("pack programs: %w", err)
 	}
-	return append(layers, content), nil
+	layers = append(layers, content)
+	if r.worker != "" {
+		if content, err = workerLayer(r.worker); err != nil {
+			return nil, fmt.Errorf("pack %s: %w", r.worker, err)
+		}
+		layers = append(layers, content)
+	}
+	return layers, nil
 }
 
 // in returns the path of the built program in dir.

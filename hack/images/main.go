@@ -6,10 +6,13 @@
 //
 //	go run ./hack/images -out DIR [-tag TAG] [NAME...]
 //	go run ./hack/images -push REGISTRY [-tag TAG] [NAME...]
+//	go run ./hack/images -out DIR -image IMAGE -worker DIR [-packages PACKAGE,...]
 //
 // The first form writes tarballs of procman.local/NAME:TAG. The second pushes
-// REGISTRY/NAME:TAG with the credentials of docker login. The same sources always
-// give the same bytes. Releases are built with the Dockerfiles instead.
+// REGISTRY/NAME:TAG with the credentials of docker login. The third writes the
+// tarball of a worker's image: the files of a directory in /worker, with Debian
+// packages and the agent. The same sources always give the same bytes. Releases are
+// built with the Dockerfiles instead.
 package main
 
 import (
@@ -31,6 +34,8 @@ type program struct {
 type recipe struct {
 	name     string
 	programs []program
+	// worker is a directory whose files are in /worker. Empty means none.
+	worker string
 	// packages are Debian packages. Without any, the image has no operating system.
 	packages   []string
 	entrypoint []string
@@ -57,8 +62,17 @@ func main() {
 	out := flag.String("out", "out/images", "directory for the tarballs")
 	push := flag.String("push", "", "registry and path to push to, instead of writing tarballs")
 	tag := flag.String("tag", "dev", "tag of the images")
+	image := flag.String("image", "", "image of a worker, such as registry.example/wordcount:1")
+	worker := flag.String("worker", "", "directory with the files of that worker")
+	packages := flag.String("packages", "", "Debian packages of that worker, separated by commas")
 	flag.Parse()
-	if err := run(*out, *push, *tag, flag.Args()); err != nil {
+	var err error
+	if *image == "" {
+		err = run(*out, *push, *tag, flag.Args())
+	} else {
+		err = assembleWorker(*out, *image, *worker, *packages)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "images:", err)
 		os.Exit(1)
 	}
@@ -99,6 +113,24 @@ func run(out, push, tag string, names []string) error {
 			fmt.Printf("  image %s assembled in %.1f s\n", r.name, time.Since(start).Seconds())
 		}
 	}
+	return nil
+}
+
+// assembleWorker writes the tarball of a worker's image to the directory out.
+func assembleWorker(out, image, worker, packages string) error {
+	r := recipe{name: "worker", programs: []program{agent}, worker: worker}
+	for _, name := range strings.FieldsFunc(packages, func(c rune) bool { return c == ',' || c == ' ' }) {
+		r.packages = append(r.packages, name)
+	}
+	programs := filepath.Join(out, ".programs")
+	if err := os.MkdirAll(programs, 0o755); err != nil {
+		return fmt.Errorf("create output directory: %w", err)
+	}
+	start := time.Now()
+	if _, err := r.assemble(filepath.Join(out, "worker.tar"), image, programs); err != nil {
+		return fmt.Errorf("assemble %s: %w", image, err)
+	}
+	fmt.Printf("  image %s assembled in %.1f s\n", image, time.Since(start).Seconds())
 	return nil
 }
 

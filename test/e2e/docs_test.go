@@ -29,6 +29,10 @@ import (
 func TestDocs(t *testing.T) {
 	awaitStableFacade(t)
 	path := strings.Join([]string{buildProcman(t), kubectlDirectory(t), os.Getenv("PATH")}, string(os.PathListSeparator))
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, page := range []string{"README.md", "docs/api.md", "docs/clients.md", "docs/adding-a-worker.md"} {
 		dir := ""
 		if page == "README.md" {
@@ -38,7 +42,7 @@ func TestDocs(t *testing.T) {
 			deleteExamples(t)
 			t.Cleanup(func() { deleteExamples(t) }) // what a failed page left
 			docs.Run(t, filepath.Join("../..", page), docs.Setting{
-				Env:     map[string]string{"PATH": path},
+				Env:     map[string]string{"PATH": path, "PROCMAN": root, "CLUSTER": "test"},
 				Dir:     dir,
 				Replace: map[string]string{"127.0.0.1:3000": strings.TrimPrefix(baseURL, "http://")},
 			})
@@ -89,6 +93,7 @@ func deleteExamples(t *testing.T) {
 	for _, object := range []client.Object{
 		&v1alpha1.ProcessType{ObjectMeta: named("order")},
 		&v1alpha1.ProcessType{ObjectMeta: named("digest")},
+		&v1alpha1.ProcessType{ObjectMeta: named("wordcount")},
 		&corev1.ConfigMap{ObjectMeta: named("digest-1")},
 		&corev1.ConfigMap{ObjectMeta: named("digest-2")},
 	} {

@@ -3,7 +3,7 @@
 
 // Command generate writes the page images in workers/ocr/testdata:
 //
-//	cd workers/ocr/testdata && go run ./generate
+//	cd workers/ocr/testdata && go build -C generate -o generate . && generate/generate
 //
 // Go has no encoder for some of them. note.webp was made with cwebp from note.png,
 // which this program writes to the temporary directory. The other TIFF files and
