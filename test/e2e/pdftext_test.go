@@ -59,11 +59,11 @@ func TestPDFTextRefuses(t *testing.T) {
 	t.Parallel()
 	report := pdfSample(t, "report.pdf")
 	for name, test := range map[string]struct{ input, code, want string }{
-		"not a PDF":                {`{"source":{"data":"aGVsbG8="}}`, "InvalidInput", `{"in":"body","at":"input.source.data","expected":{"contentMediaType":"application/pdf"},"message":"the data is not a PDF file"}`},
-		"a missing page":           {`{"source":{"data":"` + report + `"},"pages":{"last":4}}`, "InvalidInput", `{"in":"body","at":"input.pages.last","expected":{"maximum":3,"minimum":1,"type":"integer"},"message":"the document has 3 pages"}`},
-		"a password":               {`{"source":{"data":"` + pdfSample(t, "password.pdf") + `"}}`, "PasswordRequired", `{"in":"body","at":"input.source.data","message":"the document needs a password: send it without one"}`},
-		"a truncated document":     {`{"source":{"data":"` + report[:1200] + `"}}`, "DocumentDamaged", `{"in":"body","at":"input.source.data","message":"the document cannot be read"}`},
-		"a document without pages": {`{"source":{"data":"` + pdfSample(t, "lost.pdf") + `"}}`, "DocumentDamaged", `{"in":"body","at":"input.source.data","message":"page 3 cannot be read"}`},
+		"not a PDF":            {`{"source":{"data":"aGVsbG8="}}`, "InvalidInput", `{"in":"body","at":"input.source.data","expected":{"contentMediaType":"application/pdf"},"message":"the data is not a PDF file"}`},
+		"a missing page":       {`{"source":{"data":"` + report + `"},"pages":{"last":4}}`, "InvalidInput", `{"in":"body","at":"input.pages.last","expected":{"maximum":3,"minimum":1,"type":"integer"},"message":"the document has 3 pages"}`},
+		"a password":           {`{"source":{"data":"` + pdfSample(t, "password.pdf") + `"}}`, "PasswordRequired", `{"in":"body","at":"input.source.data","message":"the document needs a password: send it without one"}`},
+		"a truncated document": {`{"source":{"data":"` + report[:1200] + `"}}`, "DocumentDamaged", `{"in":"body","at":"input.source.data","message":"the document cannot be read"}`},
+		"a page that is lost":  {`{"source":{"data":"` + pdfSample(t, "kinds/page-2-flate-cut.pdf") + `"}}`, "DocumentDamaged", `{"in":"body","at":"input.source.data","message":"page 2 cannot be read"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
