@@ -14,12 +14,11 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// progressInterval is how often the agent reads the worker's progress file, and so
-// the shortest time between two reports.
+// progressInterval is how often the agent reads the worker's progress file.
 const progressInterval = time.Second
 
-// reportProgress reports the worker's progress whenever it has changed, until the
-// function that it returns is called. A report that fails is sent again with the next
+// reportProgress reports the worker's progress whenever that is due (agentapi.Pace), until
+// the function that it returns is called. A report that fails is sent again with the next
 // tick.
 func (c *collector) reportProgress(ctx context.Context, name string) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -28,7 +27,7 @@ func (c *collector) reportProgress(ctx context.Context, name string) (stop func(
 		defer close(done)
 		tick := time.NewTicker(progressInterval)
 		defer tick.Stop()
-		last := int32(-1)
+		var pace agentapi.Pace
 		for {
 			select {
 			case <-ctx.Done():
@@ -36,13 +35,13 @@ func (c *collector) reportProgress(ctx context.Context, name string) (stop func(
 			case <-tick.C:
 			}
 			percent, ok := readProgress(name)
-			if !ok || percent == last {
+			progress := agentapi.Progress{PercentComplete: percent}
+			if !ok || !pace.Due(progress, time.Now()) {
 				continue
 			}
-			// A struct with one number always encodes.
-			body, _ := json.Marshal(agentapi.Progress{PercentComplete: percent})
+			body, _ := json.Marshal(progress) // a struct with one number always encodes
 			if _, _, err := c.do(ctx, http.MethodPut, agentapi.ProgressPath, body); err == nil {
-				last = percent
+				pace = agentapi.Reported(progress, time.Now()) // later than at the collector
 			}
 		}
 	}()

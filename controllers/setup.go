@@ -67,7 +67,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options, agents net.Liste
 	for _, part := range []component{
 		prober,
 		&process.Reconciler{
-			Client: c, Live: live, Clock: now, Writer: writer, Rules: known, Ledger: processes, Job: o.Job,
+			Client: c, Live: live, Clock: now, Writer: writer, Rules: known, Ledger: processes, Job: o.Job, Retention: o.Retention,
 			Injection: prober.Injection, Violations: policy.Violations, Concurrency: o.Concurrency,
 		},
 		&process.Positions{Client: c, Ledger: processes},

@@ -4,6 +4,7 @@
 package v1alpha1
 
 import (
+	"cmp"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -234,11 +235,12 @@ type ProcessList struct {
 // ExpirationTime returns when the process expires: its creation time by the clock of
 // the API server, in whole seconds, plus its lifetime.
 func (p *Process) ExpirationTime() time.Time {
-	lifetime := p.Spec.LifetimeSeconds
-	if lifetime == 0 {
-		lifetime = DefaultLifetimeSeconds
-	}
-	return p.CreationTimestamp.Add(time.Duration(lifetime) * time.Second).UTC()
+	return p.CreationTimestamp.Add(time.Duration(p.LifetimeSeconds()) * time.Second).UTC()
+}
+
+// LifetimeSeconds returns how long the process lives, in seconds from its creation.
+func (p *Process) LifetimeSeconds() int32 {
+	return cmp.Or(p.Spec.LifetimeSeconds, DefaultLifetimeSeconds)
 }
 
 // Expired reports whether the process has expired at the time now. It has from the

@@ -6,6 +6,7 @@ package main
 import (
 	"flag"
 	"io"
+	"os"
 	"strings"
 	"testing"
 )
@@ -42,4 +43,19 @@ func TestFlagsAreValidated(t *testing.T) {
 			}
 		})
 	}
+}
+
+// docs/installing.md describes every flag, with its default.
+func TestEveryFlagIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/installing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := flag.NewFlagSet("operator", flag.ContinueOnError)
+	(&options{}).addFlags(flags)
+	flags.VisitAll(func(f *flag.Flag) {
+		if !strings.HasPrefix(f.Name, "zap-") && !strings.Contains(string(page), "| `--"+f.Name+"` |") {
+			t.Errorf("docs/installing.md has no row for --%s", f.Name)
+		}
+	})
 }

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/cache"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/lru"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -42,6 +43,8 @@ type Collector struct {
 	// Listener is where agents are served.
 	Listener net.Listener
 
+	// paces are the last reports of progress, by the UID of the pod.
+	paces *lru.Cache
 	// identities are those of the tokens that were reviewed, by the SHA-256 of the token.
 	identities *cache.LRUExpireCache
 }
@@ -53,6 +56,7 @@ func (c *Collector) SetupWithManager(mgr manager.Manager) error {
 }
 
 func (c *Collector) handler() *agentserver.Handler {
+	c.paces = lru.New(maxIdentities)
 	c.identities = cache.NewLRUExpireCacheWithClock(maxIdentities, c.Clock)
 	return agentserver.New(c, refused)
 }
@@ -108,8 +112,14 @@ func (a *attempt) Result(ctx context.Context, r agentapi.Result) error {
 	return overIfNotFound(a.collector.Writer.Commit(ctx, a.process, r, a.job.Name))
 }
 
-// Progress writes the percentage to the process's status.
+// Progress writes the percentage to the process's status, if that is due. The agent asks
+// only then; anyone else who has the token of a worker may ask at any time.
 func (a *attempt) Progress(ctx context.Context, p agentapi.Progress) error {
+	paces, now := a.collector.paces, a.collector.Clock.Now()
+	if last, ok := paces.Get(a.pod); ok && !last.(agentapi.Pace).Due(p, now) {
+		return agentapi.ErrTooSoon
+	}
+	paces.Add(a.pod, agentapi.Reported(p, now))
 	return a.patch(ctx, "percentComplete", p.PercentComplete)
 }
 

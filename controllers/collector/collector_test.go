@@ -6,6 +6,7 @@ package collector
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -145,5 +146,45 @@ func TestCrashOfAnAbandonedPodIsNotFinal(t *testing.T) {
 	a, err := (&Collector{Client: c, Live: c, Namespace: "work"}).find(t.Context(), identity{podName: "pod", podUID: "pod"})
 	if err != nil || a.last {
 		t.Errorf("the attempt is %+v, %v, want one that is not the last", a, err)
+	}
+}
+
+// Each report is a write to etcd. A worker that reads its agent's token can send as many
+// as it likes.
+func TestFloodOfProgress(t *testing.T) {
+	p, job, pod := world()
+	c, now := newClient(t, p, job, pod), clocktesting.NewFakePassiveClock(start)
+	handler := (&Collector{Client: c, Live: c, Clock: now, Namespace: "work", ServiceAccount: "worker"}).handler()
+	report := func(percent int) int {
+		r := httptest.NewRequest(http.MethodPut, agentapi.ProgressPath, strings.NewReader(fmt.Sprintf(`{"percentComplete":%d}`, percent)))
+		r.Header.Set("Authorization", "Bearer token")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		return w.Code
+	}
+	shown := func() int32 {
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(p), p); err != nil || p.Status.PercentComplete == nil {
+			t.Fatalf("there is no progress: %v", err)
+		}
+		return *p.Status.PercentComplete
+	}
+	if code := report(1); code != http.StatusOK || shown() != 1 {
+		t.Fatalf("the first report: %d, shown is %d", code, shown())
+	}
+	version := p.ResourceVersion
+	for percent := range 101 {
+		if code := report(percent); code != http.StatusTooManyRequests {
+			t.Errorf("report of %d at once: %d, want 429", percent, code)
+		}
+	}
+	now.SetTime(start.Add(time.Hour))
+	if code := report(5); code != http.StatusTooManyRequests {
+		t.Errorf("a report that differs by 4: %d, want 429", code)
+	}
+	if shown() != 1 || p.ResourceVersion != version {
+		t.Errorf("shown is %d, in version %s, want that nothing was written after %s", shown(), p.ResourceVersion, version)
+	}
+	if code := report(60); code != http.StatusOK || shown() != 60 {
+		t.Errorf("a report that is due: %d, shown is %d", code, shown())
 	}
 }

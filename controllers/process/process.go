@@ -55,6 +55,7 @@ type Reconciler struct {
 	// Violations describes what the pod security policy forbids about a pod; empty
 	// if nothing.
 	Violations func(*metav1.ObjectMeta, *corev1.PodSpec) string
+	Retention  Retention
 	// Concurrency is how many Processes are reconciled at the same time.
 	Concurrency int
 }
@@ -166,26 +167,30 @@ func (r *Reconciler) failPod(ctx context.Context, f *outcome.PodFailure) error {
 }
 
 // jobDeletionDelay is how long the operator waits before it deletes the Job of a
-// terminal process. Most Jobs end sooner on their own, so that their pods and logs
-// remain.
+// terminal process that could still run something. Most end sooner on their own.
 const jobDeletionDelay = 30 * time.Second
 
-// cleanUp deletes a Job that could still run something after its Process is
-// terminal: in error, when a retry or a pod that waits for its image remains;
-// complete, when the Job is suspended and could be resumed, or when a container that
-// the cluster added keeps a pod alive. job may be nil.
+// Retention is how long the Job and the pods of a terminal process remain, for people
+// who look at their logs. 0 is until the process is deleted. Thousands of ended pods
+// take memory in the API server, the kubelet and this operator.
+type Retention struct {
+	Complete, Error time.Duration
+}
+
+// cleanUp deletes the Job of a terminal process when it is due. job may be nil.
 func (r *Reconciler) cleanUp(ctx context.Context, p *v1alpha1.Process, job *batchv1.Job) (reconcile.Result, error) {
-	if job == nil || !metav1.IsControlledBy(job, p) || job.DeletionTimestamp != nil || outcome.EndCondition(job) != nil {
+	if job == nil || !metav1.IsControlledBy(job, p) || job.DeletionTimestamp != nil {
 		return reconcile.Result{}, nil
 	}
 	pods, err := jobpods.List(ctx, r.Client, job)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	if p.Status.State == v1alpha1.StateComplete && !outcome.Suspended(job) && !slices.ContainsFunc(pods, outcome.Alive) {
-		return reconcile.Result{}, nil // the Job is about to end
+	delay := r.retentionOf(p, job, pods)
+	if delay == 0 {
+		return reconcile.Result{}, nil
 	}
-	if wait := p.Status.CompletionTime.Add(jobDeletionDelay).Sub(r.Clock.Now()); wait > 0 {
+	if wait := p.Status.CompletionTime.Add(delay).Sub(r.Clock.Now()); wait > 0 {
 		return reconcile.Result{RequeueAfter: wait}, nil
 	}
 	err = r.Client.Delete(ctx, job, client.Preconditions{UID: &job.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
@@ -193,6 +198,23 @@ func (r *Reconciler) cleanUp(ctx context.Context, p *v1alpha1.Process, job *batc
 		return reconcile.Result{}, fmt.Errorf("delete job: %w", err)
 	}
 	return reconcile.Result{}, nil
+}
+
+// retentionOf returns how long after the end of its process a Job remains; 0 if until
+// the process is deleted. A Job that could still run something is deleted soon: in
+// error, when a retry or a pod that waits for its image remains; complete, when the Job
+// is suspended and could be resumed, or when a container that the cluster added keeps a
+// pod alive.
+func (r *Reconciler) retentionOf(p *v1alpha1.Process, job *batchv1.Job, pods []corev1.Pod) time.Duration {
+	complete := p.Status.State == v1alpha1.StateComplete
+	switch ended := outcome.EndCondition(job) != nil; {
+	case !ended && (!complete || outcome.Suspended(job) || slices.ContainsFunc(pods, outcome.Alive)):
+		return jobDeletionDelay
+	case complete:
+		return r.Retention.Complete
+	default:
+		return r.Retention.Error
+	}
 }
 
 // finish writes the terminal status of the Process. It does nothing if the Process

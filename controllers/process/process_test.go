@@ -321,30 +321,47 @@ func TestPodWithASidecarAfterACrash(t *testing.T) {
 	}
 }
 
-// After the result, the Job is deleted: it would run for ever. A Job whose pod has ended
-// is left, with its log.
-func TestJobWithASidecarAfterTheResult(t *testing.T) {
+// After the result, a Job that would run for ever is deleted soon. One that has ended, or is
+// about to, remains with its log for some time.
+func TestJobAfterTheResult(t *testing.T) {
 	ended := meshPod("")
 	ended.Status.Phase = corev1.PodSucceeded
+	keep := Retention{Complete: time.Minute, Error: 10 * time.Minute}
+	job := func(ended bool) *batchv1.Job {
+		job := launchedJob()
+		if ended {
+			job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{Type: batchv1.JobFailed, Status: corev1.ConditionTrue})
+		}
+		return job
+	}
 	for name, test := range map[string]struct {
-		pods    []client.Object
+		objects []client.Object
 		state   v1alpha1.State
+		keep    Retention
 		after   time.Duration
 		deleted bool
 		again   time.Duration
 	}{
-		"complete, a moment ago":     {[]client.Object{meshPod("")}, v1alpha1.StateComplete, 29 * time.Second, false, time.Second},
-		"complete":                   {[]client.Object{meshPod("")}, v1alpha1.StateComplete, 30 * time.Second, true, 0},
-		"complete, the pod ended":    {[]client.Object{ended}, v1alpha1.StateComplete, time.Hour, false, 0},
-		"complete, the pod is gone":  {nil, v1alpha1.StateComplete, time.Hour, false, 0},
-		"in error":                   {[]client.Object{meshPod("")}, v1alpha1.StateError, 30 * time.Second, true, 0},
-		"in error, between attempts": {nil, v1alpha1.StateError, 30 * time.Second, true, 0},
+		"with a sidecar, a moment ago":  {[]client.Object{job(false), meshPod("")}, v1alpha1.StateComplete, keep, 29 * time.Second, false, time.Second},
+		"with a sidecar":                {[]client.Object{job(false), meshPod("")}, v1alpha1.StateComplete, keep, 30 * time.Second, true, 0},
+		"with a sidecar, kept for ever": {[]client.Object{job(false), meshPod("")}, v1alpha1.StateComplete, Retention{}, 30 * time.Second, true, 0},
+		"about to end":                  {[]client.Object{job(false), ended}, v1alpha1.StateComplete, keep, 30 * time.Second, false, 30 * time.Second},
+		"ended":                         {[]client.Object{job(true), ended}, v1alpha1.StateComplete, keep, 59 * time.Second, false, time.Second},
+		"ended, a minute ago":           {[]client.Object{job(true), ended}, v1alpha1.StateComplete, keep, time.Minute, true, 0},
+		"ended, kept for ever":          {[]client.Object{job(true), ended}, v1alpha1.StateComplete, Retention{}, 23 * time.Hour, false, 0},
+		"ended, the pod is gone":        {[]client.Object{job(true)}, v1alpha1.StateComplete, keep, time.Minute, true, 0},
+		"in error, still running":       {[]client.Object{job(false), meshPod("")}, v1alpha1.StateError, keep, 30 * time.Second, true, 0},
+		"in error, between attempts":    {[]client.Object{job(false)}, v1alpha1.StateError, keep, 30 * time.Second, true, 0},
+		"in error, ended":               {[]client.Object{job(true), ended}, v1alpha1.StateError, keep, 599 * time.Second, false, time.Second},
+		"in error, ten minutes ago":     {[]client.Object{job(true), ended}, v1alpha1.StateError, keep, 10 * time.Minute, true, 0},
+		"in error, kept for ever":       {[]client.Object{job(true), ended}, v1alpha1.StateError, Retention{}, 23 * time.Hour, false, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := aProcess()
 			p.Spec.LifetimeSeconds = 86400
 			p.Status = v1alpha1.ProcessStatus{State: test.state, Output: "{}", CompletionTime: metav1.NewTime(start)}
-			r, now := world(t, interceptor.Funcs{}, append(test.pods, p, launchedJob())...)
+			r, now := world(t, interceptor.Funcs{}, append(test.objects, p)...)
+			r.Retention = test.keep
 			now.SetTime(start.Add(test.after))
 			if _, again, err := reconcileIt(t, r); err != nil || again != test.again {
 				t.Errorf("looked at again in %s, error %v, want %s", again, err, test.again)

@@ -73,17 +73,3 @@ func (r *Result) Check() error {
 	}
 	return nil
 }
-
-// Progress is how much of its work a worker has done, by its own report.
-type Progress struct {
-	// PercentComplete is between 0 and 100.
-	PercentComplete int32 `json:"percentComplete"`
-}
-
-// Check returns an error when the percentage is out of its range.
-func (p Progress) Check() error {
-	if p.PercentComplete < 0 || p.PercentComplete > 100 {
-		return fmt.Errorf("percentComplete is %d, expected 0 to 100", p.PercentComplete)
-	}
-	return nil
-}

@@ -87,6 +87,9 @@ func Job(p *v1alpha1.Process, t *v1alpha1.ProcessType, pod corev1.PodTemplateSpe
 			BackoffLimit:     new(t.Spec.Attempts - 1),
 			PodFailurePolicy: failurePolicy(),
 			Template:         pod,
+			// The operator deletes the Job earlier. If it is down, the pods have the only copy of
+			// the result, so the Job lives at least as long as its Process.
+			TTLSecondsAfterFinished: new(p.LifetimeSeconds()),
 		},
 	}
 	addKueue(job, t)
