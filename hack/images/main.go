@@ -118,9 +118,9 @@ func run(out, push, tag string, names []string) error {
 
 // assembleWorker writes the tarball of a worker's image to the directory out.
 func assembleWorker(out, image, worker, packages string) error {
-	r := recipe{name: "worker", programs: []program{agent}, worker: worker}
-	for _, name := range strings.FieldsFunc(packages, func(c rune) bool { return c == ',' || c == ' ' }) {
-		r.packages = append(r.packages, name)
+	r := recipe{
+		name: "worker", programs: []program{agent}, worker: worker,
+		packages: strings.FieldsFunc(packages, func(c rune) bool { return c == ',' }),
 	}
 	programs := filepath.Join(out, ".programs")
 	if err := os.MkdirAll(programs, 0o755); err != nil {

@@ -29,7 +29,7 @@ const (
 	ProgressStep     = 5
 )
 
-// Pace is the last report of an attempt; the zero Pace is none.
+// Pace is the last report of an attempt; the zero Pace means that there was none.
 type Pace struct {
 	at      time.Time
 	percent int32
