@@ -17,9 +17,9 @@ import (
 // progressInterval is how often the agent reads the worker's progress file.
 const progressInterval = time.Second
 
-// reportProgress reports the worker's progress whenever that is due (agentapi.Pace), until
-// the function that it returns is called. A report that fails is sent again with the next
-// tick.
+// reportProgress reports the worker's progress whenever a report is due, until the
+// function that it returns is called. If a report fails, the then newest progress is
+// sent with the next tick.
 func (c *collector) reportProgress(ctx context.Context, name string) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -27,7 +27,8 @@ func (c *collector) reportProgress(ctx context.Context, name string) (stop func(
 		defer close(done)
 		tick := time.NewTicker(progressInterval)
 		defer tick.Stop()
-		var pace agentapi.Pace
+		var last *int32        // the progress that was reported
+		var reported time.Time // when
 		for {
 			select {
 			case <-ctx.Done():
@@ -36,12 +37,12 @@ func (c *collector) reportProgress(ctx context.Context, name string) (stop func(
 			}
 			percent, ok := readProgress(name)
 			progress := agentapi.Progress{PercentComplete: percent}
-			if !ok || !pace.Due(progress, time.Now()) {
+			if !ok || !progress.Due(last, time.Since(reported)) {
 				continue
 			}
 			body, _ := json.Marshal(progress) // a struct with one number always encodes
 			if _, _, err := c.do(ctx, http.MethodPut, agentapi.ProgressPath, body); err == nil {
-				pace = agentapi.Reported(progress, time.Now()) // later than at the collector
+				last, reported = &percent, time.Now() // after the collector's time of it
 			}
 		}
 	}()

@@ -29,8 +29,8 @@ var (
 	// ErrUnauthenticated: the token does not prove which pod it was issued for. The
 	// kubelet may be about to renew it.
 	ErrUnauthenticated = errors.New("the token is not valid here")
-	// ErrTooSoon: a report of progress is not due (Pace).
-	ErrTooSoon = errors.New("the report is not due")
+	// ErrTooSoon: the report of progress is not due yet.
+	ErrTooSoon = errors.New("the report of progress is not due yet")
 )
 
 // TooEarly is the error of a request for the input in the pause before an attempt.

@@ -8,6 +8,17 @@ import (
 	"time"
 )
 
+// Bounds of the reports of progress of one attempt, each of which costs a write to the
+// Kubernetes API.
+const (
+	// ProgressInterval is the shortest time between two reports.
+	ProgressInterval = 5 * time.Second
+	// ProgressStep is how many points a report differs from the one before it.
+	ProgressStep = 5
+	// SmallStepInterval is the time after which a report may differ by less.
+	SmallStepInterval = time.Minute
+)
+
 // Progress is how much of its work a worker has done, by its own report.
 type Progress struct {
 	// PercentComplete is between 0 and 100.
@@ -22,24 +33,21 @@ func (p Progress) Check() error {
 	return nil
 }
 
-// Each report of progress is a write to etcd. An attempt may report after
-// ProgressInterval again, if the progress has changed by ProgressStep or more.
-const (
-	ProgressInterval = 5 * time.Second
-	ProgressStep     = 5
-)
-
-// Pace is the last report of an attempt; the zero Pace means that there was none.
-type Pace struct {
-	at      time.Time
-	percent int32
+// Due reports whether p is due: then the agent reports it, and the collector accepts it.
+// last is the progress that was accepted before; nil if none was. elapsed is the time
+// since the attempt's last report; any long time if there was none.
+//
+// 100 is due after a smaller step, too. The result has the last progress in any case.
+func (p Progress) Due(last *int32, elapsed time.Duration) bool {
+	switch {
+	case p.Equals(last) || elapsed < ProgressInterval:
+		return false
+	case last == nil:
+		return true
+	}
+	step := max(p.PercentComplete-*last, *last-p.PercentComplete)
+	return step >= ProgressStep || p.PercentComplete == 100 || elapsed >= SmallStepInterval
 }
 
-// Reported returns the Pace after a report.
-func Reported(p Progress, at time.Time) Pace { return Pace{at, p.PercentComplete} }
-
-// Due reports whether an attempt may report this progress now.
-func (p Pace) Due(next Progress, now time.Time) bool {
-	change := max(next.PercentComplete-p.percent, p.percent-next.PercentComplete)
-	return p.at.IsZero() || (now.Sub(p.at) >= ProgressInterval && change >= ProgressStep)
-}
+// Equals reports whether p is the progress that was accepted before; nil if none was.
+func (p Progress) Equals(last *int32) bool { return last != nil && *last == p.PercentComplete }
