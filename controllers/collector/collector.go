@@ -17,7 +17,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/cache"
 	"k8s.io/utils/clock"
-	"k8s.io/utils/lru"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -44,8 +43,6 @@ type Collector struct {
 	// Listener is where agents are served.
 	Listener net.Listener
 
-	// paces are the last reports of progress, by the UID of the pod.
-	paces *lru.Cache
 	// identities are those of the tokens that were reviewed, by the SHA-256 of the token.
 	identities *cache.LRUExpireCache
 	writes     *writes
@@ -58,7 +55,6 @@ func (c *Collector) SetupWithManager(mgr manager.Manager) error {
 }
 
 func (c *Collector) handler() *agentserver.Handler {
-	c.paces = lru.New(maxIdentities)
 	c.identities = cache.NewLRUExpireCacheWithClock(maxIdentities, c.Clock)
 	c.writes = newWrites(c.Clock)
 	return agentserver.New(c, refused)
