@@ -71,6 +71,9 @@ func Run(ctx context.Context, c Config) int {
 	}
 	result := judge(e, bounds{timeout: in.Timeout, outputLimit: c.OutputLimit})
 	result.Attempt, result.StartTime = in.Attempt, started.UTC()
+	if percent, ok := readProgress(c.ProgressFile()); ok {
+		result.PercentComplete = &percent
+	}
 
 	// Before the delivery: the receipt outlives this program.
 	receipt := agentapi.Receipt{Result: result}

@@ -352,3 +352,21 @@ func TestProgressIsReported(t *testing.T) {
 		t.Errorf("progress reported: %v, want [30]", got)
 	}
 }
+
+// The result has the last progress, which is often too new to have been reported.
+func TestResultHasTheLastProgress(t *testing.T) {
+	t.Parallel()
+	for script, want := range map[string]*int32{
+		`echo 100 >"$PROCESS_PROGRESS_FILE"; echo {} >"$PROCESS_OUTPUT_FILE"`: new(int32(100)),
+		`echo 99.9 >"$PROCESS_PROGRESS_FILE"; exit 3`:                         new(int32(99)),
+		`echo 101 >"$PROCESS_PROGRESS_FILE"; echo {} >"$PROCESS_OUTPUT_FILE"`: nil,
+		`echo {} >"$PROCESS_OUTPUT_FILE"`:                                     nil,
+	} {
+		r := startAgent(t, &fake{}, script, nil)
+		r.end(t)
+		got, _ := json.Marshal(r.fake.result.PercentComplete)
+		if expected, _ := json.Marshal(want); string(got) != string(expected) {
+			t.Errorf("%s: the progress of the result is %s, want %s", script, got, expected)
+		}
+	}
+}

@@ -14,13 +14,12 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// progressInterval is how often the agent reads the worker's progress file, and so
-// the shortest time between two reports.
+// progressInterval is how often the agent reads the worker's progress file.
 const progressInterval = time.Second
 
-// reportProgress reports the worker's progress whenever it has changed, until the
-// function that it returns is called. A report that fails is sent again with the next
-// tick.
+// reportProgress reports the worker's progress whenever a report is due, until the
+// function that it returns is called. If a report fails, the then newest progress is
+// sent with the next tick.
 func (c *collector) reportProgress(ctx context.Context, name string) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -28,7 +27,8 @@ func (c *collector) reportProgress(ctx context.Context, name string) (stop func(
 		defer close(done)
 		tick := time.NewTicker(progressInterval)
 		defer tick.Stop()
-		last := int32(-1)
+		var last *int32        // the progress that was reported
+		var reported time.Time // when
 		for {
 			select {
 			case <-ctx.Done():
@@ -36,13 +36,13 @@ func (c *collector) reportProgress(ctx context.Context, name string) (stop func(
 			case <-tick.C:
 			}
 			percent, ok := readProgress(name)
-			if !ok || percent == last {
+			progress := agentapi.Progress{PercentComplete: percent}
+			if !ok || !progress.Due(last, time.Since(reported)) {
 				continue
 			}
-			// A struct with one number always encodes.
-			body, _ := json.Marshal(agentapi.Progress{PercentComplete: percent})
+			body, _ := json.Marshal(progress) // a struct with one number always encodes
 			if _, _, err := c.do(ctx, http.MethodPut, agentapi.ProgressPath, body); err == nil {
-				last = percent
+				last, reported = &percent, time.Now() // after the collector's time of it
 			}
 		}
 	}()

@@ -34,6 +34,8 @@ type collector struct {
 	process *v1alpha1.Process
 	attempt int32
 	last    bool
+	// reported is when the attempt's last report of progress was accepted.
+	reported time.Time
 	// result is the result of the attempt. It is nil before there is one.
 	result *agentapi.Result
 }
@@ -42,7 +44,7 @@ type collector struct {
 func (c *collector) begin(n int32, last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.attempt, c.last, c.result = n, last, nil
+	c.attempt, c.last, c.result, c.reported = n, last, nil, time.Time{}
 }
 
 // end ends the attempt. It returns its result, and whether another attempt must follow.
@@ -111,11 +113,21 @@ func (c *collector) commit(r agentapi.Result) {
 	}
 }
 
-// Progress stores the progress in the status of the process.
+// Progress stores the progress in the status of the process, if it is due.
 func (c *collector) Progress(_ context.Context, p agentapi.Progress) error {
 	c.mu.Lock()
-	c.process.Status.PercentComplete = new(p.PercentComplete)
+	last := c.process.Status.PercentComplete
+	due := p.Due(last, time.Since(c.reported))
+	if due {
+		c.process.Status.PercentComplete, c.reported = new(p.PercentComplete), time.Now()
+	}
 	c.mu.Unlock()
+	switch {
+	case p.Equals(last):
+		return nil
+	case !due:
+		return agentapi.ErrTooSoon
+	}
 	c.emit(Event{Kind: Progressed, Percent: p.PercentComplete})
 	return nil
 }

@@ -60,8 +60,13 @@ func TestCollectorOfTwoAttempts(t *testing.T) {
 	}
 
 	c.begin(2, false)
-	if err := c.Progress(t.Context(), agentapi.Progress{PercentComplete: 40}); err != nil {
-		t.Error(err)
+	for _, report := range []struct { // by the same rule as the operator's
+		percent int32
+		want    error
+	}{{40, nil}, {40, nil}, {60, agentapi.ErrTooSoon}} {
+		if err := c.Progress(t.Context(), agentapi.Progress{PercentComplete: report.percent}); !errors.Is(err, report.want) {
+			t.Errorf("a report of %d: %v, want %v", report.percent, err, report.want)
+		}
 	}
 	if err := c.Result(t.Context(), agentapi.Result{Output: `{"n": 2}`}); err != nil {
 		t.Error(err)

@@ -8,6 +8,7 @@ package collector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -44,6 +45,7 @@ type Collector struct {
 
 	// identities are those of the tokens that were reviewed, by the SHA-256 of the token.
 	identities *cache.LRUExpireCache
+	writes     *writes
 }
 
 // SetupWithManager lets the manager run the server. A manager.Server without
@@ -54,12 +56,18 @@ func (c *Collector) SetupWithManager(mgr manager.Manager) error {
 
 func (c *Collector) handler() *agentserver.Handler {
 	c.identities = cache.NewLRUExpireCacheWithClock(maxIdentities, c.Clock)
+	c.writes = newWrites(c.Clock)
 	return agentserver.New(c, refused)
 }
 
-// refused logs a request that was answered with an error.
+// refused logs a request that was answered with an error. A report of progress that comes
+// too soon is not worth a line: there can be thousands.
 func refused(r *http.Request, status int, cause error) {
-	logf.FromContext(r.Context()).WithName("collector").Info("request refused", "path", r.URL.Path, "status", status, "cause", cause.Error())
+	log := logf.FromContext(r.Context()).WithName("collector")
+	if errors.Is(cause, agentapi.ErrTooSoon) {
+		log = log.V(1)
+	}
+	log.Info("request refused", "path", r.URL.Path, "status", status, "cause", cause.Error())
 }
 
 // Attempt returns the attempt of the pod that the token is bound to.
@@ -78,7 +86,8 @@ func (c *Collector) Attempt(ctx context.Context, token string) (agentserver.Atte
 // ID is the pod's UID.
 func (a *attempt) ID() string { return string(a.pod) }
 
-// Input returns the process's input, once the attempt is due.
+// Input returns the process's input, once the attempt is due. It writes the start time
+// with the first of several requests only.
 func (a *attempt) Input(ctx context.Context) (agentapi.Input, error) {
 	if wait := a.due.Sub(a.collector.Clock.Now()); wait > 0 {
 		return agentapi.Input{}, &agentapi.TooEarly{Wait: wait}
@@ -87,8 +96,11 @@ func (a *attempt) Input(ctx context.Context) (agentapi.Input, error) {
 	if err != nil {
 		return agentapi.Input{}, overIfNotFound(err)
 	}
-	if err := a.patch(ctx, "startTime", metav1.NewTime(a.collector.Clock.Now())); err != nil {
-		return agentapi.Input{}, err
+	if a.collector.writes.start(a.pod) {
+		if err := a.patch(ctx, "startTime", metav1.NewTime(a.collector.Clock.Now())); err != nil {
+			a.collector.writes.notStarted(a.pod)
+			return agentapi.Input{}, err
+		}
 	}
 	return agentapi.Input{
 		ProcessID:   a.process.Name,
@@ -108,8 +120,16 @@ func (a *attempt) Result(ctx context.Context, r agentapi.Result) error {
 	return overIfNotFound(a.collector.Writer.Commit(ctx, a.process, r, a.job.Name))
 }
 
-// Progress writes the percentage to the process's status.
+// Progress writes the percentage to the process's status, if it is due. So a pod causes
+// at most one write each agentapi.ProgressInterval, whatever it sends.
 func (a *attempt) Progress(ctx context.Context, p agentapi.Progress) error {
+	last := a.process.Status.PercentComplete
+	switch {
+	case p.Equals(last): // perhaps by this report: the response to an earlier try can be lost
+		return nil
+	case !a.collector.writes.progress(a.pod, p, last):
+		return agentapi.ErrTooSoon
+	}
 	return a.patch(ctx, "percentComplete", p.PercentComplete)
 }
 

@@ -6,6 +6,7 @@ package collector
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -27,6 +28,7 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/jobpods"
 	"procman.dev/procman/internal/agentapi"
+	"procman.dev/procman/internal/agentapi/agentserver"
 )
 
 var start = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
@@ -132,6 +134,105 @@ func TestAttemptsThatDoNotCount(t *testing.T) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 		})
+	}
+}
+
+// flooded is a collector whose API server counts the writes to the status of the process.
+type flooded struct {
+	*agentserver.Handler
+	client client.Client
+	clock  *clocktesting.FakePassiveClock
+	writes int
+	fails  bool
+}
+
+func newFlooded(t *testing.T) *flooded {
+	t.Helper()
+	p, job, pod := world()
+	f := &flooded{clock: clocktesting.NewFakePassiveClock(start)}
+	f.client = interceptor.NewClient(newClient(t, p, job, pod).(client.WithWatch), interceptor.Funcs{
+		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+			f.writes++
+			if f.fails {
+				return errors.New("etcd is away")
+			}
+			return c.SubResource(sub).Patch(ctx, o, patch, options...)
+		},
+	})
+	f.Handler = (&Collector{Client: f.client, Live: f.client, Clock: f.clock, Namespace: "work", ServiceAccount: "worker"}).handler()
+	return f
+}
+
+// send sends a request with the pod's token and returns the status of the answer.
+func (f *flooded) send(method, path, body string) int {
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Header.Set("Authorization", "Bearer token")
+	w := httptest.NewRecorder()
+	f.ServeHTTP(w, r)
+	return w.Code
+}
+
+// A worker that has taken its pod's token causes at most one write in five seconds,
+// whatever it reports.
+func TestFloodOfProgress(t *testing.T) {
+	f := newFlooded(t)
+	statuses := map[int]int{}
+	const seconds = 60
+	for tick := range 100 * seconds {
+		f.clock.SetTime(start.Add(time.Duration(tick) * 10 * time.Millisecond))
+		statuses[f.send(http.MethodPut, agentapi.ProgressPath, fmt.Sprintf(`{"percentComplete":%d}`, 50*(tick%2)+tick%7))]++
+	}
+	if want := seconds / 5; f.writes != want {
+		t.Errorf("%d reports caused %d writes, want %d", 100*seconds, f.writes, want)
+	}
+	if statuses[200]+statuses[429] != 100*seconds || statuses[429] < 90*seconds {
+		t.Errorf("the answers are %v, want 200 and, most of the time, 429", statuses)
+	}
+}
+
+func TestProgressOfAWorker(t *testing.T) {
+	f := newFlooded(t)
+	for i, step := range []struct {
+		seconds, percent int
+		fails            bool
+		status, writes   int
+		shown            int32
+	}{
+		{1, 10, false, 200, 1, 10},
+		{2, 10, false, 200, 1, 10}, // the answer was lost
+		{5, 90, false, 429, 1, 10},
+		{6, 14, false, 429, 1, 10},
+		{6, 15, true, 503, 2, 10},
+		{7, 15, false, 429, 2, 10},
+		{11, 15, false, 200, 3, 15},
+		{70, 16, false, 429, 3, 15},
+		{71, 16, false, 200, 4, 16},
+	} {
+		f.clock.SetTime(start.Add(time.Duration(step.seconds) * time.Second))
+		f.fails = step.fails
+		status := f.send(http.MethodPut, agentapi.ProgressPath, fmt.Sprintf(`{"percentComplete":%d}`, step.percent))
+		p := &v1alpha1.Process{}
+		if err := f.client.Get(t.Context(), client.ObjectKey{Namespace: "work", Name: "p"}, p); err != nil {
+			t.Fatal(err)
+		}
+		if status != step.status || f.writes != step.writes || *p.Status.PercentComplete != step.shown {
+			t.Errorf("%d: status %d after %d writes, percentComplete %d; want %+v", i, status, f.writes, *p.Status.PercentComplete, step)
+		}
+	}
+}
+
+// Each request for the input is answered, but only the first one is a write.
+func TestFloodOfRequestsForTheInput(t *testing.T) {
+	f := newFlooded(t)
+	f.fails = true
+	if status := f.send(http.MethodGet, agentapi.InputPath, ""); status != 503 || f.writes != 1 {
+		t.Errorf("status %d after %d writes, want 503 after 1", status, f.writes)
+	}
+	f.fails = false
+	for range 1000 {
+		if status := f.send(http.MethodGet, agentapi.InputPath, ""); status != 200 || f.writes != 2 {
+			t.Fatalf("status %d after %d writes, want 200 after 2", status, f.writes)
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ const (
 	// ResultPath: PUT accepts a Result. 200 means that the collector needs nothing
 	// more of this attempt.
 	ResultPath = "/v1/result"
-	// ProgressPath: PUT accepts a Progress.
+	// ProgressPath: PUT accepts a Progress that is due.
 	ProgressPath = "/v1/progress"
 )
 

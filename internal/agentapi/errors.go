@@ -29,6 +29,8 @@ var (
 	// ErrUnauthenticated: the token does not prove which pod it was issued for. The
 	// kubelet may be about to renew it.
 	ErrUnauthenticated = errors.New("the token is not valid here")
+	// ErrTooSoon: the report of progress is not due yet.
+	ErrTooSoon = errors.New("the report of progress is not due yet")
 )
 
 // TooEarly is the error of a request for the input in the pause before an attempt.
@@ -48,6 +50,7 @@ var statuses = []struct {
 	{ErrSuperseded, http.StatusGone},
 	{ErrBadRequest, http.StatusBadRequest},
 	{ErrUnauthenticated, http.StatusUnauthorized},
+	{ErrTooSoon, http.StatusTooManyRequests},
 }
 
 // Final reports whether the same request would get the same error again.

@@ -20,7 +20,7 @@ func exchange(err error) error {
 }
 
 func TestErrorsArriveAsTheyWereSent(t *testing.T) {
-	for _, want := range []error{ErrOver, ErrSuperseded, ErrBadRequest, ErrUnauthenticated} {
+	for _, want := range []error{ErrOver, ErrSuperseded, ErrBadRequest, ErrUnauthenticated, ErrTooSoon} {
 		if got := exchange(fmt.Errorf("pod p: %w: because", want)); !errors.Is(got, want) || Final(got) != Final(want) {
 			t.Errorf("%v arrives as %v", want, got)
 		}

@@ -30,6 +30,9 @@ type Result struct {
 	// Interrupted: the worker was stopped from outside before it was done, so the
 	// result says nothing about its work. Comes with Retry.
 	Interrupted bool `json:"interrupted,omitempty"`
+	// PercentComplete is the worker's last progress, between 0 and 100; nil if it has
+	// none. It may be newer than the last report of progress.
+	PercentComplete *int32 `json:"percentComplete,omitempty"`
 }
 
 // Failure returns a failed result that is final. details is an object of strings,
@@ -40,10 +43,10 @@ func Failure(code string, details any) Result {
 }
 
 // Failed returns the final failure that the same attempt becomes: with a code and
-// details as in Failure, and the attempt's number and start.
+// details as in Failure, and the attempt's number, start and progress.
 func (r *Result) Failed(code string, details any) Result {
 	failed := Failure(code, details)
-	failed.Attempt, failed.StartTime = r.Attempt, r.StartTime
+	failed.Attempt, failed.StartTime, failed.PercentComplete = r.Attempt, r.StartTime, r.PercentComplete
 	return failed
 }
 
@@ -55,10 +58,10 @@ func (r *Result) Complete() bool { return r.ErrorCode == "" && r.Output != "" }
 func (r *Result) Final(last bool) bool { return !r.Retry || last && !r.Interrupted }
 
 // Check returns an error unless the result has an output, or else a valid errorCode
-// with details that are a strict JSON object. Results have to be checked where they
-// are received: the sender may have stolen a worker's token, and a worker can write
-// the termination message. An output is checked when its result is committed, by the
-// rules of its type.
+// with details that are a strict JSON object. A progress must be in its range.
+// Results have to be checked where they are received: the sender may have stolen a
+// worker's token, and a worker can write the termination message. An output is checked
+// when its result is committed, by the rules of its type.
 func (r *Result) Check() error {
 	switch {
 	case r.Complete():
@@ -71,19 +74,8 @@ func (r *Result) Check() error {
 			return fmt.Errorf("errorDetails: %w", err)
 		}
 	}
-	return nil
-}
-
-// Progress is how much of its work a worker has done, by its own report.
-type Progress struct {
-	// PercentComplete is between 0 and 100.
-	PercentComplete int32 `json:"percentComplete"`
-}
-
-// Check returns an error when the percentage is out of its range.
-func (p Progress) Check() error {
-	if p.PercentComplete < 0 || p.PercentComplete > 100 {
-		return fmt.Errorf("percentComplete is %d, expected 0 to 100", p.PercentComplete)
+	if r.PercentComplete != nil {
+		return Progress{PercentComplete: *r.PercentComplete}.Check()
 	}
 	return nil
 }

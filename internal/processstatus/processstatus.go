@@ -46,6 +46,9 @@ func Terminal(p *v1alpha1.Process, t *v1alpha1.ProcessType, r agentapi.Result, j
 		s.ErrorDetails = shorten(s.ErrorDetails)
 		finished.Reason, finished.Message = r.ErrorCode, message(s.ErrorDetails)
 	}
+	if r.PercentComplete != nil {
+		s.PercentComplete = r.PercentComplete
+	}
 	if s.StartTime.IsZero() && !r.StartTime.IsZero() {
 		s.StartTime = metav1.NewTime(r.StartTime)
 	}

@@ -40,6 +40,13 @@ func TestTerminal(t *testing.T) {
 				s.Conditions = finished("Complete", "the worker delivered its output")
 			},
 		},
+		"a progress that was not reported": {
+			agentapi.Result{Output: `{}`, PercentComplete: new(int32(100))},
+			func(s *v1alpha1.ProcessStatus) {
+				s.State, s.Output, s.PercentComplete = "complete", `{}`, new(int32(100))
+				s.Conditions = finished("Complete", "the worker delivered its output")
+			},
+		},
 		"the worker's own error": {
 			agentapi.Result{Attempt: 1, ErrorCode: "No", ErrorDetails: `{"page": 1.0}`},
 			func(s *v1alpha1.ProcessStatus) {

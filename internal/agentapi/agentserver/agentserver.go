@@ -38,7 +38,8 @@ type Attempt interface {
 	// Result accepts a result that agentapi.Result.Check accepts. Its Output is not
 	// checked, and its Attempt is the agent's own claim.
 	Result(ctx context.Context, r agentapi.Result) error
-	// Progress accepts a valid report of progress.
+	// Progress accepts a valid report of progress, or returns agentapi.ErrTooSoon for
+	// one that is not due.
 	Progress(ctx context.Context, p agentapi.Progress) error
 }
 
