@@ -68,7 +68,7 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options, agents net.Liste
 		prober,
 		&process.Reconciler{
 			Client: c, Live: live, Clock: now, Writer: writer, Rules: known, Ledger: processes, Job: o.Job,
-			Injection: prober.Injection, Violations: policy.Violations, Concurrency: o.Concurrency,
+			Injection: prober.Injection, Violations: policy.Violations, KeepComplete: o.KeepCompleteJobs, KeepFailed: o.KeepFailedJobs, Concurrency: o.Concurrency,
 		},
 		&process.Positions{Client: c, Ledger: processes},
 		&expiration.Reconciler{Client: c, Clock: now, Concurrency: o.Concurrency},

@@ -55,6 +55,9 @@ type Reconciler struct {
 	// Violations describes what the pod security policy forbids about a pod; empty
 	// if nothing.
 	Violations func(*metav1.ObjectMeta, *corev1.PodSpec) string
+	// KeepComplete and KeepFailed are how long the Job of a Process is kept after the
+	// Process is complete or in error; 0 means until the Process is deleted.
+	KeepComplete, KeepFailed time.Duration
 	// Concurrency is how many Processes are reconciled at the same time.
 	Concurrency int
 }
@@ -165,27 +168,32 @@ func (r *Reconciler) failPod(ctx context.Context, f *outcome.PodFailure) error {
 	return nil
 }
 
-// jobDeletionDelay is how long the operator waits before it deletes the Job of a
-// terminal process. Most Jobs end sooner on their own, so that their pods and logs
-// remain.
+// jobDeletionDelay is how long after the terminal status the operator deletes a Job
+// that has not ended. Most Jobs end sooner on their own, and are kept for longer.
 const jobDeletionDelay = 30 * time.Second
 
-// cleanUp deletes a Job that could still run something after its Process is
-// terminal: in error, when a retry or a pod that waits for its image remains;
-// complete, when the Job is suspended and could be resumed, or when a container that
-// the cluster added keeps a pod alive. job may be nil.
+// cleanUp deletes the Job of a terminal Process, and with it the pods and their logs,
+// when they have been kept for long enough. The result of the Process is in its status.
+// job may be nil.
 func (r *Reconciler) cleanUp(ctx context.Context, p *v1alpha1.Process, job *batchv1.Job) (reconcile.Result, error) {
-	if job == nil || !metav1.IsControlledBy(job, p) || job.DeletionTimestamp != nil || outcome.EndCondition(job) != nil {
+	if job == nil || !metav1.IsControlledBy(job, p) || job.DeletionTimestamp != nil {
 		return reconcile.Result{}, nil
 	}
-	pods, err := jobpods.List(ctx, r.Client, job)
+	runs, err := r.canStillRun(ctx, p, job)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	if p.Status.State == v1alpha1.StateComplete && !outcome.Suspended(job) && !slices.ContainsFunc(pods, outcome.Alive) {
-		return reconcile.Result{}, nil // the Job is about to end
+	keep := r.KeepFailed
+	switch {
+	case runs:
+		keep = jobDeletionDelay
+	case p.Status.State == v1alpha1.StateComplete:
+		keep = r.KeepComplete
 	}
-	if wait := p.Status.CompletionTime.Add(jobDeletionDelay).Sub(r.Clock.Now()); wait > 0 {
+	if keep == 0 {
+		return reconcile.Result{}, nil
+	}
+	if wait := p.Status.CompletionTime.Add(keep).Sub(r.Clock.Now()); wait > 0 {
 		return reconcile.Result{RequeueAfter: wait}, nil
 	}
 	err = r.Client.Delete(ctx, job, client.Preconditions{UID: &job.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
@@ -193,6 +201,21 @@ func (r *Reconciler) cleanUp(ctx context.Context, p *v1alpha1.Process, job *batc
 		return reconcile.Result{}, fmt.Errorf("delete job: %w", err)
 	}
 	return reconcile.Result{}, nil
+}
+
+// canStillRun reports whether the Job of a terminal Process could still run something:
+// in error, when a retry or a pod that waits for its image remains; complete, when the
+// Job is suspended and could be resumed, or when a container that the cluster added
+// keeps a pod alive.
+func (r *Reconciler) canStillRun(ctx context.Context, p *v1alpha1.Process, job *batchv1.Job) (bool, error) {
+	if outcome.EndCondition(job) != nil {
+		return false, nil
+	}
+	pods, err := jobpods.List(ctx, r.Client, job)
+	if err != nil {
+		return false, err
+	}
+	return p.Status.State == v1alpha1.StateError || outcome.Suspended(job) || slices.ContainsFunc(pods, outcome.Alive), nil
 }
 
 // finish writes the terminal status of the Process. It does nothing if the Process
