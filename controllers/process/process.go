@@ -99,10 +99,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, p *v1alpha1.Process) (reconc
 	case !metav1.IsControlledBy(job, p):
 		return r.nameTaken(ctx, p, job)
 	}
-	if err := r.unmarkRefused(ctx, p); err != nil {
+	again, err := r.markLaunched(ctx, p, job)
+	if err != nil {
 		return reconcile.Result{}, err
 	}
-	return r.observe(ctx, p, job)
+	result, err := r.observe(ctx, p, job)
+	if again > 0 && (result.RequeueAfter == 0 || again < result.RequeueAfter) {
+		result.RequeueAfter = again
+	}
+	return result, err
 }
 
 // jobOf returns the Job with the name of the Process, from the cache; nil if there
