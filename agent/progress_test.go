@@ -65,8 +65,7 @@ func TestReportsOfProgress(t *testing.T) {
 		write(0)
 		stop := collector.reportProgress(t.Context(), file)
 		defer stop()
-		pass(0.5) // between two looks at the file
-
+		pass(0.5)                 // between two looks at the file
 		for percent := range 31 { // 2 points a second
 			write(2 * percent)
 			pass(1)

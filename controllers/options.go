@@ -14,7 +14,6 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/injection"
 	"procman.dev/procman/controllers/internal/jobspec"
-	"procman.dev/procman/controllers/process"
 	"procman.dev/procman/controllers/processtype"
 	"procman.dev/procman/internal/agentapi"
 )
@@ -29,8 +28,9 @@ type Options struct {
 	// PodSecurity is the level of the Pod Security Standard for the pods of process
 	// types: restricted, baseline or privileged.
 	PodSecurity string
-	// Retention is how long the Jobs of terminal processes remain.
-	Retention process.Retention
+	// KeepCompleteJobs and KeepFailedJobs are how long a Job is kept after its process is
+	// complete or in error; 0 means as long as the process.
+	KeepCompleteJobs, KeepFailedJobs time.Duration
 	// Concurrency is how many objects each controller reconciles at the same time.
 	Concurrency int
 }
@@ -45,8 +45,8 @@ func (o *Options) AddFlags(f *flag.FlagSet) {
 	int32Var(f, &o.Job.GraceSeconds, "grace-seconds", 25, "seconds between SIGTERM and SIGKILL for a worker")
 	int32Var(f, &o.Job.DeliverySeconds, "delivery-seconds", int32(agentapi.DeliveryTimeout.Seconds()), "seconds after the end of its worker for which an agent tries to deliver the result; the operator can be unavailable for that long")
 	f.StringVar(&o.PodSecurity, "pod-security", "restricted", "Pod Security Standard that process types must satisfy: restricted, baseline or privileged")
-	f.DurationVar(&o.Retention.Complete, "keep-complete-jobs", time.Minute, "how long the Job and the pods of a complete process remain, with their logs; 0 is until the process is deleted")
-	f.DurationVar(&o.Retention.Error, "keep-failed-jobs", 10*time.Minute, "how long the Job and the pods of a process in error remain, with their logs; 0 is until the process is deleted")
+	f.DurationVar(&o.KeepCompleteJobs, "keep-complete-jobs", time.Minute, "how long the Job of a complete process is kept, with its pods and their logs; 0 means until the process expires")
+	f.DurationVar(&o.KeepFailedJobs, "keep-failed-jobs", 10*time.Minute, "how long the Job of a process in error is kept, with its pods and their logs; 0 means until the process expires")
 	f.IntVar(&o.Concurrency, "concurrency", 16, "how many objects each controller reconciles at the same time")
 }
 
@@ -69,11 +69,11 @@ func (o *Options) Validate() error {
 	if o.Job.DeliverySeconds < 1 {
 		invalid("--delivery-seconds is %d, expected a positive number", o.Job.DeliverySeconds)
 	}
-	if o.Retention.Complete < 0 {
-		invalid("--keep-complete-jobs is %s, expected 0 or more", o.Retention.Complete)
+	if o.KeepCompleteJobs < 0 {
+		invalid("--keep-complete-jobs is %s, expected 0 or more", o.KeepCompleteJobs)
 	}
-	if o.Retention.Error < 0 {
-		invalid("--keep-failed-jobs is %s, expected 0 or more", o.Retention.Error)
+	if o.KeepFailedJobs < 0 {
+		invalid("--keep-failed-jobs is %s, expected 0 or more", o.KeepFailedJobs)
 	}
 	if o.Concurrency < 1 {
 		invalid("--concurrency is %d, expected a positive number", o.Concurrency)

@@ -67,10 +67,9 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options, agents net.Liste
 	for _, part := range []component{
 		prober,
 		&process.Reconciler{
-			Client: c, Live: live, Clock: now, Writer: writer, Rules: known, Ledger: processes, Job: o.Job, Retention: o.Retention,
-			Injection: prober.Injection, Violations: policy.Violations, Concurrency: o.Concurrency,
+			Client: c, Live: live, Clock: now, Writer: writer, Rules: known, Ledger: processes, Job: o.Job,
+			Injection: prober.Injection, Violations: policy.Violations, KeepComplete: o.KeepCompleteJobs, KeepFailed: o.KeepFailedJobs, Concurrency: o.Concurrency,
 		},
-		&process.Positions{Client: c, Ledger: processes},
 		&expiration.Reconciler{Client: c, Clock: now, Concurrency: o.Concurrency},
 		&expiration.LeaseReconciler{Client: c, Clock: now, Concurrency: o.Concurrency},
 		&processtype.Reconciler{Client: c, Rules: known, Job: o.Job, Policy: policy},

@@ -91,7 +91,7 @@ func TestSetupAddsEveryComponent(t *testing.T) {
 	want := []string{
 		"*controller.Controller expiration", "*controller.Controller idempotency-key-expiration", "*controller.Controller process",
 		"*controller.Controller processtype", "*controller.Controller processtype-counts", "*controller.Controller processtype-image",
-		"*injection.Prober", "*manager.Server collector", "*process.Positions",
+		"*injection.Prober", "*manager.Server collector",
 	}
 	if diff := cmp.Diff(want, mgr.added); diff != "" {
 		t.Error(diff)

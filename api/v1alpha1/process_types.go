@@ -34,16 +34,22 @@ const (
 // Absent: the state is processing.
 const ConditionFinished = "Finished"
 
-// ConditionLaunched reports a problem with the creation of the Job.
+// ConditionLaunched reports why there is no Job yet.
 //
+// False with reason Queued: the process waits for a slot of maxConcurrent, since the last
+// transition of the condition. It is written after a second or two, and removed within
+// ten seconds after the creation of the Job.
 // False with reason Refused: the cluster refuses to create the Job. The message is
 // its answer. The operator tries again until startTimeoutSeconds of the type have
 // passed since the last transition of the condition.
-// Absent: there is no such problem.
+// Absent: there is a Job, or there will be one in a moment.
 const ConditionLaunched = "Launched"
 
-// ReasonRefused is the reason of ConditionLaunched.
-const ReasonRefused = "Refused"
+// The reasons of ConditionLaunched.
+const (
+	ReasonQueued  = "Queued"
+	ReasonRefused = "Refused"
+)
 
 // DefaultLifetimeSeconds is the lifetime of a Process if neither the Process nor its
 // type has one: 20 minutes.
@@ -90,7 +96,7 @@ type ProcessSpec struct {
 
 // ProcessStatus is the progress and the result of the work. Only the operator writes
 // it. Once state is terminal, only conditions can change, and of these not Finished.
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.state) || oldSelf.state == 'processing' || (has(self.state) && self.state == oldSelf.state && has(self.output) == has(oldSelf.output) && (!has(self.output) || self.output == oldSelf.output) && has(self.errorCode) == has(oldSelf.errorCode) && (!has(self.errorCode) || self.errorCode == oldSelf.errorCode) && has(self.errorDetails) == has(oldSelf.errorDetails) && (!has(self.errorDetails) || self.errorDetails == oldSelf.errorDetails) && has(self.stderr) == has(oldSelf.stderr) && (!has(self.stderr) || self.stderr == oldSelf.stderr) && has(self.queuePosition) == has(oldSelf.queuePosition) && (!has(self.queuePosition) || self.queuePosition == oldSelf.queuePosition) && has(self.percentComplete) == has(oldSelf.percentComplete) && (!has(self.percentComplete) || self.percentComplete == oldSelf.percentComplete) && has(self.attempts) == has(oldSelf.attempts) && (!has(self.attempts) || self.attempts == oldSelf.attempts) && has(self.startTime) == has(oldSelf.startTime) && (!has(self.startTime) || self.startTime == oldSelf.startTime) && has(self.completionTime) == has(oldSelf.completionTime) && (!has(self.completionTime) || self.completionTime == oldSelf.completionTime) && has(self.expirationTime) == has(oldSelf.expirationTime) && (!has(self.expirationTime) || self.expirationTime == oldSelf.expirationTime) && has(self.jobName) == has(oldSelf.jobName) && (!has(self.jobName) || self.jobName == oldSelf.jobName))",message="the result of a finished process cannot change"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.state) || oldSelf.state == 'processing' || (has(self.state) && self.state == oldSelf.state && has(self.output) == has(oldSelf.output) && (!has(self.output) || self.output == oldSelf.output) && has(self.errorCode) == has(oldSelf.errorCode) && (!has(self.errorCode) || self.errorCode == oldSelf.errorCode) && has(self.errorDetails) == has(oldSelf.errorDetails) && (!has(self.errorDetails) || self.errorDetails == oldSelf.errorDetails) && has(self.stderr) == has(oldSelf.stderr) && (!has(self.stderr) || self.stderr == oldSelf.stderr) && has(self.percentComplete) == has(oldSelf.percentComplete) && (!has(self.percentComplete) || self.percentComplete == oldSelf.percentComplete) && has(self.attempts) == has(oldSelf.attempts) && (!has(self.attempts) || self.attempts == oldSelf.attempts) && has(self.startTime) == has(oldSelf.startTime) && (!has(self.startTime) || self.startTime == oldSelf.startTime) && has(self.completionTime) == has(oldSelf.completionTime) && (!has(self.completionTime) || self.completionTime == oldSelf.completionTime) && has(self.expirationTime) == has(oldSelf.expirationTime) && (!has(self.expirationTime) || self.expirationTime == oldSelf.expirationTime) && has(self.jobName) == has(oldSelf.jobName) && (!has(self.jobName) || self.jobName == oldSelf.jobName))",message="the result of a finished process cannot change"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.conditions) || oldSelf.conditions.all(c, c.type != 'Finished' || c.status != 'True' || (has(self.conditions) && c in self.conditions))",message="the condition Finished cannot change once it is True"
 // +kubebuilder:validation:XValidation:rule="!has(self.state) || self.state != 'complete' || has(self.output)",message="a complete process has an output"
 // +kubebuilder:validation:XValidation:rule="!has(self.state) || self.state != 'error' || has(self.errorCode)",message="a process in error has an errorCode"
@@ -132,14 +138,6 @@ type ProcessStatus struct {
 	// +optional
 	Stderr string `json:"stderr,omitempty"`
 
-	// queuePosition is the position of the process in the queue of its type, from 1,
-	// while it waits for a slot of maxConcurrent. It is updated every few seconds:
-	// exactly for the first 20, to within a tenth for those behind. Absent if the
-	// process does not wait, or has waited for less than a second.
-	// +kubebuilder:validation:Minimum=1
-	// +optional
-	QueuePosition int32 `json:"queuePosition,omitempty"`
-
 	// percentComplete is the progress that the worker reported last, from 0 to 100.
 	// Absent if it has reported none.
 	// +kubebuilder:validation:Minimum=0
@@ -175,9 +173,9 @@ type ProcessStatus struct {
 	// +optional
 	JobName string `json:"jobName,omitempty"`
 
-	// conditions are Finished and, if the cluster refuses to create the Job, Launched.
-	// Others can be added, also to a terminal process. At most 8. Absent if there are
-	// none.
+	// conditions are Finished and, while there is no Job although there could be one,
+	// Launched. Others can be added, also to a terminal process. At most 8. Absent if
+	// there are none.
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MinItems=1
@@ -200,7 +198,7 @@ type ProcessStatus struct {
 // +kubebuilder:selectablefield:JSONPath=`.status.state`
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
-// +kubebuilder:printcolumn:name="Queue",type=integer,JSONPath=`.status.queuePosition`
+// +kubebuilder:printcolumn:name="Waiting",type=string,JSONPath=`.status.conditions[?(@.type=="Launched")].reason`
 // +kubebuilder:printcolumn:name="Error",type=string,JSONPath=`.status.errorCode`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Expires",type=string,format=date-time,JSONPath=`.status.expirationTime`
@@ -235,12 +233,8 @@ type ProcessList struct {
 // ExpirationTime returns when the process expires: its creation time by the clock of
 // the API server, in whole seconds, plus its lifetime.
 func (p *Process) ExpirationTime() time.Time {
-	return p.CreationTimestamp.Add(time.Duration(p.LifetimeSeconds()) * time.Second).UTC()
-}
-
-// LifetimeSeconds returns how long the process lives, in seconds from its creation.
-func (p *Process) LifetimeSeconds() int32 {
-	return cmp.Or(p.Spec.LifetimeSeconds, DefaultLifetimeSeconds)
+	lifetime := cmp.Or(p.Spec.LifetimeSeconds, DefaultLifetimeSeconds)
+	return p.CreationTimestamp.Add(time.Duration(lifetime) * time.Second).UTC()
 }
 
 // Expired reports whether the process has expired at the time now. It has from the

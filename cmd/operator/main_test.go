@@ -23,6 +23,8 @@ func TestFlagsAreValidated(t *testing.T) {
 		"no grace":               {required + "--grace-seconds=0", []string{"--grace-seconds is 0, expected a positive number"}},
 		"a grace above an int32": {required + "--grace-seconds=3000000000", []string{`invalid value "3000000000" for flag -grace-seconds`}},
 		"no time to deliver":     {required + "--delivery-seconds=-1", []string{"--delivery-seconds is -1, expected a positive number"}},
+		"a negative time":        {required + "--keep-complete-jobs=-1s --keep-failed-jobs=-1s", []string{"--keep-complete-jobs is -1s, expected 0 or more", "--keep-failed-jobs is -1s"}},
+		"Jobs are kept":          {required + "--keep-complete-jobs=0 --keep-failed-jobs=0", []string{"find cluster"}},
 		"no concurrency":         {required + "--concurrency=0", []string{"--concurrency is 0, expected a positive number"}},
 		"an unknown level":       {required + "--pod-security=lax", []string{`--pod-security: level "lax" is unknown, expected restricted, baseline or privileged`}},
 		// With valid flags the next step is to look for a cluster.

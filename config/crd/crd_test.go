@@ -65,7 +65,7 @@ func TestTransitionsOfAProcess(t *testing.T) {
 		before, after map[string]any
 		want          string // none: it is allowed
 	}{
-		"it becomes terminal":      {map[string]any{"state": "processing", "queuePosition": int64(3)}, complete, ""},
+		"it becomes terminal":      {map[string]any{"state": "processing", "percentComplete": int64(3), "conditions": []any{condition("Launched", "False")}}, complete, ""},
 		"nothing changes":          {complete, complete, ""},
 		"another output":           {complete, with(complete, "output", `{"a":1}`), result},
 		"no Job":                   {complete, with(complete, "jobName", nil), result},
@@ -73,7 +73,6 @@ func TestTransitionsOfAProcess(t *testing.T) {
 		"a completion time":        {complete, with(complete, "completionTime", "2026-01-01T12:00:01Z"), result},
 		"a late standard error":    {complete, with(complete, "stderr", "late"), result},
 		"late progress":            {complete, with(complete, "percentComplete", int64(5)), result},
-		"a late position":          {complete, with(complete, "queuePosition", int64(5)), result},
 		"it is processing again":   {complete, map[string]any{"state": "processing", "conditions": []any{finished}}, result},
 		"a condition is added":     {complete, with(complete, "conditions", []any{condition("Delivered", "True"), finished}), ""},
 		"Finished is removed":      {complete, with(complete, "conditions", nil), frozen},

@@ -12,8 +12,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/cache"
 	"k8s.io/utils/clock"
@@ -21,6 +23,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/statuspatch"
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/internal/agentapi"
@@ -97,7 +100,7 @@ func (a *attempt) Input(ctx context.Context) (agentapi.Input, error) {
 		return agentapi.Input{}, overIfNotFound(err)
 	}
 	if a.collector.writes.start(a.pod) {
-		if err := a.patch(ctx, "startTime", metav1.NewTime(a.collector.Clock.Now())); err != nil {
+		if err := a.writeStart(ctx); err != nil {
 			a.collector.writes.notStarted(a.pod)
 			return agentapi.Input{}, err
 		}
@@ -109,6 +112,24 @@ func (a *attempt) Input(ctx context.Context) (agentapi.Input, error) {
 		Timeout:     a.timeout,
 		Text:        input,
 	}, nil
+}
+
+// writeStart writes the start time. If the Process was queued, the same write removes
+// the condition that says so, which then costs no write of its own.
+func (a *attempt) writeStart(ctx context.Context) error {
+	start := metav1.NewTime(a.collector.Clock.Now())
+	if c := meta.FindStatusCondition(a.process.Status.Conditions, v1alpha1.ConditionLaunched); c != nil && c.Reason == v1alpha1.ReasonQueued {
+		others := slices.Clone(a.process.Status.Conditions)
+		if meta.RemoveStatusCondition(&others, v1alpha1.ConditionLaunched); len(others) == 0 {
+			others = nil // null: the schema does not allow an empty list
+		}
+		err := statuspatch.ApplyLocked(ctx, a.collector.Client, a.process, map[string]any{"startTime": start, "conditions": others})
+		if !apierrors.IsConflict(err) {
+			return overIfRefused(err)
+		}
+		// It has changed in the meantime. The process controller removes the condition.
+	}
+	return a.patch(ctx, "startTime", start)
 }
 
 // Result commits the result, unless a later attempt may have a better one.
@@ -136,7 +157,12 @@ func (a *attempt) Progress(ctx context.Context, p agentapi.Progress) error {
 // patch writes one field of the process's status. It needs no lock: the schema refuses to
 // change the field of a process that is terminal.
 func (a *attempt) patch(ctx context.Context, field string, value any) error {
-	err := statuspatch.Apply(ctx, a.collector.Client, a.process, map[string]any{field: value})
+	return overIfRefused(statuspatch.Apply(ctx, a.collector.Client, a.process, map[string]any{field: value}))
+}
+
+// overIfRefused makes the error of a write to the status of a Process that is terminal or
+// deleted an agentapi.ErrOver.
+func overIfRefused(err error) error {
 	if apierrors.IsInvalid(err) {
 		return fmt.Errorf("%w: %w", agentapi.ErrOver, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -144,6 +145,7 @@ type flooded struct {
 	clock  *clocktesting.FakePassiveClock
 	writes int
 	fails  bool
+	before func(client.Client) // is called once, before the first write
 }
 
 func newFlooded(t *testing.T) *flooded {
@@ -153,6 +155,10 @@ func newFlooded(t *testing.T) *flooded {
 	f.client = interceptor.NewClient(newClient(t, p, job, pod).(client.WithWatch), interceptor.Funcs{
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
 			f.writes++
+			if f.before != nil {
+				f.before(c)
+				f.before = nil
+			}
 			if f.fails {
 				return errors.New("etcd is away")
 			}
@@ -233,6 +239,54 @@ func TestFloodOfRequestsForTheInput(t *testing.T) {
 		if status := f.send(http.MethodGet, agentapi.InputPath, ""); status != 200 || f.writes != 2 {
 			t.Fatalf("status %d after %d writes, want 200 after 2", status, f.writes)
 		}
+	}
+}
+
+// The first write for the pod of a process that was queued also removes the condition that
+// says so.
+func TestStartOfAQueuedProcess(t *testing.T) {
+	queued := metav1.Condition{Type: v1alpha1.ConditionLaunched, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonQueued}
+	refused := metav1.Condition{Type: v1alpha1.ConditionLaunched, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonRefused}
+	other := metav1.Condition{Type: "Archived", Status: metav1.ConditionFalse, Reason: "Later"}
+	for name, test := range map[string]struct {
+		before, after []metav1.Condition
+		changed       bool // since the cache has seen it
+		writes        int
+	}{
+		"only that":             {[]metav1.Condition{queued}, nil, false, 1},
+		"another too":           {[]metav1.Condition{other, queued}, []metav1.Condition{other}, false, 1},
+		"not queued":            {[]metav1.Condition{other}, []metav1.Condition{other}, false, 1},
+		"refused":               {[]metav1.Condition{refused}, []metav1.Condition{refused}, false, 1},
+		"changed in the middle": {[]metav1.Condition{queued}, []metav1.Condition{queued, other}, true, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFlooded(t)
+			p, key := &v1alpha1.Process{}, client.ObjectKey{Namespace: "work", Name: "p"}
+			if err := f.client.Get(t.Context(), key, p); err != nil {
+				t.Fatal(err)
+			}
+			p.Status.Conditions = test.before
+			if err := f.client.Status().Update(t.Context(), p); err != nil {
+				t.Fatal(err)
+			}
+			if test.changed {
+				f.before = func(c client.Client) {
+					p.Status.Conditions = append(p.Status.Conditions, other)
+					if err := c.Status().Update(t.Context(), p); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			if status := f.send(http.MethodGet, agentapi.InputPath, ""); status != 200 || f.writes != test.writes {
+				t.Errorf("status %d after %d writes, want 200 after %d", status, f.writes, test.writes)
+			}
+			if err := f.client.Get(t.Context(), key, p); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.after, p.Status.Conditions); diff != "" || !p.Status.StartTime.Time.Equal(start) {
+				t.Errorf("started at %s, conditions (-want +got):\n%s", p.Status.StartTime, diff)
+			}
+		})
 	}
 }
 

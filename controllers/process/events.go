@@ -9,7 +9,6 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -99,19 +98,17 @@ func (r *Reconciler) processEvents() handler.TypedEventHandler[*v1alpha1.Process
 	}
 }
 
-// ownStatusWrite reports whether an update is a queue position or a refusal of the
-// Job that the operator itself wrote, after which there is nothing to do. Without
-// it, a Job that is refused with a different message each time would be created
-// again at once after each refusal.
+// ownStatusWrite reports whether an update is one of the condition Launched, which the
+// operator itself wrote and after which there is nothing to do. Without it, a Job that
+// is refused with a different message each time would be created again at once after
+// each refusal.
 func ownStatusWrite(before, after *v1alpha1.Process) bool {
-	return before.UID == after.UID && !after.Finished() && after.DeletionTimestamp == nil &&
-		(before.Status.QueuePosition != after.Status.QueuePosition || refusalMessage(before) != refusalMessage(after))
+	return before.UID == after.UID && !after.Finished() && after.DeletionTimestamp == nil && launchedMessage(before) != launchedMessage(after)
 }
 
-// refusalMessage is why the cluster refuses the Job of a Process; empty if it does
-// not.
-func refusalMessage(p *v1alpha1.Process) string {
-	if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionLaunched); c != nil {
+// launchedMessage is why a Process has no Job; empty if it has one.
+func launchedMessage(p *v1alpha1.Process) string {
+	if c := launched(p); c != nil {
 		return c.Message
 	}
 	return ""

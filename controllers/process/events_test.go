@@ -24,16 +24,15 @@ import (
 )
 
 func TestOwnStatusWrite(t *testing.T) {
-	at := func(position int32) *v1alpha1.Process {
-		return &v1alpha1.Process{
-			ObjectMeta: metav1.ObjectMeta{UID: "it"},
-			Status:     v1alpha1.ProcessStatus{State: v1alpha1.StateProcessing, QueuePosition: position},
-		}
+	plain := func() *v1alpha1.Process {
+		return &v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{UID: "it"}, Status: v1alpha1.ProcessStatus{State: v1alpha1.StateProcessing}}
 	}
-	refused := func(p *v1alpha1.Process, message string) *v1alpha1.Process {
+	without := func(message string) *v1alpha1.Process { // a Job
+		p := plain()
 		p.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionLaunched, Status: metav1.ConditionFalse, Message: message}}
 		return p
 	}
+	inError := func(p *v1alpha1.Process) { p.Status.State = v1alpha1.StateError }
 	changed := func(p *v1alpha1.Process, change func(*v1alpha1.Process)) *v1alpha1.Process {
 		change(p)
 		return p
@@ -42,16 +41,15 @@ func TestOwnStatusWrite(t *testing.T) {
 		before, after *v1alpha1.Process
 		want          bool
 	}{
-		"moved forward":                 {at(2), at(1), true},
-		"admitted":                      {at(1), at(0), true},
-		"refused a Job":                 {at(0), refused(at(0), "no"), true},
-		"refused with another message":  {refused(at(0), "no"), refused(at(0), "not yet"), true},
-		"refused with the same message": {refused(at(0), "no"), refused(at(0), "no"), false},
-		"refused for too long":          {refused(at(0), "no"), changed(at(0), func(p *v1alpha1.Process) { p.Status.State = v1alpha1.StateError }), false},
-		"nothing":                       {at(1), at(1), false},
-		"finished":                      {at(1), changed(at(0), func(p *v1alpha1.Process) { p.Status.State = v1alpha1.StateError }), false},
-		"deleted":                       {at(2), changed(at(1), func(p *v1alpha1.Process) { p.DeletionTimestamp = new(metav1.Now()) }), false},
-		"another with that name":        {at(2), changed(at(1), func(p *v1alpha1.Process) { p.UID = "another" }), false},
+		"queued":                        {plain(), without("it waits"), true},
+		"started":                       {without("it waits"), plain(), true},
+		"refused a Job":                 {plain(), without("no"), true},
+		"refused with another message":  {without("no"), without("not yet"), true},
+		"refused with the same message": {without("no"), without("no"), false},
+		"refused for too long":          {without("no"), changed(plain(), inError), false},
+		"nothing":                       {plain(), plain(), false},
+		"deleted":                       {without("no"), changed(plain(), func(p *v1alpha1.Process) { p.DeletionTimestamp = new(metav1.Now()) }), false},
+		"another with that name":        {without("no"), changed(plain(), func(p *v1alpha1.Process) { p.UID = "another" }), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := ownStatusWrite(test.before, test.after); got != test.want {
@@ -121,7 +119,9 @@ func TestEventsRequestReconciliations(t *testing.T) {
 	job := func(name string) *batchv1.Job {
 		return &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: "work", Name: name, OwnerReferences: []metav1.OwnerReference{{Kind: "Process", Name: name, UID: types.UID(name), Controller: new(true)}}}}
 	}
-	position := func(p *v1alpha1.Process) { p.Status.QueuePosition = 1 }
+	queued := func(p *v1alpha1.Process) {
+		p.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionLaunched, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonQueued, Message: "it waits"}}
+	}
 	progress := func(p *v1alpha1.Process) { p.Status.PercentComplete = new(int32(5)) }
 	complete := func(p *v1alpha1.Process) { p.Status.State = v1alpha1.StateComplete }
 	processes, processTypes, jobs := r.processEvents(), r.typeEvents(), r.jobEvents()
@@ -143,8 +143,8 @@ func TestEventsRequestReconciliations(t *testing.T) {
 			processes.Create(ctx, event.TypedCreateEvent[*v1alpha1.Process]{Object: process("b", nil)}, q)
 			processes.Create(ctx, event.TypedCreateEvent[*v1alpha1.Process]{Object: process("c", nil)}, q)
 		}, []string{"b", "c"}},
-		{"the operator writes a position", func(ctx context.Context, q requests) {
-			processes.Update(ctx, event.TypedUpdateEvent[*v1alpha1.Process]{ObjectOld: process("b", nil), ObjectNew: process("b", position)}, q)
+		{"the operator writes that it waits", func(ctx context.Context, q requests) {
+			processes.Update(ctx, event.TypedUpdateEvent[*v1alpha1.Process]{ObjectOld: process("b", nil), ObjectNew: process("b", queued)}, q)
 		}, nil},
 		{"progress is reported", func(ctx context.Context, q requests) {
 			processes.Update(ctx, event.TypedUpdateEvent[*v1alpha1.Process]{ObjectOld: process("a", nil), ObjectNew: process("a", progress)}, q)

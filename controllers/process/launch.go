@@ -12,7 +12,6 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
@@ -20,8 +19,6 @@ import (
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/jobspec"
-	"procman.dev/procman/controllers/internal/prose"
-	"procman.dev/procman/controllers/internal/statuspatch"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/errorcode"
 	"procman.dev/procman/internal/payload"
@@ -64,7 +61,7 @@ func (r *Reconciler) launch(ctx context.Context, p *v1alpha1.Process) (reconcile
 		return reconcile.Result{}, r.finish(ctx, p, *refusal, "")
 	}
 	if !r.Ledger.Admitted(client.ObjectKeyFromObject(p), p.UID) {
-		return reconcile.Result{}, nil // it is woken when it is admitted
+		return r.markQueued(ctx, p) // it is woken when it is admitted
 	}
 	return r.createJob(ctx, p, processType)
 }
@@ -113,7 +110,7 @@ func (r *Reconciler) refused(ctx context.Context, p *v1alpha1.Process, t *v1alph
 	}
 	message := "the cluster refused the worker's Job: " + answer.Status().Message
 	final := apierrors.IsInvalid(err)
-	if c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionLaunched); c != nil {
+	if c := launched(p); c != nil && c.Reason == v1alpha1.ReasonRefused {
 		deadline := c.LastTransitionTime.Add(time.Duration(t.Spec.StartTimeoutSeconds) * time.Second)
 		final = final || !r.Clock.Now().Before(deadline)
 	}
@@ -126,46 +123,6 @@ func (r *Reconciler) refused(ctx context.Context, p *v1alpha1.Process, t *v1alph
 		return reconcile.Result{}, err
 	}
 	return reconcile.Result{RequeueAfter: refusedRetry}, nil
-}
-
-// markRefused writes to the status of a Process why it has no Job: the latest
-// message of the cluster, and the time of the first refusal.
-func (r *Reconciler) markRefused(ctx context.Context, p *v1alpha1.Process, message string) error {
-	conditions := slices.Clone(p.Status.Conditions)
-	if !meta.SetStatusCondition(&conditions, metav1.Condition{
-		Type: v1alpha1.ConditionLaunched, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonRefused,
-		Message:            prose.Cut(message, 1024),
-		LastTransitionTime: metav1.NewTime(r.Clock.Now()),
-	}) {
-		return nil
-	}
-	if err := r.patchConditions(ctx, p, conditions); err != nil {
-		return fmt.Errorf("mark process as refused: %w", err)
-	}
-	return nil
-}
-
-// unmarkRefused removes the condition once the Process has its Job. If the Job is
-// deleted and the next one is refused, startTimeoutSeconds counts from that
-// refusal.
-func (r *Reconciler) unmarkRefused(ctx context.Context, p *v1alpha1.Process) error {
-	conditions := slices.Clone(p.Status.Conditions)
-	if !meta.RemoveStatusCondition(&conditions, v1alpha1.ConditionLaunched) {
-		return nil
-	}
-	if err := r.patchConditions(ctx, p, conditions); err != nil {
-		return fmt.Errorf("mark process as launched: %w", err)
-	}
-	return nil
-}
-
-// patchConditions replaces the conditions of a Process. It does nothing if the
-// Process was deleted.
-func (r *Reconciler) patchConditions(ctx context.Context, p *v1alpha1.Process, conditions []metav1.Condition) error {
-	if len(conditions) == 0 {
-		conditions = nil // null: the schema does not allow an empty list
-	}
-	return client.IgnoreNotFound(statuspatch.ApplyLocked(ctx, r.Client, p, map[string]any{"conditions": conditions}))
 }
 
 // checkInput returns the error result of a Process whose type does not allow its input;

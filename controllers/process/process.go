@@ -55,7 +55,9 @@ type Reconciler struct {
 	// Violations describes what the pod security policy forbids about a pod; empty
 	// if nothing.
 	Violations func(*metav1.ObjectMeta, *corev1.PodSpec) string
-	Retention  Retention
+	// KeepComplete and KeepFailed are how long the Job of a Process is kept after the
+	// Process is complete or in error; 0 means until the Process is deleted.
+	KeepComplete, KeepFailed time.Duration
 	// Concurrency is how many Processes are reconciled at the same time.
 	Concurrency int
 }
@@ -97,10 +99,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, p *v1alpha1.Process) (reconc
 	case !metav1.IsControlledBy(job, p):
 		return r.nameTaken(ctx, p, job)
 	}
-	if err := r.unmarkRefused(ctx, p); err != nil {
+	again, err := r.markLaunched(ctx, p, job)
+	if err != nil {
 		return reconcile.Result{}, err
 	}
-	return r.observe(ctx, p, job)
+	result, err := r.observe(ctx, p, job)
+	if again > 0 && (result.RequeueAfter == 0 || again < result.RequeueAfter) {
+		result.RequeueAfter = again
+	}
+	return result, err
 }
 
 // jobOf returns the Job with the name of the Process, from the cache; nil if there
@@ -166,31 +173,32 @@ func (r *Reconciler) failPod(ctx context.Context, f *outcome.PodFailure) error {
 	return nil
 }
 
-// jobDeletionDelay is how long the operator waits before it deletes the Job of a
-// terminal process that could still run something. Most end sooner on their own.
+// jobDeletionDelay is how long after the terminal status the operator deletes a Job
+// that has not ended. Most Jobs end sooner on their own, and are kept for longer.
 const jobDeletionDelay = 30 * time.Second
 
-// Retention is how long the Job and the pods of a terminal process remain, for people
-// who look at their logs. 0 is until the process is deleted. Thousands of ended pods
-// take memory in the API server, the kubelet and this operator.
-type Retention struct {
-	Complete, Error time.Duration
-}
-
-// cleanUp deletes the Job of a terminal process when it is due. job may be nil.
+// cleanUp deletes the Job of a terminal Process, and with it the pods and their logs,
+// when they have been kept for long enough. The result of the Process is in its status.
+// job may be nil.
 func (r *Reconciler) cleanUp(ctx context.Context, p *v1alpha1.Process, job *batchv1.Job) (reconcile.Result, error) {
 	if job == nil || !metav1.IsControlledBy(job, p) || job.DeletionTimestamp != nil {
 		return reconcile.Result{}, nil
 	}
-	pods, err := jobpods.List(ctx, r.Client, job)
+	runs, err := r.canStillRun(ctx, p, job)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	delay := r.retentionOf(p, job, pods)
-	if delay == 0 {
+	keep := r.KeepFailed
+	switch {
+	case runs:
+		keep = jobDeletionDelay
+	case p.Status.State == v1alpha1.StateComplete:
+		keep = r.KeepComplete
+	}
+	if keep == 0 {
 		return reconcile.Result{}, nil
 	}
-	if wait := p.Status.CompletionTime.Add(delay).Sub(r.Clock.Now()); wait > 0 {
+	if wait := p.Status.CompletionTime.Add(keep).Sub(r.Clock.Now()); wait > 0 {
 		return reconcile.Result{RequeueAfter: wait}, nil
 	}
 	err = r.Client.Delete(ctx, job, client.Preconditions{UID: &job.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
@@ -200,21 +208,19 @@ func (r *Reconciler) cleanUp(ctx context.Context, p *v1alpha1.Process, job *batc
 	return reconcile.Result{}, nil
 }
 
-// retentionOf returns how long after the end of its process a Job remains; 0 if until
-// the process is deleted. A Job that could still run something is deleted soon: in
-// error, when a retry or a pod that waits for its image remains; complete, when the Job
-// is suspended and could be resumed, or when a container that the cluster added keeps a
-// pod alive.
-func (r *Reconciler) retentionOf(p *v1alpha1.Process, job *batchv1.Job, pods []corev1.Pod) time.Duration {
-	complete := p.Status.State == v1alpha1.StateComplete
-	switch ended := outcome.EndCondition(job) != nil; {
-	case !ended && (!complete || outcome.Suspended(job) || slices.ContainsFunc(pods, outcome.Alive)):
-		return jobDeletionDelay
-	case complete:
-		return r.Retention.Complete
-	default:
-		return r.Retention.Error
+// canStillRun reports whether the Job of a terminal Process could still run something:
+// in error, when a retry or a pod that waits for its image remains; complete, when the
+// Job is suspended and could be resumed, or when a container that the cluster added
+// keeps a pod alive.
+func (r *Reconciler) canStillRun(ctx context.Context, p *v1alpha1.Process, job *batchv1.Job) (bool, error) {
+	if outcome.EndCondition(job) != nil {
+		return false, nil
 	}
+	pods, err := jobpods.List(ctx, r.Client, job)
+	if err != nil {
+		return false, err
+	}
+	return p.Status.State == v1alpha1.StateError || outcome.Suspended(job) || slices.ContainsFunc(pods, outcome.Alive), nil
 }
 
 // finish writes the terminal status of the Process. It does nothing if the Process

@@ -321,47 +321,45 @@ func TestPodWithASidecarAfterACrash(t *testing.T) {
 	}
 }
 
-// After the result, a Job that would run for ever is deleted soon. One that has ended, or is
-// about to, remains with its log for some time.
+// After the result, a Job that would run for ever is deleted soon. One that has ended is
+// kept for a while, with its log.
 func TestJobAfterTheResult(t *testing.T) {
+	const complete, failed = v1alpha1.StateComplete, v1alpha1.StateError
 	ended := meshPod("")
 	ended.Status.Phase = corev1.PodSucceeded
-	keep := Retention{Complete: time.Minute, Error: 10 * time.Minute}
-	job := func(ended bool) *batchv1.Job {
-		job := launchedJob()
-		if ended {
-			job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{Type: batchv1.JobFailed, Status: corev1.ConditionTrue})
-		}
-		return job
-	}
+	endedJob, suspended, foreign := launchedJob(), launchedJob(), launchedJob()
+	endedJob.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}}
+	suspended.Spec.Suspend = new(true)
+	foreign.OwnerReferences = nil
 	for name, test := range map[string]struct {
-		objects []client.Object
+		job     *batchv1.Job
+		pods    []client.Object
 		state   v1alpha1.State
-		keep    Retention
 		after   time.Duration
 		deleted bool
 		again   time.Duration
 	}{
-		"with a sidecar, a moment ago":  {[]client.Object{job(false), meshPod("")}, v1alpha1.StateComplete, keep, 29 * time.Second, false, time.Second},
-		"with a sidecar":                {[]client.Object{job(false), meshPod("")}, v1alpha1.StateComplete, keep, 30 * time.Second, true, 0},
-		"with a sidecar, kept for ever": {[]client.Object{job(false), meshPod("")}, v1alpha1.StateComplete, Retention{}, 30 * time.Second, true, 0},
-		"about to end":                  {[]client.Object{job(false), ended}, v1alpha1.StateComplete, keep, 30 * time.Second, false, 30 * time.Second},
-		"ended":                         {[]client.Object{job(true), ended}, v1alpha1.StateComplete, keep, 59 * time.Second, false, time.Second},
-		"ended, a minute ago":           {[]client.Object{job(true), ended}, v1alpha1.StateComplete, keep, time.Minute, true, 0},
-		"ended, kept for ever":          {[]client.Object{job(true), ended}, v1alpha1.StateComplete, Retention{}, 23 * time.Hour, false, 0},
-		"ended, the pod is gone":        {[]client.Object{job(true)}, v1alpha1.StateComplete, keep, time.Minute, true, 0},
-		"in error, still running":       {[]client.Object{job(false), meshPod("")}, v1alpha1.StateError, keep, 30 * time.Second, true, 0},
-		"in error, between attempts":    {[]client.Object{job(false)}, v1alpha1.StateError, keep, 30 * time.Second, true, 0},
-		"in error, ended":               {[]client.Object{job(true), ended}, v1alpha1.StateError, keep, 599 * time.Second, false, time.Second},
-		"in error, ten minutes ago":     {[]client.Object{job(true), ended}, v1alpha1.StateError, keep, 10 * time.Minute, true, 0},
-		"in error, kept for ever":       {[]client.Object{job(true), ended}, v1alpha1.StateError, Retention{}, 23 * time.Hour, false, 0},
+		"complete, it runs, a moment ago":       {launchedJob(), []client.Object{meshPod("")}, complete, 29 * time.Second, false, time.Second},
+		"complete, it runs":                     {launchedJob(), []client.Object{meshPod("")}, complete, 30 * time.Second, true, 0},
+		"complete, suspended":                   {suspended, nil, complete, 30 * time.Second, true, 0},
+		"complete, the pod ended, in time":      {launchedJob(), []client.Object{ended}, complete, 59 * time.Second, false, time.Second},
+		"complete, the pod ended":               {launchedJob(), []client.Object{ended}, complete, time.Minute, true, 0},
+		"complete, the pod is gone":             {launchedJob(), nil, complete, time.Minute, true, 0},
+		"complete, ended, in time":              {endedJob, []client.Object{ended}, complete, time.Second, false, 59 * time.Second},
+		"complete, ended":                       {endedJob, []client.Object{ended}, complete, time.Minute, true, 0},
+		"complete, ended, the operator was off": {endedJob, []client.Object{ended}, complete, 20 * time.Hour, true, 0},
+		"complete, of somebody else":            {foreign, nil, complete, time.Hour, false, 0},
+		"in error, it runs":                     {launchedJob(), []client.Object{meshPod("")}, failed, 30 * time.Second, true, 0},
+		"in error, between attempts":            {launchedJob(), nil, failed, 30 * time.Second, true, 0},
+		"in error, ended, in time":              {endedJob, nil, failed, time.Minute, false, 9 * time.Minute},
+		"in error, ended":                       {endedJob, nil, failed, 10 * time.Minute, true, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := aProcess()
 			p.Spec.LifetimeSeconds = 86400
 			p.Status = v1alpha1.ProcessStatus{State: test.state, Output: "{}", CompletionTime: metav1.NewTime(start)}
-			r, now := world(t, interceptor.Funcs{}, append(test.objects, p)...)
-			r.Retention = test.keep
+			r, now := world(t, interceptor.Funcs{}, append(test.pods, p, test.job.DeepCopy())...)
+			r.KeepComplete, r.KeepFailed = time.Minute, 10*time.Minute
 			now.SetTime(start.Add(test.after))
 			if _, again, err := reconcileIt(t, r); err != nil || again != test.again {
 				t.Errorf("looked at again in %s, error %v, want %s", again, err, test.again)
@@ -370,7 +368,33 @@ func TestJobAfterTheResult(t *testing.T) {
 			if apierrors.IsNotFound(err) != test.deleted {
 				t.Errorf("the Job: %v, want it deleted: %t", err, test.deleted)
 			}
+			// What follows the deletion of its Job launches nothing.
+			if _, again, err := reconcileIt(t, r); err != nil || again != test.again {
+				t.Errorf("the second time looked at again in %s, error %v, want %s", again, err, test.again)
+			}
+			if err := r.Client.Get(t.Context(), client.ObjectKeyFromObject(p), &batchv1.Job{}); apierrors.IsNotFound(err) != test.deleted {
+				t.Errorf("the Job after a second look: %v, want it deleted: %t", err, test.deleted)
+			}
 		})
+	}
+}
+
+// With 0, a Job is kept as long as its Process.
+func TestJobsAreKept(t *testing.T) {
+	for _, state := range []v1alpha1.State{v1alpha1.StateComplete, v1alpha1.StateError} {
+		p, job := aProcess(), launchedJob()
+		p.Spec.LifetimeSeconds = 86400
+		p.Status = v1alpha1.ProcessStatus{State: state, Output: "{}", CompletionTime: metav1.NewTime(start)}
+		job.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}}
+		r, now := world(t, interceptor.Funcs{}, p, job)
+		now.SetTime(start.Add(20 * time.Hour))
+		_, again, err := reconcileIt(t, r)
+		if err := r.Client.Get(t.Context(), client.ObjectKeyFromObject(p), &batchv1.Job{}); err != nil {
+			t.Errorf("the Job of a process in state %s: %v", state, err)
+		}
+		if err != nil || again != 0 {
+			t.Errorf("looked at again in %s, error %v, want not at all", again, err)
+		}
 	}
 }
 

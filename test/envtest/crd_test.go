@@ -136,12 +136,12 @@ func TestTerminalIsFinal(t *testing.T) {
 			}
 		}
 	}
-	allowed(`{"percentComplete":50,"queuePosition":3}`, `{"queuePosition":null}`, `{"startTime":"2026-01-01T11:00:00Z"}`,
+	allowed(`{"percentComplete":50}`, `{"startTime":"2026-01-01T11:00:00Z"}`,
 		`{"state":"complete","output":"{}","attempts":1,"startTime":"2026-01-01T12:00:00Z","completionTime":"2026-01-01T12:00:00Z",`+
 			`"expirationTime":"2026-01-01T12:00:00Z","jobName":"job","conditions":[`+finished+`]}`)
 	for _, change := range []string{
 		`{"state":"processing"}`, `{"state":null}`, `{"output":"{\"a\":1}"}`, `{"output":null,"state":"error","errorCode":"No"}`, `{"errorCode":"No"}`, `{"errorDetails":"{}"}`, `{"stderr":"late"}`,
-		`{"percentComplete":60}`, `{"percentComplete":null}`, `{"queuePosition":1}`, `{"attempts":2}`, `{"attempts":null}`, `{"startTime":"2026-01-01T12:00:01Z"}`, `{"startTime":null}`,
+		`{"percentComplete":60}`, `{"percentComplete":null}`, `{"attempts":2}`, `{"attempts":null}`, `{"startTime":"2026-01-01T12:00:01Z"}`, `{"startTime":null}`,
 		`{"completionTime":"2026-01-01T12:00:01Z"}`, `{"expirationTime":"2026-01-01T12:00:01Z"}`, `{"jobName":"other"}`, `{"jobName":null}`,
 	} {
 		wantRefusal(t, status(change), "the result of a finished process cannot change")

@@ -111,7 +111,7 @@ func run(m *testing.M) (int, error) {
 	options.AddFlags(flags)
 	err = flags.Parse([]string{
 		"--namespace=" + namespace, "--concurrency=4", "--agent-image=agent:1", "--agent-injection=" + string(v1alpha1.AgentEmbedded),
-		"--collector-url=" + collectorURL,
+		"--collector-url=" + collectorURL, "--keep-complete-jobs=2s", "--keep-failed-jobs=4s",
 	})
 	if err != nil {
 		return 0, err

@@ -7,6 +7,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -99,6 +100,64 @@ func TestReceiptIsCommittedWithoutDelivery(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The Job of a process that has ended is deleted early. That does not start the process
+// again, nor does it change what the process has become or how many there are.
+func TestJobIsDeletedAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	create(t, newType("cleaned"))
+	for name, test := range map[string]struct {
+		result agentapi.Result
+		keep   time.Duration // as in main_test.go
+	}{
+		"cleaned-complete": {agentapi.Result{Attempt: 1, Output: `{"b": 1.0}`}, 2 * time.Second},
+		"cleaned-failed":   {agentapi.Result{ErrorCode: "No"}, 4 * time.Second},
+	} {
+		p := newProcess(name)
+		p.Spec.Type = "cleaned"
+		create(t, p)
+		job := awaitJob(t, p)
+		if ttl := job.Spec.TTLSecondsAfterFinished; ttl == nil || *ttl != p.Spec.LifetimeSeconds {
+			t.Errorf("%s: the Job has ttlSecondsAfterFinished %v, want the lifetime %d", name, ttl, p.Spec.LifetimeSeconds)
+		}
+		endPod(t, addPod(t, job, name+"-1"), corev1.ContainerStateTerminated{ExitCode: 113, Message: string(agentapi.Receipt{Result: test.result}.Encode())})
+		before := awaitTerminal(t, name)
+		// The Job controller would report the end now.
+		job.Status.StartTime = new(metav1.Now())
+		job.Status.Conditions = []batchv1.JobCondition{
+			{Type: batchv1.JobFailureTarget, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()},
+			{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()},
+		}
+		if err := kube.Status().Update(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the Job is deleted", func(ctx context.Context) bool {
+			err := kube.Get(ctx, client.ObjectKeyFromObject(p), &batchv1.Job{})
+			if apierrors.IsNotFound(err) && metav1.Now().Sub(before.Status.CompletionTime.Time) < test.keep {
+				t.Errorf("%s: the Job was deleted less than %s after %s", name, test.keep, before.Status.CompletionTime)
+			}
+			return apierrors.IsNotFound(err)
+		})
+		// A later process of the type is reconciled after everything that the deletion caused.
+		later := newProcess(name + "-later")
+		later.Spec.Type = "cleaned"
+		awaitJob(t, create(t, later))
+		if err := kube.Get(t.Context(), client.ObjectKeyFromObject(p), &batchv1.Job{}); !apierrors.IsNotFound(err) {
+			t.Errorf("%s has a Job again: %v", name, err)
+		}
+		if after := awaitTerminal(t, name); after.ResourceVersion != before.ResourceVersion {
+			t.Errorf("%s was written: from %+v to %+v", name, before.Status, after.Status)
+		}
+	}
+	eventually(t, "two processes run and two are finished", func(ctx context.Context) bool {
+		pt := &v1alpha1.ProcessType{}
+		if err := kube.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "cleaned"}, pt); err != nil {
+			t.Fatal(err)
+		}
+		s := pt.Status
+		return s.Queued != nil && *s.Queued == 0 && s.Running != nil && *s.Running == 2 && s.Finished != nil && *s.Finished == 2
+	})
 }
 
 func TestInputIsValidatedBeforeLaunch(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -22,7 +23,7 @@ import (
 )
 
 // awaitQueue waits until the Processes of a type that are not terminal are as in want:
-// by name, "running" for one with a Job, or its queue position.
+// by name, "running" for one with a Job, or "queued".
 func awaitQueue(t *testing.T, typeName string, want map[string]string) {
 	t.Helper()
 	got := map[string]string{}
@@ -33,14 +34,30 @@ func awaitQueue(t *testing.T, typeName string, want map[string]string) {
 		}
 		clear(got)
 		for _, p := range processes.Items {
-			state := fmt.Sprint(p.Status.QueuePosition)
 			if kube.Get(ctx, client.ObjectKeyFromObject(&p), &batchv1.Job{}) == nil {
-				state = strings.TrimSuffix("running, with position "+state, ", with position 0")
+				got[p.Name] = "running"
+			} else if isQueued(&p) {
+				got[p.Name] = "queued"
 			}
-			got[p.Name] = state
 		}
 		return cmp.Equal(want, got)
 	})
+}
+
+// getProcess reads a Process.
+func getProcess(t *testing.T, name string) *v1alpha1.Process {
+	t.Helper()
+	p := &v1alpha1.Process{}
+	if err := kube.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, p); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// isQueued reports whether the status of a Process says that it waits for a slot.
+func isQueued(p *v1alpha1.Process) bool {
+	c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionLaunched)
+	return c != nil && c.Status == metav1.ConditionFalse && c.Reason == v1alpha1.ReasonQueued
 }
 
 // gauge returns the value of the operator's metric for a type.
@@ -92,26 +109,43 @@ func TestMaxConcurrent(t *testing.T) {
 		return strings.Compare(a.Name, b.Name)
 	})
 	n := func(i int) string { return all[i].Name }
-	awaitQueue(t, pt.Name, map[string]string{n(0): "running", n(1): "running", n(2): "1", n(3): "2", n(4): "3", n(5): "4"})
+	awaitQueue(t, pt.Name, map[string]string{n(0): "running", n(1): "running", n(2): "queued", n(3): "queued", n(4): "queued", n(5): "queued"})
 	if queued, running := gauge(t, "procman_processes_queued", pt.Name), gauge(t, "procman_processes_running", pt.Name); queued != 4 || running != 2 {
 		t.Errorf("the metrics count %g queued and %g running, want 4 and 2", queued, running)
 	}
 
+	waiting := map[string]string{}
+	for i := 3; i < 6; i++ {
+		waiting[n(i)] = getProcess(t, n(i)).ResourceVersion
+	}
 	output := corev1.ContainerStateTerminated{Message: string(agentapi.Receipt{Result: agentapi.Result{Attempt: 1, Output: `{}`}}.Encode())}
 	endPod(t, addPod(t, awaitJob(t, all[0]), n(0)+"-1"), output)
 	awaitTerminal(t, n(0))
-	awaitQueue(t, pt.Name, map[string]string{n(1): "running", n(2): "running", n(3): "1", n(4): "2", n(5): "3"})
+	awaitQueue(t, pt.Name, map[string]string{n(1): "running", n(2): "running", n(3): "queued", n(4): "queued", n(5): "queued"})
+	for name, version := range waiting {
+		if p := getProcess(t, name); p.ResourceVersion != version {
+			t.Errorf("the queue has moved, and %s was written: %+v", name, p.Status)
+		}
+	}
+	// The agent of the one that was queued gets its input. The same write removes the condition.
+	before := getProcess(t, n(2))
+	if _, err := getInput(t, token(t, "procman-worker", agentapi.Audience, addPod(t, awaitJob(t, all[2]), n(2)+"-1"))); err != nil {
+		t.Fatal(err)
+	}
+	if p := getProcess(t, n(2)); !isQueued(before) || p.Status.StartTime.IsZero() || len(p.Status.Conditions) > 0 {
+		t.Errorf("the status was %+v and is %+v, want a start time and no conditions", before.Status, p.Status)
+	}
 
 	if err := kube.Delete(t.Context(), all[1]); err != nil {
 		t.Fatal(err)
 	}
-	awaitQueue(t, pt.Name, map[string]string{n(2): "running", n(3): "running", n(4): "1", n(5): "2"})
+	awaitQueue(t, pt.Name, map[string]string{n(2): "running", n(3): "running", n(4): "queued", n(5): "queued"})
 
 	endPod(t, addPod(t, awaitJob(t, all[3]), n(3)+"-1"), output)
 	awaitTerminal(t, n(3))
-	before := pt.DeepCopy()
+	old := pt.DeepCopy()
 	pt.Spec.MaxConcurrent = 3
-	if err := kube.Patch(t.Context(), pt, client.MergeFrom(before)); err != nil {
+	if err := kube.Patch(t.Context(), pt, client.MergeFrom(old)); err != nil {
 		t.Fatal(err)
 	}
 	awaitQueue(t, pt.Name, map[string]string{n(2): "running", n(4): "running", n(5): "running"})
@@ -127,12 +161,12 @@ func TestDeletionOfATypeEmptiesItsQueue(t *testing.T) {
 		p.Spec.Type = pt.Name
 		create(t, p)
 	}
-	awaitQueue(t, pt.Name, map[string]string{"deleted-queue-0": "running", "deleted-queue-1": "1", "deleted-queue-2": "2"})
+	awaitQueue(t, pt.Name, map[string]string{"deleted-queue-0": "running", "deleted-queue-1": "queued", "deleted-queue-2": "queued"})
 	if err := kube.Delete(t.Context(), pt); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"deleted-queue-1", "deleted-queue-2"} {
-		if s := awaitTerminal(t, name).Status; s.ErrorCode != "InvalidInput" || s.QueuePosition != 0 {
+		if s := awaitTerminal(t, name).Status; s.ErrorCode != "InvalidInput" || len(s.Conditions) != 1 {
 			t.Errorf("unexpected status %+v", s)
 		}
 	}

@@ -84,16 +84,21 @@ func Job(p *v1alpha1.Process, t *v1alpha1.ProcessType, pod corev1.PodTemplateSpe
 			},
 		},
 		Spec: batchv1.JobSpec{
-			BackoffLimit:     new(t.Spec.Attempts - 1),
-			PodFailurePolicy: failurePolicy(),
-			Template:         pod,
-			// The operator deletes the Job earlier. If it is down, the pods have the only copy of
-			// the result, so the Job lives at least as long as its Process.
-			TTLSecondsAfterFinished: new(p.LifetimeSeconds()),
+			BackoffLimit:            new(t.Spec.Attempts - 1),
+			PodFailurePolicy:        failurePolicy(),
+			TTLSecondsAfterFinished: new(ttlSeconds(p)),
+			Template:                pod,
 		},
 	}
 	addKueue(job, t)
 	return job
+}
+
+// ttlSeconds is how long after its end Kubernetes deletes a Job that the operator has
+// not deleted. It is the lifetime of the Process, so the Process has expired by then:
+// the pod's status can have the only copy of a result, if the operator is down.
+func ttlSeconds(p *v1alpha1.Process) int32 {
+	return int32(p.ExpirationTime().Sub(p.CreationTimestamp.Time) / time.Second)
 }
 
 // Timeout returns the longest run of a worker of the Job: its type's timeoutSeconds when

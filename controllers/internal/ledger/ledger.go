@@ -3,9 +3,8 @@
 
 // Package ledger keeps the operator's record of the Processes of each process
 // type: which of them wait in the queue, which are admitted, which run, and how
-// many are terminal. The order of the queue, the counts in the status of a type,
-// the metrics, the queue positions and the wake-ups of the process controller all
-// come from this record.
+// many are terminal. The order of the queue, the counts in the status of a type, the
+// metrics and the wake-ups of the process controller all come from this record.
 //
 // The ledger has no client and stores nothing. The process controller fills it
 // from its informers, so a restarted operator builds the same record again.
@@ -36,29 +35,22 @@ import (
 type Ledger struct {
 	clock clock.PassiveClock
 	waits *prometheus.HistogramVec
-	// positionsChanged has a value if a queue position may have to be written.
-	positionsChanged chan struct{}
 
 	mu            sync.Mutex
 	open          bool
 	countsChanged func(processType types.NamespacedName)
 	processes     map[types.NamespacedName]*process
 	types         map[types.NamespacedName]*processType
-	// obsolete are the Processes that do not wait, but whose status has a position.
-	obsolete map[*process]struct{}
-	// turns counts how often a type had its turn in DuePositions.
-	turns int
 }
 
 // process is the record of one Process. That of a terminal one is kept until the
 // Process is deleted, because it is counted.
 type process struct {
-	key      types.NamespacedName
-	uid      types.UID
-	created  time.Time
-	of       *processType
-	state    state
-	position int32 // status.queuePosition, 0 if absent
+	key     types.NamespacedName
+	uid     types.UID
+	created time.Time
+	of      *processType
+	state   state
 }
 
 // state is how far a Process has come.
@@ -85,10 +77,6 @@ type processType struct {
 	count         [states]int
 	queue         *btree.BTreeG[*process]
 	admitted      map[*process]struct{}
-	// moved: positions have changed since they were last written.
-	moved bool
-	// lastTurn is the number of the type's last turn in DuePositions.
-	lastTurn int
 }
 
 func (t *processType) hasFreeSlot() bool {
@@ -105,13 +93,11 @@ func oldestFirst(a, b *process) bool {
 // New returns an empty ledger. It admits no Process until Open is called.
 func New(c clock.PassiveClock) *Ledger {
 	return &Ledger{
-		clock:            c,
-		waits:            newWaits(),
-		positionsChanged: make(chan struct{}, 1),
-		countsChanged:    func(types.NamespacedName) {},
-		processes:        map[types.NamespacedName]*process{},
-		types:            map[types.NamespacedName]*processType{},
-		obsolete:         map[*process]struct{}{},
+		clock:         c,
+		waits:         newWaits(),
+		countsChanged: func(types.NamespacedName) {},
+		processes:     map[types.NamespacedName]*process{},
+		types:         map[types.NamespacedName]*processType{},
 	}
 }
 
@@ -155,7 +141,6 @@ func (l *Ledger) Observe(p *v1alpha1.Process, hasJob bool) []types.NamespacedNam
 		r = &process{key: key, uid: p.UID, created: p.CreationTimestamp.Time, of: l.record(typeKey(p))}
 		l.processes[key] = r
 	}
-	l.setPosition(r, p.Status.QueuePosition)
 	switch {
 	case p.Finished():
 		l.move(r, terminal)
@@ -193,7 +178,6 @@ func (l *Ledger) ObserveJob(key types.NamespacedName, uid types.UID, exists bool
 	case r.state == running:
 		l.move(r, admitted)
 	}
-	l.announce(r.of)
 }
 
 // Register records a type with its maxConcurrent, 0 if it has none. It returns
@@ -297,7 +281,6 @@ func (l *Ledger) admit(t *processType) []types.NamespacedName {
 		l.waits.WithLabelValues(t.key.Namespace, t.key.Name).Observe(max(l.clock.Since(p.created), 0).Seconds())
 		keys = append(keys, p.key)
 	}
-	l.announce(t)
 	return keys
 }
 
@@ -314,15 +297,12 @@ func (l *Ledger) move(p *process, to state) {
 	switch {
 	case from == waiting:
 		t.queue.Delete(p)
-		t.moved = true
 	case to == waiting:
 		t.queue.ReplaceOrInsert(p)
-		t.moved = true
 	}
 	if to == admitted {
 		t.admitted[p] = struct{}{}
 	}
-	l.setPosition(p, p.position)
 	l.countsChanged(t.key)
 }
 
@@ -331,7 +311,6 @@ func (l *Ledger) move(p *process, to state) {
 func (l *Ledger) remove(p *process) []types.NamespacedName {
 	l.move(p, unknown)
 	delete(l.processes, p.key)
-	delete(l.obsolete, p)
 	keys := l.admit(p.of)
 	l.dropIfUnused(p.of)
 	return keys

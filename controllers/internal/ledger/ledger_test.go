@@ -55,10 +55,6 @@ func with(p *v1alpha1.Process, change func(*v1alpha1.Process)) *v1alpha1.Process
 func complete(p *v1alpha1.Process) { p.Status.State = v1alpha1.StateComplete }
 func deleting(p *v1alpha1.Process) { p.DeletionTimestamp = new(metav1.NewTime(start)) }
 
-func at(position int32) func(*v1alpha1.Process) {
-	return func(p *v1alpha1.Process) { p.Status.QueuePosition = position }
-}
-
 // names returns the names of keys; all are in one namespace.
 func names(keys []types.NamespacedName) string {
 	all := make([]string, len(keys))
@@ -151,9 +147,6 @@ func TestNothingIsAdmittedBeforeOpen(t *testing.T) {
 	if got := admittedOf(l, "young", "old", "oldest"); got != "oldest" {
 		t.Errorf("admitted are %q, want only the one with a Job", got)
 	}
-	if due, _ := l.DuePositions(9); len(due) > 0 {
-		t.Errorf("positions of an incomplete queue: %v", due)
-	}
 	if c, ok := l.Counts(typeT); ok {
 		t.Errorf("incomplete counts: %v", c)
 	}
@@ -182,9 +175,6 @@ func TestNamespacesShareNothing(t *testing.T) {
 	}
 	if here, there := counts(typeT), counts(otherT); here != (Counts{Queued: 1, Running: 1}) || there != (Counts{Queued: 1}) {
 		t.Errorf("the counts are %+v and %+v", here, there)
-	}
-	if due, _ := l.DuePositions(9); len(due) != 1 || due[0].Process != key("q") {
-		t.Errorf("positions are due for %v, want work/q", due)
 	}
 	if keys := l.Forget(types.NamespacedName{Namespace: "other", Name: "p"}, there.UID); len(keys) > 0 {
 		t.Errorf("it admits %v in the other namespace", keys)

@@ -32,7 +32,7 @@ func TestPatch(t *testing.T) {
 		want   func(error) bool
 	}{
 		"a field":                {statuspatch.Apply, map[string]any{"percentComplete": 5}, nil, `{"metadata":{"uid":"the-uid"},"status":{"percentComplete":5}}`, nil},
-		"a field is removed":     {statuspatch.Apply, map[string]any{"queuePosition": nil}, nil, `{"metadata":{"uid":"the-uid"},"status":{"queuePosition":null}}`, nil},
+		"a field is removed":     {statuspatch.Apply, map[string]any{"stderr": nil}, nil, `{"metadata":{"uid":"the-uid"},"status":{"stderr":null}}`, nil},
 		"another object":         {statuspatch.Apply, map[string]any{}, conflict, `{"metadata":{"uid":"the-uid"},"status":{}}`, apierrors.IsNotFound},
 		"refused by the schema":  {statuspatch.Apply, map[string]any{}, invalid, `{"metadata":{"uid":"the-uid"},"status":{}}`, apierrors.IsInvalid},
 		"locked":                 {statuspatch.ApplyLocked, map[string]any{"a": 1}, nil, `{"metadata":{"uid":"the-uid","resourceVersion":"7"},"status":{"a":1}}`, nil},

@@ -72,7 +72,7 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 			return nil
 		}
 		status := processstatus.Terminal(p, t, r, jobName, w.Clock.Now())
-		err := statuspatch.ApplyLocked(ctx, w.Client, p, terminalPatch{ProcessStatus: status})
+		err := statuspatch.ApplyLocked(ctx, w.Client, p, status)
 		if err == nil {
 			logf.FromContext(ctx).Info("process finished", "process", p.Name, "state", status.State,
 				"errorCode", r.ErrorCode, "attempts", r.Attempt)
@@ -120,14 +120,6 @@ func (w *Writer) checkOutput(t *v1alpha1.ProcessType, r agentapi.Result) agentap
 		return r.Failed(v.Code, v.Details)
 	}
 	return r
-}
-
-// terminalPatch is a terminal status as a merge patch. It also removes
-// queuePosition: its own QueuePosition, always null, hides that of ProcessStatus,
-// which JSON would leave out.
-type terminalPatch struct {
-	v1alpha1.ProcessStatus
-	QueuePosition *int32 `json:"queuePosition"`
 }
 
 // fits reports whether the Process with this output, as JSON in etcd, is small enough
