@@ -64,7 +64,7 @@ func newAlone(t *testing.T, registry *prometheus.Registry, origins ...string) *S
 		Spec:       v1alpha1.ProcessSpec{Type: "echo", LifetimeSeconds: 600, Input: `{}`},
 	})
 	s, err := New(Options{
-		Namespace: "work", Processes: processes.NewStore(cache, storesNothing{}, keyring.Fixed(ring), clock.RealClock{}), Catalog: types, Metrics: registry, Origins: origins,
+		Namespace: "work", Processes: processes.NewStore(cache, storesNothing{}, keyring.Fixed(ring), clock.RealClock{}, types.MaxConcurrent), Catalog: types, Metrics: registry, Origins: origins,
 	})
 	if err != nil {
 		t.Fatal(err)

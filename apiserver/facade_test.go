@@ -83,7 +83,7 @@ func newFacade(t testing.TB) *facade {
 	}
 	f.live, f.cache = fakeapi.New(t, f.clock), processes.NewCache()
 	s, err := apiserver.New(apiserver.Options{
-		Namespace: namespace, Processes: processes.NewStore(f.cache, f.live, keyring.Fixed(ring), f.clock), Catalog: f.types, Clock: f.clock, Metrics: f.metrics,
+		Namespace: namespace, Processes: processes.NewStore(f.cache, f.live, keyring.Fixed(ring), f.clock, f.types.MaxConcurrent), Catalog: f.types, Clock: f.clock, Metrics: f.metrics,
 		Log:    funcr.NewJSON(f.log.add, funcr.Options{Verbosity: 1}),
 		Sunset: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC),
 	})

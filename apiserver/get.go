@@ -38,7 +38,7 @@ func (s *Server) showAfterWait(w http.ResponseWriter, r *request, p *v1alpha1.Pr
 		}
 	}
 	h := w.Header()
-	setProcessHeaders(h, p, r.query.Show)
+	setProcessHeaders(h, p, s.processes.QueuePosition(p), r.query.Show)
 	if r.Method != http.MethodPost && matchesETag(r.Header, h.Get("ETag")) {
 		replyWithoutBody(w, http.StatusNotModified)
 		return nil
@@ -48,7 +48,7 @@ func (s *Server) showAfterWait(w http.ResponseWriter, r *request, p *v1alpha1.Pr
 		return err
 	}
 	defer shown.Close()
-	setProcessHeaders(h, shown.Process, r.query.Show) // it can be a newer form
+	setProcessHeaders(h, shown.Process, shown.QueuePosition, r.query.Show) // it can be a newer form
 	reply(w, http.StatusOK, shown.Body)
 	return nil
 }

@@ -78,7 +78,7 @@ func Run(ctx context.Context, config *rest.Config, c Config, log logr.Logger) er
 		if err := informers.sync(ctx); err != nil {
 			return err
 		}
-		c.Processes, c.Catalog = processes.NewStore(informers.processes, mgr.GetClient(), ring, clock.RealClock{}), informers.catalog
+		c.Processes, c.Catalog = processes.NewStore(informers.processes, mgr.GetClient(), ring, clock.RealClock{}, informers.catalog.MaxConcurrent), informers.catalog
 		facade, err := New(c.Options)
 		if err != nil {
 			return err

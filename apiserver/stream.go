@@ -13,7 +13,9 @@ import (
 	"strings"
 	"time"
 
+	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/apiserver/processes"
+	"procman.dev/procman/internal/wire"
 )
 
 const (
@@ -47,12 +49,15 @@ func prefers(h http.Header, mediaType string) bool {
 // stream is a response of server-sent events.
 type stream struct {
 	w http.ResponseWriter
-	// sent is the id of the newest event that the client has.
-	sent string
+	// sent is the id of the newest event that the client has, and position the position in
+	// the queue that it shows.
+	sent     string
+	position int
 }
 
 // streamProcess serves a process as server-sent events: its body at once, after each
-// change, and when it is terminal. If the process expires or is deleted, the error that
+// change, and when it is terminal. A new position in the queue alone is a change only with
+// a heartbeat, so that a queue that moves fast does not cause many events. If the process expires or is deleted, the error that
 // GET returns from then on is an event. The last event, of type end, has no data.
 //
 // The id of an event is the version of its body. A client that reconnects with the newest
@@ -60,7 +65,7 @@ type stream struct {
 func (s *Server) streamProcess(w http.ResponseWriter, r *request, key processes.Key) error {
 	events := &stream{w: w, sent: r.Header.Get("Last-Event-ID")}
 	p, err := s.processes.Find(r.Context(), key)
-	if events.sent == endID || err == nil && p.Finished() && events.sent == version(p, r.query.Show) {
+	if events.sent == endID || err == nil && p.Finished() && events.sent == version(p, 0, r.query.Show) {
 		replyWithoutBody(w, http.StatusNoContent)
 		return nil
 	}
@@ -111,7 +116,7 @@ func (s *Server) sendIfChanged(events *stream, r *request, key processes.Key) (l
 	switch {
 	case r.Context().Err() != nil:
 		return true, nil
-	case err == nil && !p.Finished() && version(p, r.query.Show) == events.sent:
+	case err == nil && !p.Finished() && s.hasForm(events, p, r.query.Show):
 		return false, nil
 	}
 	var shown processes.Shown
@@ -124,13 +129,25 @@ func (s *Server) sendIfChanged(events *stream, r *request, key processes.Key) (l
 		return true, events.sendEnd(events.sendBody("", problemBody(problem)))
 	}
 	defer shown.Close()
-	if id := version(shown.Process, r.query.Show); id != events.sent { // Show can return a newer form than Find
+	if id := version(shown.Process, shown.QueuePosition, r.query.Show); id != events.sent { // Show can return a newer form than Find
+		events.position = shown.QueuePosition
 		err = events.sendBody(id, shown.Body)
 	}
 	if !shown.Process.Finished() {
 		return false, err
 	}
 	return true, events.sendEnd(err)
+}
+
+// hasForm reports whether a client needs no event of p. A new position alone is not worth a
+// call to the API server for the payloads.
+func (s *Server) hasForm(events *stream, p *v1alpha1.Process, show wire.Payloads) bool {
+	position := s.processes.QueuePosition(p)
+	if version(p, position, show) == events.sent {
+		events.position = position // the client may have reconnected
+		return true
+	}
+	return version(p, events.position, show) == events.sent && !s.processes.IsCached(p, show)
 }
 
 // sendBody sends JSON as one event, with an id if that is not empty. The lines of the JSON

@@ -53,26 +53,26 @@ func problemBody(p *problem) []byte {
 	return bytes.TrimSpace(b.Bytes())
 }
 
-// setProcessHeaders sets the headers of a response that shows p.
-func setProcessHeaders(h http.Header, p *v1alpha1.Process, show wire.Payloads) {
-	h.Set("ETag", `"`+version(p, show)+`"`)
+// setProcessHeaders sets the headers of a response that shows p at a position in the queue.
+func setProcessHeaders(h http.Header, p *v1alpha1.Process, position int, show wire.Payloads) {
+	h.Set("ETag", `"`+version(p, position, show)+`"`)
 	h.Del("Retry-After")
 	if !p.Finished() {
 		h.Set("Retry-After", "1")
 	}
 }
 
-// version identifies the body that shows these payloads of p: it is its strong validator.
-// The spec never changes, and the output or the error comes together with the state and
-// never changes afterwards. So the UID, the state, the start and the progress identify a
-// body.
-func version(p *v1alpha1.Process, show wire.Payloads) string {
+// version identifies the body that shows these payloads of p at a position in the queue: it
+// is its strong validator. The spec never changes, and the output or the error comes
+// together with the state and never changes afterwards. So the UID, the state, the start,
+// the position and the progress identify a body.
+func version(p *v1alpha1.Process, position int, show wire.Payloads) string {
 	h := fnv.New64a()
 	percent := int32(-1)
 	if p.Status.PercentComplete != nil {
 		percent = *p.Status.PercentComplete
 	}
-	_, _ = fmt.Fprintf(h, "%s %s %d %d %v", p.UID, wire.State(p), percent, p.Status.StartTime.Unix(), show) // a hash returns no error
+	_, _ = fmt.Fprintf(h, "%s %s %d %d %d %v", p.UID, wire.State(p), position, percent, p.Status.StartTime.Unix(), show) // a hash returns no error
 	return fmt.Sprintf("%016x", h.Sum64())
 }
 

@@ -109,7 +109,7 @@ func (f *runFlags) run(c *cobra.Command, command []string) error {
 		_, _ = fmt.Fprintln(c.ErrOrStderr(), "procman: cancelled. In a cluster, a DELETE does this and removes the process")
 		return exit(exitCancelled)
 	}
-	if _, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", wire.Process(outcome.Process, wire.All)); err != nil {
+	if _, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", wire.Process(outcome.Process, wire.All, 0)); err != nil {
 		return fmt.Errorf("print the process: %w", err)
 	}
 	if outcome.Process.Status.State != v1alpha1.StateComplete {

@@ -75,6 +75,17 @@ func New(contract []byte) *Catalog {
 // Lookup returns the type with a name or an alias, nil if there is none.
 func (c *Catalog) Lookup(namespace, name string) *Type { return c.index(namespace).byAnyName[name] }
 
+// MaxConcurrent returns maxConcurrent of the type with an object name; 0 if it has none,
+// or if there is no such type.
+func (c *Catalog) MaxConcurrent(typeName types.NamespacedName) int {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if t := c.types[typeName]; t != nil {
+		return int(t.Spec.MaxConcurrent)
+	}
+	return 0
+}
+
 // Usable returns the type with a name or an alias. It returns an UnusableError if no
 // process of the type can be created.
 //

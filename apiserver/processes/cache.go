@@ -28,7 +28,7 @@ type Cache struct {
 	mu         sync.RWMutex
 	byName     map[types.NamespacedName]*v1alpha1.Process
 	byType     map[types.NamespacedName]*btree.BTreeG[*v1alpha1.Process]
-	processing map[types.NamespacedName]int // unfinished Processes, by type
+	processing map[types.NamespacedName]*btree.BTreeG[*v1alpha1.Process] // those of byType that are not finished
 	watches    map[Key]map[*Watch]struct{}
 	overrides  map[types.UID]override
 	deleted    *lru.Cache // the names of Processes that were deleted
@@ -49,7 +49,7 @@ func NewCache() *Cache {
 	return &Cache{
 		byName:     map[types.NamespacedName]*v1alpha1.Process{},
 		byType:     map[types.NamespacedName]*btree.BTreeG[*v1alpha1.Process]{},
-		processing: map[types.NamespacedName]int{},
+		processing: map[types.NamespacedName]*btree.BTreeG[*v1alpha1.Process]{},
 		watches:    map[Key]map[*Watch]struct{}{},
 		overrides:  map[types.UID]override{},
 		deleted:    lru.New(maxOverrides),
@@ -63,14 +63,9 @@ func (c *Cache) Set(p *v1alpha1.Process) {
 	defer c.mu.Unlock()
 	c.remove(key.name())
 	c.byName[key.name()] = p
-	ofType := c.byType[key.typeName()]
-	if ofType == nil {
-		ofType = btree.NewG(32, newestFirst)
-		c.byType[key.typeName()] = ofType
-	}
-	ofType.ReplaceOrInsert(p)
+	insert(c.byType, p)
 	if !p.Finished() {
-		c.processing[key.typeName()]++
+		insert(c.processing, p)
 	}
 	if o, ok := c.overrides[p.UID]; ok && o.terminal != nil && p.Finished() {
 		delete(c.overrides, p.UID)
@@ -98,16 +93,31 @@ func (c *Cache) remove(name types.NamespacedName) {
 		return
 	}
 	delete(c.byName, name)
-	typeName := keyOf(old).typeName()
-	if !old.Finished() {
-		if c.processing[typeName]--; c.processing[typeName] == 0 {
-			delete(c.processing, typeName)
-		}
+	withdraw(c.byType, old)
+	withdraw(c.processing, old)
+}
+
+// insert adds a Process to those of its type.
+func insert(byType map[types.NamespacedName]*btree.BTreeG[*v1alpha1.Process], p *v1alpha1.Process) {
+	typeName := keyOf(p).typeName()
+	ofType := byType[typeName]
+	if ofType == nil {
+		ofType = btree.NewG(32, newestFirst)
+		byType[typeName] = ofType
 	}
-	ofType := c.byType[typeName]
-	ofType.Delete(old)
+	ofType.ReplaceOrInsert(p)
+}
+
+// withdraw removes a Process from those of its type, if it is one of them.
+func withdraw(byType map[types.NamespacedName]*btree.BTreeG[*v1alpha1.Process], p *v1alpha1.Process) {
+	typeName := keyOf(p).typeName()
+	ofType := byType[typeName]
+	if ofType == nil {
+		return
+	}
+	ofType.Delete(p)
 	if ofType.Len() == 0 {
-		delete(c.byType, typeName)
+		delete(byType, typeName)
 	}
 }
 
@@ -115,7 +125,27 @@ func (c *Cache) remove(name types.NamespacedName) {
 func (c *Cache) processingOf(typeName types.NamespacedName) int {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.processing[typeName]
+	if ofType := c.processing[typeName]; ofType != nil {
+		return ofType.Len()
+	}
+	return 0
+}
+
+// unfinished calls yield with each unfinished Process of a type, the oldest first. yield
+// must not use the Cache.
+func (c *Cache) unfinished(typeName types.NamespacedName, yield func(*v1alpha1.Process)) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	ofType := c.processing[typeName]
+	if ofType == nil {
+		return
+	}
+	ofType.Descend(func(p *v1alpha1.Process) bool {
+		if p = c.newest(p); p != nil && !p.Finished() {
+			yield(p)
+		}
+		return true
+	})
 }
 
 // get returns a Process, nil if the informer does not know it (yet). deleted is true

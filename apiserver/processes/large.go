@@ -61,14 +61,17 @@ type largeRead struct {
 }
 
 type largeAnswer struct {
-	process *v1alpha1.Process // trimmed
-	body    []byte
+	process  *v1alpha1.Process // trimmed
+	position int               // in the queue
+	body     []byte
 }
 
 // Shown is a process as it is shown. Close it when the body has been sent.
 type Shown struct {
 	// Process is the form that the body shows. Its large payloads are omitted.
 	Process *v1alpha1.Process
+	// QueuePosition is the position that the body shows; 0 if it shows none.
+	QueuePosition int
 	// Body is its JSON.
 	Body []byte
 
@@ -143,18 +146,20 @@ func (l *largeReads) get(ctx context.Context, v version, read func(context.Conte
 // many large answers are being sent.
 func (s *Store) Show(ctx context.Context, p *v1alpha1.Process, show wire.Payloads) (Shown, error) {
 	if hasPayloads(p, show) {
-		return Shown{p, s.json(p, show), func() {}}, nil
+		position := s.QueuePosition(p)
+		return Shown{p, position, s.json(p, show, position), func() {}}, nil
 	}
 	answer, release, err := s.large.get(ctx, version{p.UID, p.ResourceVersion, show}, func(ctx context.Context) (largeAnswer, error) {
 		found, err := s.readWithPayloads(ctx, p)
 		if err != nil {
 			return largeAnswer{}, err
 		}
-		body := s.json(found, show)
+		position := s.QueuePosition(found)
+		body := s.json(found, show, position)
 		payload.Policy(payload.KeepSmall).Trim(found)
-		return largeAnswer{found, body}, nil
+		return largeAnswer{found, position, body}, nil
 	})
-	return Shown{answer.process, answer.body, release}, err
+	return Shown{answer.process, answer.position, answer.body, release}, err
 }
 
 // readWithPayloads returns the current form of p with all payloads. It returns
@@ -176,13 +181,16 @@ func (s *Store) readWithPayloads(ctx context.Context, p *v1alpha1.Process) (*v1a
 	return checkServable(found, p.Spec.Type, now)
 }
 
+// IsCached reports whether p can be shown without a call to the API server.
+func (s *Store) IsCached(p *v1alpha1.Process, show wire.Payloads) bool { return hasPayloads(p, show) }
+
 // json returns p as it is shown. An input that is not a JSON object is left out: POST
 // checks inputs, but a Process that was made with kubectl can have any text.
-func (s *Store) json(p *v1alpha1.Process, show wire.Payloads) []byte {
+func (s *Store) json(p *v1alpha1.Process, show wire.Payloads, position int) []byte {
 	if show.Input && p.Spec.Input != "" {
 		if _, ours := s.ring.Verify(p.Namespace, p.Spec.Type, p.Name); !ours {
 			show.Input = strictjson.CheckObject([]byte(p.Spec.Input)) == nil
 		}
 	}
-	return wire.Process(p, show)
+	return wire.Process(p, show, position)
 }

@@ -103,7 +103,7 @@ func (s *Store) List(ctx context.Context, typeName types.NamespacedName, q Query
 				continue // its state has changed
 			}
 		}
-		item := s.json(p, q.Show)
+		item := s.json(p, q.Show, s.QueuePosition(p))
 		page.Items = append(page.Items, item)
 		if bytes += len(item); bytes >= maxPageBytes && n < len(found)-1 {
 			page.More = true

@@ -48,21 +48,23 @@ func (k Key) typeName() types.NamespacedName {
 
 // Store is the Processes of the cluster. It is safe for concurrent use.
 type Store struct {
-	cache *Cache
-	kube  kube
-	keys  idempotencyKeys
-	ring  *keyring.Ring
-	clock clock.Clock
-	large *largeReads
+	cache  *Cache
+	kube   kube
+	keys   idempotencyKeys
+	ring   *keyring.Ring
+	clock  clock.Clock
+	large  *largeReads
+	queues *queues
 }
 
 // NewStore returns a Store. The cache is filled by an informer; live reads and
-// writes at the API server itself; the ring signs and verifies ids.
-func NewStore(cache *Cache, live Live, ring *keyring.Ring, c clock.Clock) *Store {
+// writes at the API server itself; the ring signs and verifies ids; m is the
+// maxConcurrent of the process types.
+func NewStore(cache *Cache, live Live, ring *keyring.Ring, c clock.Clock, m MaxConcurrent) *Store {
 	k := kube{live: live}
 	return &Store{
 		cache: cache, kube: k, keys: idempotencyKeys{kube: k, cache: cache, clock: c},
-		ring: ring, clock: c, large: newLargeReads(),
+		ring: ring, clock: c, large: newLargeReads(), queues: &queues{cache: cache, maxConcurrent: m, byType: map[types.NamespacedName]queue{}},
 	}
 }
 

@@ -52,7 +52,12 @@ func newFixture(t testing.TB) *fixture {
 		},
 	}
 	f.live = fakeapi.New(t, f.clock)
-	f.store = processes.NewStore(f.cache, f.live, keyring.Fixed(ring), f.clock)
+	f.store = processes.NewStore(f.cache, f.live, keyring.Fixed(ring), f.clock, func(typeName types.NamespacedName) int {
+		if typeName == (types.NamespacedName{Namespace: namespace, Name: "echo"}) {
+			return int(f.echo.Spec.MaxConcurrent)
+		}
+		return 0
+	})
 	return f
 }
 

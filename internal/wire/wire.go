@@ -45,14 +45,18 @@ func Accepted(p *v1alpha1.Process, input []byte) []byte {
 }
 
 // Process returns p as GET shows it. The payloads to show must be in p; each is a
-// JSON object, or absent.
-func Process(p *v1alpha1.Process, show Payloads) []byte {
+// JSON object, or absent. queuePosition is the position of p in the queue, from 1; 0 if
+// p does not wait.
+func Process(p *v1alpha1.Process, show Payloads, queuePosition int) []byte {
 	o := begin(p, State(p), len(p.Spec.Input)+len(p.Status.Output)+len(p.Status.ErrorDetails))
 	o.time("startedDateTime", p.Status.StartTime.Time)
 	o.time("finishedDateTime", p.Status.CompletionTime.Time)
 	o.labels(p.Spec.Labels)
 	if show.Input {
 		o.raw("input", cmp.Or(p.Spec.Input, "{}"))
+	}
+	if queuePosition > 0 {
+		o.raw("queuePosition", strconv.Itoa(queuePosition))
 	}
 	if percent := p.Status.PercentComplete; percent != nil {
 		o.raw("percentComplete", strconv.Itoa(int(*percent)))
