@@ -15,7 +15,7 @@ if [ -z "${URL:-}" ]; then
     PATH=$PATH:$(bin/localcluster assets)
     trap 'kubectl delete --filename test/contract/processtypes.yaml >/dev/null' EXIT
     kubectl apply --filename test/contract/processtypes.yaml >/dev/null
-    for name in contract contract-brief contract-single; do # until the facade has read them, too
+    for name in contract contract-brief contract-single contract-queue; do # until the facade has read them, too
         for _ in $(seq 50); do
             curl --silent "$URL/v1/processTypes" | grep --quiet "\"name\":\"$name\"" && break
             sleep 0.1

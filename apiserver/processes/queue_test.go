@@ -85,7 +85,7 @@ func TestQueuePositionBehindADeletedProcess(t *testing.T) {
 	}
 }
 
-// A queue is sorted out at most once in a second, whoever asks. A process that is newer than
+// A queue is sorted out at most once in a second. A process that is newer than
 // that is behind it.
 func TestQueueIsSortedOutOnceInASecond(t *testing.T) {
 	f := newFixture(t)

@@ -115,7 +115,7 @@ func (a *attempt) Input(ctx context.Context) (agentapi.Input, error) {
 }
 
 // writeStart writes the start time. If the Process was queued, the same write removes
-// the condition that says so, which then costs no write of its own.
+// its condition, which then costs no write of its own.
 func (a *attempt) writeStart(ctx context.Context) error {
 	start := metav1.NewTime(a.collector.Clock.Now())
 	if c := meta.FindStatusCondition(a.process.Status.Conditions, v1alpha1.ConditionLaunched); c != nil && c.Reason == v1alpha1.ReasonQueued {

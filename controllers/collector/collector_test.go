@@ -242,8 +242,8 @@ func TestFloodOfRequestsForTheInput(t *testing.T) {
 	}
 }
 
-// The first write for the pod of a process that was queued also removes the condition that
-// says so.
+// The first write for the pod of a process that was queued also removes the condition
+// Queued.
 func TestStartOfAQueuedProcess(t *testing.T) {
 	queued := metav1.Condition{Type: v1alpha1.ConditionLaunched, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonQueued}
 	refused := metav1.Condition{Type: v1alpha1.ConditionLaunched, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonRefused}

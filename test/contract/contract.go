@@ -33,6 +33,8 @@ const (
 	briefName = "contract-brief"
 	// singleName is a type with a maxProcessing of 1.
 	singleName = "contract-single"
+	// queueName is a type with a maxConcurrent of 1.
+	queueName = "contract-queue"
 	// patience bounds everything that has no other bound.
 	patience = 2 * time.Minute
 )
@@ -44,7 +46,7 @@ func Run(t *testing.T, target Target) {
 	}
 	s := suite{Target: target, checker: sync.OnceValues(func() (*Checker, error) { return NewChecker(apiserver.Contract) })}
 	types := s.get(t, "/v1/processTypes")
-	for _, name := range []string{typeName, briefName, singleName} {
+	for _, name := range []string{typeName, briefName, singleName, queueName} {
 		if !bytes.Contains(types.body, []byte(`"name":"`+name+`"`)) {
 			t.Fatalf("%s has no process type %s: kubectl apply -f test/contract/processtypes.yaml", target.URL, name)
 		}
@@ -55,7 +57,7 @@ func Run(t *testing.T, target Target) {
 	}{
 		{"Post", s.testPost}, {"Refusals", s.testRefusals}, {"Malformed", s.testMalformed}, {"MediaType", s.testMediaType}, {"Gzip", s.testGzip},
 		{"TooLarge", s.testTooLarge}, {"SlowSender", s.testSlowSender}, {"TooMany", s.testTooMany}, {"PostAndWait", s.testPostAndWait},
-		{"Get", s.testGet}, {"Times", s.testTimes}, {"Include", s.testInclude}, {"Labels", s.testLabels}, {"WorkerErrors", s.testWorkerErrors}, {"NotFound", s.testNotFound}, {"Expiry", s.testExpiry},
+		{"Get", s.testGet}, {"Queue", s.testQueue}, {"Times", s.testTimes}, {"Include", s.testInclude}, {"Labels", s.testLabels}, {"WorkerErrors", s.testWorkerErrors}, {"NotFound", s.testNotFound}, {"Expiry", s.testExpiry},
 		{"Terminal", s.testTerminal}, {"ETag", s.testETag}, {"Wait", s.testWait}, {"WaitWithABody", s.testWaitWithABody}, {"Events", s.testEvents}, {"EndOfEvents", s.testEndOfEvents},
 		{"Delete", s.testDelete}, {"List", s.testList}, {"ProcessTypes", s.testProcessTypes}, {"Description", s.testDescription},
 		{"Router", s.testRouter}, {"Root", s.testRoot}, {"Queries", s.testQueries}, {"CORS", s.testCORS}, {"Deprecated", s.testDeprecated}, {"RequestID", s.testRequestID},
@@ -94,6 +96,7 @@ type process struct {
 	Output             json.RawMessage `json:"output"`
 	ErrorCode          string          `json:"errorCode"`
 	ErrorDetails       json.RawMessage `json:"errorDetails"`
+	QueuePosition      int             `json:"queuePosition"`
 	PercentComplete    *int            `json:"percentComplete"`
 }
 

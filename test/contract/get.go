@@ -49,6 +49,49 @@ func (s *suite) testGet(t *testing.T) {
 	}
 }
 
+// testQueue: processes that wait for their turn have a position, on every replica. It falls
+// when the queue moves. A process that has its turn has none.
+func (s *suite) testQueue(t *testing.T) {
+	const queue = "/v1/processes/" + queueName
+	var ids []string
+	for range 3 {
+		a := s.do(t, http.MethodPost, queue, strings.NewReader(`{"input":{"echo":{"seconds":8}}}`), nil)
+		if a.status != 200 || a.QueuePosition != 0 {
+			t.Fatalf("POST: status %d: %s", a.status, a.body)
+		}
+		ids = append(ids, a.ProcessID)
+	}
+	awaitPositions := func(what string, want ...int) {
+		t.Helper()
+		for _, replica := range s.Replicas {
+			eventually(t, what, func() bool {
+				for i, id := range ids {
+					if a := s.send(t, s.request(t, replica, http.MethodGet, queue+"/"+id, nil, nil)); a.QueuePosition != want[i] {
+						return false
+					}
+				}
+				return true
+			})
+		}
+	}
+	awaitPositions("the second and the third one wait", 0, 1, 2)
+	if a := s.do(t, http.MethodDelete, queue+"/"+ids[0], nil, nil); a.status != 204 {
+		t.Errorf("DELETE: status %d: %s", a.status, a.body)
+	}
+	ids = ids[1:]
+	awaitPositions("the first one is deleted", 0, 1)
+	for _, id := range ids {
+		var last answer
+		eventually(t, "it is terminal", func() bool {
+			last = s.get(t, queue+"/"+id)
+			return last.State != "processing"
+		})
+		if last.State != "complete" || last.QueuePosition != 0 {
+			t.Errorf("it ends as %s", last.body)
+		}
+	}
+}
+
 // testWorkerErrors: a process that failed is a 200.
 func (s *suite) testWorkerErrors(t *testing.T) {
 	for name, test := range map[string]struct{ input, code, details string }{

@@ -107,6 +107,7 @@ type processJSON struct {
 	Output             json.RawMessage `json:"output"`
 	ErrorCode          string          `json:"errorCode"`
 	ErrorDetails       json.RawMessage `json:"errorDetails"`
+	QueuePosition      int             `json:"queuePosition"`
 	PercentComplete    *int            `json:"percentComplete"`
 }
 

@@ -13,6 +13,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -54,12 +55,21 @@ func TestMaxConcurrentIsRaised(t *testing.T) {
 		ids = append(ids, post(t, "few-at-a-time", `{"echo":{"seconds":60}}`))
 	}
 	eventually(t, 30*time.Second, "one process runs and three have queue positions 1, 2, 3", func() bool {
-		var positions []int32
+		var positions []int
 		for _, id := range ids {
-			positions = append(positions, getProcess(t, id).Status.QueuePosition)
+			positions = append(positions, get(t, "few-at-a-time", id).QueuePosition)
 		}
 		slices.Sort(positions)
-		return slices.Equal(positions, []int32{0, 1, 2, 3})
+		return slices.Equal(positions, []int{0, 1, 2, 3})
+	})
+	eventually(t, 30*time.Second, "kubectl shows that three processes wait", func() bool {
+		waiting := 0
+		for _, id := range ids {
+			if c := meta.FindStatusCondition(getProcess(t, id).Status.Conditions, v1alpha1.ConditionLaunched); c != nil && c.Reason == v1alpha1.ReasonQueued {
+				waiting++
+			}
+		}
+		return waiting == 3
 	})
 	if n := countRunning(t, "few-at-a-time"); n != 1 {
 		t.Errorf("%d processes run, want 1", n)
@@ -68,7 +78,7 @@ func TestMaxConcurrentIsRaised(t *testing.T) {
 	eventually(t, 30*time.Second, "three processes run and the fourth has queue position 1", func() bool {
 		first := 0
 		for _, id := range ids {
-			if getProcess(t, id).Status.QueuePosition == 1 {
+			if get(t, "few-at-a-time", id).QueuePosition == 1 {
 				first++
 			}
 		}
@@ -109,16 +119,15 @@ func TestQueueOrderSurvivesTheOperator(t *testing.T) {
 
 	var all []*v1alpha1.Process
 	for _, id := range ids {
-		awaitComplete(t, "one-at-a-time", id)
+		if a := awaitComplete(t, "one-at-a-time", id); a.QueuePosition != 0 {
+			t.Errorf("a terminal process has queue position %d, want none", a.QueuePosition)
+		}
 		all = append(all, getProcess(t, id))
 	}
 	slices.SortFunc(all[1:], func(a, b *v1alpha1.Process) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
 	for i, p := range all {
-		if p.Status.QueuePosition != 0 {
-			t.Errorf("a terminal process has queue position %d, want none", p.Status.QueuePosition)
-		}
 		if i > 0 && p.Status.StartTime.Before(&all[i-1].Status.CompletionTime) {
 			t.Errorf("process %d started at %s, before the older one completed at %s", i+1, p.Status.StartTime, all[i-1].Status.CompletionTime)
 		}

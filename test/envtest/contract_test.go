@@ -21,6 +21,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -266,6 +267,13 @@ func fakeEcho(ctx context.Context, t *testing.T, p *v1alpha1.Process) {
 		}
 	}
 	script := input.Echo
+	for p.Spec.Type == "contract-queue" && kube.Get(ctx, client.ObjectKeyFromObject(p), &batchv1.Job{}) != nil { // it waits for its turn
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return
+		}
+	}
 	patch(func(s *v1alpha1.ProcessStatus) { s.StartTime = metav1.Now() })
 	step := time.Duration(script.Seconds * float64(time.Second) / float64(len(script.Progress)+1))
 	for i := range len(script.Progress) + 1 {
