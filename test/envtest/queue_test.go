@@ -158,7 +158,7 @@ func TestMaxConcurrent(t *testing.T) {
 func TestWritesOfAQueue(t *testing.T) {
 	t.Parallel()
 	const n = 20
-	pt := newType("counted")
+	pt := newType("moving-queue")
 	pt.Spec.MaxConcurrent = 1
 	create(t, pt)
 	watcher, err := client.NewWithWatch(config, client.Options{Scheme: kube.Scheme()})
@@ -171,7 +171,7 @@ func TestWritesOfAQueue(t *testing.T) {
 	}
 	defer watched.Stop()
 	for i := range n {
-		p := newProcess(fmt.Sprintf("counted-%02d", i))
+		p := newProcess(fmt.Sprintf("moving-queue-%02d", i))
 		p.Spec.Type = pt.Name
 		create(t, p)
 	}
@@ -189,7 +189,7 @@ func TestWritesOfAQueue(t *testing.T) {
 		return queued == n-1
 	})
 	for i := range n {
-		name := fmt.Sprintf("counted-%02d", i)
+		name := fmt.Sprintf("moving-queue-%02d", i)
 		bearer := token(t, "procman-worker", agentapi.Audience, addPod(t, awaitJob(t, getProcess(t, name)), name+"-1"))
 		if _, err := getInput(t, bearer); err != nil {
 			t.Fatal(err)
@@ -221,7 +221,7 @@ func TestWritesOfAQueue(t *testing.T) {
 		}
 	}
 	for name, got := range writes {
-		if want := map[bool]int{true: 2, false: 3}[name == "counted-00"]; got != want {
+		if want := map[bool]int{true: 2, false: 3}[name == "moving-queue-00"]; got != want {
 			t.Errorf("%s was written %d times, want %d", name, got, want)
 		}
 	}
