@@ -118,12 +118,8 @@ func TestQueuePositionAfterAReconnect(t *testing.T) {
 	f.timers(2)
 	f.clock.Step(15 * time.Second)
 	s.next(":")
-	f.timers(2)
-	f.leave(0)
-	f.timers(2)
-	f.clock.Step(14 * time.Second)
-	s.next(":")
-	s.next("data: " + queued(1))
+	f.cache.Set(echoProcess("mine", finished))
+	s.next("data: " + mineComplete)
 }
 
 // A position alone is not worth a read of a large input at the API server.

@@ -6,6 +6,7 @@ package envtest
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"procman.dev/procman/api/v1alpha1"
@@ -149,6 +151,80 @@ func TestMaxConcurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitQueue(t, pt.Name, map[string]string{n(2): "running", n(4): "running", n(5): "running"})
+}
+
+// A process that has waited costs one write more than one that has not, however often the
+// queue has moved meanwhile: the start of its attempt and its result are writes in any case.
+func TestWritesOfAQueue(t *testing.T) {
+	t.Parallel()
+	const n = 20
+	pt := newType("moving-queue")
+	pt.Spec.MaxConcurrent = 1
+	create(t, pt)
+	watcher, err := client.NewWithWatch(config, client.Options{Scheme: kube.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	watched, err := watcher.Watch(t.Context(), &v1alpha1.ProcessList{}, client.InNamespace(namespace), client.MatchingFields{"spec.type": pt.Name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watched.Stop()
+	for i := range n {
+		p := newProcess(fmt.Sprintf("moving-queue-%02d", i))
+		p.Spec.Type = pt.Name
+		create(t, p)
+	}
+	eventually(t, "all except the first wait", func(ctx context.Context) bool {
+		var all v1alpha1.ProcessList
+		if err := kube.List(ctx, &all, client.InNamespace(namespace), client.MatchingFields{"spec.type": pt.Name}); err != nil {
+			t.Fatal(err)
+		}
+		queued := 0
+		for _, p := range all.Items {
+			if isQueued(&p) {
+				queued++
+			}
+		}
+		return queued == n-1
+	})
+	for i := range n {
+		name := fmt.Sprintf("moving-queue-%02d", i)
+		bearer := token(t, "procman-worker", agentapi.Audience, addPod(t, awaitJob(t, getProcess(t, name)), name+"-1"))
+		if _, err := getInput(t, bearer); err != nil {
+			t.Fatal(err)
+		}
+		if response, got := callCollector(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{Output: `{}`}); response.StatusCode != http.StatusOK {
+			t.Fatalf("PUT result: %s: %s", response.Status, got)
+		}
+		if i < 2 { // time for writes that are delayed
+			moved := time.Now()
+			eventually(t, "six seconds have passed", func(context.Context) bool { return time.Since(moved) > 6*time.Second })
+		}
+	}
+	writes, finished := map[string]int{}, 0
+	for finished < n {
+		select {
+		case event := <-watched.ResultChan():
+			p, ok := event.Object.(*v1alpha1.Process)
+			if !ok {
+				t.Fatalf("the watch ended: %+v", event)
+			}
+			if event.Type == watch.Modified {
+				writes[p.Name]++
+			}
+			if p.Finished() {
+				finished++
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%d of %d processes are finished", finished, n)
+		}
+	}
+	for name, got := range writes {
+		if want := map[bool]int{true: 2, false: 3}[name == "moving-queue-00"]; got != want {
+			t.Errorf("%s was written %d times, want %d", name, got, want)
+		}
+	}
 }
 
 func TestDeletionOfATypeEmptiesItsQueue(t *testing.T) {
