@@ -56,9 +56,10 @@ type stream struct {
 }
 
 // streamProcess serves a process as server-sent events: its body at once, after each
-// change, and when it is terminal. A new position in the queue alone is a change only with
-// a heartbeat, so that a queue that moves fast does not cause many events. If the process expires or is deleted, the error that
-// GET returns from then on is an event. The last event, of type end, has no data.
+// change, and when it is terminal. A new position in the queue alone is sent only with a
+// heartbeat, so that a queue that moves fast does not cause many events. If the process
+// expires or is deleted, the error that GET returns from then on is an event. The last
+// event, of type end, has no data.
 //
 // The id of an event is the version of its body. A client that reconnects with the newest
 // id gets no event again. After the end it gets 204, which stops an EventSource.

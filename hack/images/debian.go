@@ -21,7 +21,7 @@ const suite = "bookworm"
 
 // systemVersion is part of the cache key. Increase it when the same packages give
 // different contents.
-const systemVersion = 2
+const systemVersion = 4
 
 // dropped are files of a Debian system that no worker uses, or that depend on the
 // machine and the day of the build.
@@ -55,9 +55,9 @@ func debian(packages []string) (string, error) {
 		return final, nil
 	}
 	if os.Geteuid() != 0 {
-		return "", errors.New("an image with a Debian system is built by debootstrap, which needs root")
+		return "", errors.New("an image with a Debian system is built by mmdebstrap as root")
 	}
-	if err := installDebootstrap(); err != nil {
+	if err := installMmdebstrap(); err != nil {
 		return "", err
 	}
 	fmt.Printf("  building a Debian system with %s (about a minute, once)\n", strings.Join(packages, ", "))
@@ -82,12 +82,18 @@ func debian(packages []string) (string, error) {
 	return final, nil
 }
 
-// makeSystem installs the system in the directory root. debootstrap runs in a mount
-// namespace of its own, so that nothing stays mounted if it is interrupted. It also
-// gets the lock's file, so that the lock is kept until it ends.
+// makeSystem installs the system in the directory root: the packages, what they need,
+// and Debian's essential packages, with security updates. mmdebstrap takes less than
+// half of the CPU time of debootstrap (docs/adr/0027-the-first-run.md). It runs in a
+// mount namespace of its own, so that nothing stays mounted if it is interrupted. It
+// also gets the lock's file, so that the lock is kept until it ends.
 func makeSystem(root string, packages []string, locked *os.File) error {
-	cmd := exec.Command("unshare", "--mount", "debootstrap", "--variant=minbase",
-		"--include="+strings.Join(packages, ","), suite, root)
+	cmd := exec.Command("unshare", "--mount", "mmdebstrap", "--quiet", "--mode=root", "--variant=essential",
+		"--dpkgopt=force-unsafe-io", // an interrupted build starts again
+		// /bin and /lib are links into /usr from the start. Otherwise the package usrmerge
+		// makes them so, which needs Perl.
+		"--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+		"--include=usr-is-merged,"+strings.Join(packages, ","), suite, root)
 	cmd.ExtraFiles = []*os.File{locked}
 	if err := finish(cmd); err != nil {
 		return err
@@ -108,15 +114,15 @@ func makeSystem(root string, packages []string, locked *os.File) error {
 	return nil
 }
 
-func installDebootstrap() error {
-	if _, err := exec.LookPath("debootstrap"); err == nil {
+func installMmdebstrap() error {
+	if _, err := exec.LookPath("mmdebstrap"); err == nil {
 		return nil
 	}
-	fmt.Println("  installing Debian package: debootstrap")
+	fmt.Println("  installing Debian package: mmdebstrap")
 	if err := execute("apt-get", "update", "-qq"); err != nil {
 		return err
 	}
-	return execute("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq", "--no-install-recommends", "debootstrap")
+	return execute("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq", "--no-install-recommends", "mmdebstrap")
 }
 
 // lock waits until it has locked the file. The lock lasts until the file is closed.

@@ -205,6 +205,29 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
+// TestJobOfACompleteProcessIsDeleted: a minute after the end its Job and pod are deleted, and
+// GET still returns the same. Those of a process in error are still there then.
+func TestJobOfACompleteProcessIsDeleted(t *testing.T) {
+	t.Parallel()
+	failed, done := post(t, "echo", `{"echo":{"error":{"errorCode":"No"}}}`), post(t, "echo", `{"a":1.0}`)
+	awaitError(t, "echo", failed, "No")
+	before := awaitComplete(t, "echo", done)
+	completed := getProcess(t, done).Status.CompletionTime
+	eventually(t, time.Minute+slowMargin, "the Job and the pod of the complete process are deleted", func() bool {
+		err := kube.Get(t.Context(), client.ObjectKey{Namespace: workNamespace, Name: done}, &batchv1.Job{})
+		if apierrors.IsNotFound(err) && time.Since(completed.Time) < time.Minute {
+			t.Fatalf("the Job was deleted less than a minute after %s", completed)
+		}
+		return apierrors.IsNotFound(err) && len(workerPods(t, done)) == 0
+	})
+	if pods := workerPods(t, failed); len(pods) != 1 || getJob(t, failed).DeletionTimestamp != nil {
+		t.Errorf("the process in error has %d pods, want 1, and its Job", len(pods))
+	}
+	if after := get(t, "echo", done); string(after.body) != string(before.body) {
+		t.Errorf("GET returns\n%s\nbefore the Job was deleted it returned\n%s", after.body, before.body)
+	}
+}
+
 // TestWorkerPodsAreRestricted checks the rights of a worker's pod.
 func TestWorkerPodsAreRestricted(t *testing.T) {
 	t.Parallel()
