@@ -24,10 +24,12 @@ type display struct {
 	out      io.Writer
 	terminal bool
 	// status is the text of the status line; "" if none is shown.
-	status  string
-	since   time.Time
+	status string
+	// since is when the attempt started.
+	since time.Time
+	// percent is the progress; -1 if none was reported.
 	percent int32
-	// midLine reports whether the last output did not end with a newline.
+	// midLine is true if the last output did not end with a newline.
 	midLine bool
 	quit    chan struct{}
 	done    chan struct{}
@@ -90,14 +92,14 @@ func (d *display) observe(e rehearsal.Event) {
 		}
 	case rehearsal.Ended:
 		d.status = ""
-		verdict := "complete"
+		result := "complete"
 		if !e.Result.Complete() {
-			verdict = rehearsal.Explain(e.Result.ErrorCode, e.Result.ErrorDetails)
+			result = rehearsal.Explain(e.Result.ErrorCode, e.Result.ErrorDetails)
 		}
 		if e.Retry {
-			verdict += "; trying again"
+			result += "; trying again"
 		}
-		d.line(attempt + ": " + verdict)
+		d.line(attempt + ": " + result)
 	case rehearsal.Wrote: // not shown: clients see only what the agent reports
 	}
 	d.draw()
@@ -139,9 +141,9 @@ func (d *display) erase() {
 	}
 }
 
-// through returns a writer to w that removes the status line before it writes and
-// draws it again afterwards.
-func (d *display) through(w io.Writer) io.Writer { return writer{d, w} }
+// wrap returns a writer to w that removes the status line before it writes and draws it
+// again afterwards.
+func (d *display) wrap(w io.Writer) io.Writer { return writer{d, w} }
 
 type writer struct {
 	d *display

@@ -37,7 +37,7 @@ func TestDisplay(t *testing.T) {
 			var out bytes.Buffer
 			d := newDisplay(&out)
 			d.terminal = test.terminal
-			worker := d.through(&out)
+			worker := d.wrap(&out)
 			for i, e := range events {
 				d.observe(e)
 				switch i {

@@ -99,7 +99,7 @@ func (f *runFlags) run(c *cobra.Command, command []string) error {
 	} else {
 		d := newDisplay(c.ErrOrStderr())
 		defer d.close()
-		o.Observe, o.Stdout, o.Stderr = d.observe, d.through(o.Stdout), d.through(o.Stderr)
+		o.Observe, o.Stdout, o.Stderr = d.observe, d.wrap(o.Stdout), d.wrap(o.Stderr)
 	}
 	outcome, err := rehearsal.Run(c.Context(), o)
 	if err != nil {
@@ -107,13 +107,13 @@ func (f *runFlags) run(c *cobra.Command, command []string) error {
 	}
 	if outcome.Cancelled && !outcome.Process.Finished() {
 		_, _ = fmt.Fprintln(c.ErrOrStderr(), "procman: cancelled. In a cluster, a DELETE does this and removes the process")
-		return exit(exitCancelled)
+		return exitStatus(exitCancelled)
 	}
 	if _, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", wire.Process(outcome.Process, wire.All, 0)); err != nil {
 		return fmt.Errorf("print the process: %w", err)
 	}
 	if outcome.Process.Status.State != v1alpha1.StateComplete {
-		return exit(exitFailed)
+		return exitStatus(exitFailed)
 	}
 	return nil
 }
@@ -151,12 +151,12 @@ func (f *runFlags) read(stdin io.Reader) (*v1alpha1.ProcessType, []byte, error) 
 	return t, input, nil
 }
 
-// maxInputFile bounds, in bytes, what is read of an input file. It is far above any
-// limit that a type can set.
+// maxInputFile is the maximum size of an input file in bytes. It is far above any limit
+// that a type can set.
 const maxInputFile = 16 << 20
 
-// readInput reads an input from a file, or from stdin if name is "-", and removes
-// the white space around it: a POST has none.
+// readInput reads an input from a file, or from stdin if name is "-". It removes the
+// white space around the input, because the input in a POST has none.
 func readInput(name string, stdin io.Reader) ([]byte, error) {
 	if name != "-" {
 		file, err := os.Open(name)
