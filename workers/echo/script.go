@@ -45,8 +45,8 @@ type script struct {
 	ExitCode int `json:"exitCode"`
 }
 
-// parseScript reads the script in an input that is valid by the type's inputSchema.
-// The name "echo" is case-sensitive: other members are only returned.
+// parseScript reads the script in an input that is valid according to the type's
+// inputSchema. The name "echo" is case-sensitive. Other members have no effect.
 func parseScript(input []byte) (*script, error) {
 	var in struct {
 		Echo script `json:"echo"`
