@@ -38,9 +38,8 @@ const (
 // ConditionAccepted.
 // False with reason ImageNotResolved: ConditionImageResolved is False; the message is
 // that of ConditionImageResolved.
-// Unknown with reason ImagePending: the operator is asking the registry of the image.
-// Absent, or of an earlier generation: the operator has not checked the type as it is
-// now.
+// Unknown with reason ImagePending: the operator is waiting for the registry of the image.
+// Absent, or of an earlier generation: the operator has not checked the current spec.
 const ConditionReady = "Ready"
 
 // The reasons of ConditionReady.
@@ -55,9 +54,9 @@ const (
 // accepted end in error.
 //
 // True with reason Accepted: the type is valid.
-// True with reason AliasTaken: the type is valid, but one of its aliases means another
-// type; the message names it. The name of a type overrides aliases, and an older type
-// overrides a younger one.
+// True with reason AliasTaken: the type is valid, but one of its aliases belongs to another
+// type; the message has both. The name of a type has priority over aliases, and an older
+// type has priority over a newer one.
 // False with reason InvalidSchema: the message has the schema and the problem.
 // False with reason LifetimeTooShort: a process could expire before its attempts are
 // over; the message has the shortest lifetime that is allowed.
@@ -65,8 +64,8 @@ const (
 // the template; the message has the field and what is allowed.
 // False with reason InvalidTemplate: the API server would refuse the Job of a process;
 // the message is its answer.
-// Absent, or of an earlier generation: the operator has not checked the type as it is
-// now; processes wait.
+// Absent, or of an earlier generation: the operator has not checked the current spec;
+// processes wait.
 const ConditionAccepted = "Accepted"
 
 // The reasons of ConditionAccepted.
