@@ -207,14 +207,14 @@ type ProcessTypeSpec struct {
 	Agent AgentInjection `json:"agent,omitempty"`
 
 	// inputSchema is the schema of the input: JSON Schema 2020-12, with CEL rules in
-	// x-kubernetes-validations. At most 64 KiB; references lead to places within it. A
-	// property that it does not describe is refused, unless it has
+	// x-kubernetes-validations. At most 64 KiB. A $ref must refer to a part of the same
+	// schema. A property that the schema does not describe is refused, unless it has
 	// additionalProperties. Any JSON object is valid if absent.
 	// +kubebuilder:validation:Type=object
 	// +optional
 	InputSchema *apiextensionsv1.JSON `json:"inputSchema,omitempty"`
 
-	// outputSchema is the schema of the output, of the same form. An output that does
+	// outputSchema is the schema of the output, in the same form. An output that does
 	// not match it, or has a property that it does not describe, ends the process in
 	// error OutputInvalid. Any JSON object is valid if absent. A change applies to
 	// later outputs.
