@@ -16,8 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/controllers/internal/prose"
 	"procman.dev/procman/controllers/internal/statuspatch"
+	"procman.dev/procman/controllers/internal/truncate"
 )
 
 // launched returns the condition Launched of a Process, nil if it has none.
@@ -64,7 +64,7 @@ func (r *Reconciler) markRefused(ctx context.Context, p *v1alpha1.Process, messa
 	}
 	if !meta.SetStatusCondition(&conditions, metav1.Condition{
 		Type: v1alpha1.ConditionLaunched, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonRefused,
-		Message:            prose.Cut(message, 1024),
+		Message:            truncate.Bytes(message, 1024),
 		LastTransitionTime: metav1.NewTime(r.Clock.Now()),
 	}) {
 		return nil

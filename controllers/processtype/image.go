@@ -28,6 +28,7 @@ import (
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/registry"
+	"procman.dev/procman/controllers/internal/truncate"
 )
 
 // Limits of status.command. The first two are also in its schema. The third leaves
@@ -205,6 +206,6 @@ func imageResolved(err error) metav1.Condition {
 	default:
 		resolved.Reason = v1alpha1.ReasonRegistryUnreachable
 	}
-	resolved.Message = truncate(err.Error())
+	resolved.Message = truncate.Bytes(err.Error(), maxMessageBytes)
 	return resolved
 }

@@ -31,8 +31,8 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/injection"
 	"procman.dev/procman/controllers/internal/jobspec"
-	"procman.dev/procman/controllers/internal/prose"
 	"procman.dev/procman/controllers/internal/statuspatch"
+	"procman.dev/procman/controllers/internal/truncate"
 	"procman.dev/procman/internal/rules"
 	"procman.dev/procman/internal/timing"
 )
@@ -88,7 +88,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, t *v1alpha1.ProcessType) (re
 			accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, v1alpha1.ReasonInvalidTemplate, refusal
 		}
 	}
-	accepted.Message = truncate(accepted.Message)
+	accepted.Message = truncate.Bytes(accepted.Message, maxMessageBytes)
 	result, err := patchStatus(ctx, r.Client, t, func(s *v1alpha1.ProcessTypeStatus) {
 		meta.SetStatusCondition(&s.Conditions, accepted)
 	})
@@ -97,6 +97,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, t *v1alpha1.ProcessType) (re
 	}
 	return result, err
 }
+
+// maxMessageBytes is the maximum size of a message in a condition.
+const maxMessageBytes = 4096
 
 // dryRunInterval is the time after which an invalid Job is tried again: a policy of
 // the cluster may have refused it, and policies change.
@@ -185,12 +188,6 @@ type statusPatch struct {
 // cacheDelay is how long the cache may need until it contains what another
 // controller has just written.
 const cacheDelay = 100 * time.Millisecond
-
-// truncate limits the length of a message in a condition.
-func truncate(message string) string {
-	const maxBytes = 4096
-	return prose.Cut(message, maxBytes)
-}
 
 // accept returns the condition Accepted of a type, without the dry run. all are the types
 // of its namespace. violations is what the policy forbids about the pods of the type;

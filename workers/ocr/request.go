@@ -13,7 +13,7 @@ import (
 	"slices"
 	"strings"
 
-	"procman.dev/procman/workers/internal/whole"
+	"procman.dev/procman/workers/internal/jsoninput"
 )
 
 // request is the decoded input. Values that depend on the image are not checked yet.
@@ -78,7 +78,7 @@ func parseRequest(text []byte) (*request, error) {
 		DefaultHorizontalResolution int     `json:"defaultHorizontalResolution"`
 		DetectOrientation           *bool   `json:"detectOrientation"`
 	}
-	if err := whole.Unmarshal(text, &in); err != nil {
+	if err := jsoninput.Unmarshal(text, &in); err != nil {
 		return nil, fmt.Errorf("decode input: %w", err)
 	}
 	file, err := base64.StdEncoding.DecodeString(strings.TrimSpace(in.Source.Data))

@@ -18,7 +18,7 @@ import (
 	"strconv"
 	"strings"
 
-	"procman.dev/procman/workers/internal/whole"
+	"procman.dev/procman/workers/internal/jsoninput"
 )
 
 // input is the worker's input. It is valid according to the inputSchema in
@@ -130,7 +130,7 @@ func readInput(path string) (input, error) {
 		return input{}, err
 	}
 	var in input
-	if err := whole.Unmarshal(text, &in); err != nil {
+	if err := jsoninput.Unmarshal(text, &in); err != nil {
 		return input{}, fmt.Errorf("read the input: %w", err)
 	}
 	return in, nil

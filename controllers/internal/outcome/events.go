@@ -9,7 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"procman.dev/procman/controllers/internal/prose"
+	"procman.dev/procman/controllers/internal/truncate"
 	"procman.dev/procman/internal/errorcode"
 )
 
@@ -65,7 +65,7 @@ func (o *Observation) failStartTimeout(message string, object types.UID) *Decisi
 		d.EventsOf = object
 		return d
 	case o.events.lastWarning != "":
-		message += ": " + prose.Cut(o.events.lastWarning, maxEventText)
+		message += ": " + truncate.Bytes(o.events.lastWarning, maxEventText)
 	}
 	return fail(errorcode.StartTimeout, message, nil)
 }

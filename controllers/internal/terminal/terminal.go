@@ -87,7 +87,7 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 	}
 }
 
-// typeOf returns the type of the Process as it is now; nil if it was deleted.
+// typeOf returns the current type of the Process; nil if it was deleted.
 func (w *Writer) typeOf(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.ProcessType, error) {
 	key := client.ObjectKey{Namespace: p.Namespace, Name: p.Spec.Type}
 	t := &v1alpha1.ProcessType{}

@@ -1,9 +1,9 @@
 // Copyright The Process Manager Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package whole decodes the inputs of workers. In JSON Schema, 2, 2.0 and 2e0 are the same
+// Package jsoninput decodes the inputs of workers. In JSON Schema, 2, 2.0 and 2e0 are the same
 // integer. Packages for JSON decode only the first one into an int.
-package whole
+package jsoninput
 
 import (
 	"fmt"
