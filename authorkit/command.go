@@ -17,7 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"procman.dev/procman/authorkit/rehearsal"
+	"procman.dev/procman/authorkit/localrun"
 )
 
 // Exit statuses of the program other than 0.
@@ -37,10 +37,10 @@ type exitStatus int
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 // Main runs the command line and returns the exit status. If args begin with
-// rehearsal.AgentCommand, it runs the agent instead.
+// localrun.AgentCommand, it runs the agent instead.
 func Main(args []string, stdout, stderr io.Writer) int {
-	if len(args) > 0 && args[0] == rehearsal.AgentCommand {
-		return rehearsal.RunAgent(args[1:], os.Environ())
+	if len(args) > 0 && args[0] == localrun.AgentCommand {
+		return localrun.RunAgent(args[1:], os.Environ())
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/term"
 
-	"procman.dev/procman/authorkit/rehearsal"
+	"procman.dev/procman/authorkit/localrun"
 )
 
 // display shows the progress of a process: one line for each event and, on a
@@ -74,33 +74,33 @@ func (d *display) close() {
 }
 
 // observe shows an event.
-func (d *display) observe(e rehearsal.Event) {
+func (d *display) observe(e localrun.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	attempt := fmt.Sprintf("attempt %d of %d", e.Attempt, e.Attempts)
 	d.erase()
 	switch e.Kind {
-	case rehearsal.Started:
+	case localrun.Started:
 		d.status, d.since, d.percent = attempt, time.Now(), -1
 		if !d.terminal {
 			d.line(attempt + ": running")
 		}
-	case rehearsal.Progressed:
+	case localrun.Progressed:
 		d.percent = e.Percent
 		if !d.terminal {
 			d.line(fmt.Sprintf("%s: %d%%", attempt, e.Percent))
 		}
-	case rehearsal.Ended:
+	case localrun.Ended:
 		d.status = ""
 		result := "complete"
 		if !e.Result.Complete() {
-			result = rehearsal.Explain(e.Result.ErrorCode, e.Result.ErrorDetails)
+			result = localrun.Explain(e.Result.ErrorCode, e.Result.ErrorDetails)
 		}
 		if e.Retry {
 			result += "; trying again"
 		}
 		d.line(attempt + ": " + result)
-	case rehearsal.Wrote: // not shown: clients see only what the agent reports
+	case localrun.Wrote: // not shown: clients see only what the agent reports
 	}
 	d.draw()
 }

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/authorkit/localrun"
 	"procman.dev/procman/authorkit/manifest"
-	"procman.dev/procman/authorkit/rehearsal"
 	"procman.dev/procman/internal/errorcode"
 	"procman.dev/procman/internal/rules"
 	"procman.dev/procman/internal/timing"
@@ -40,7 +40,7 @@ type Options struct {
 	Command []string
 	// NoRun skips all checks that run the worker.
 	NoRun bool
-	// Program is the value for rehearsal.Options.Program.
+	// Program is the value for localrun.Options.Program.
 	Program string
 	// Grace is the time between SIGTERM and SIGKILL.
 	Grace time.Duration
@@ -171,7 +171,7 @@ func (c *checker) validInputs() []Input {
 func (c *checker) checkInput(input Input) bool {
 	f := Finding{Check: "input", Input: input.Name, Status: Pass, Reason: "inputSchema accepts it"}
 	if v, ok := errors.AsType[*rules.Violation](c.rules.CheckInput(input.Text)); ok {
-		f.Status, f.Reason = Fail, "a POST with this input would be rejected: "+rehearsal.Explain(v.Code, v.ErrorDetails())
+		f.Status, f.Reason = Fail, "a POST with this input would be rejected: "+localrun.Explain(v.Code, v.ErrorDetails())
 	}
 	c.add(f)
 	return f.Status == Pass
@@ -180,7 +180,7 @@ func (c *checker) checkInput(input Input) bool {
 // checkCommand reports whether the worker's command can run on this machine. It adds
 // a finding only if it cannot.
 func (c *checker) checkCommand() bool {
-	c.Command = rehearsal.CommandOf(c.t, c.Command)
+	c.Command = localrun.CommandOf(c.t, c.Command)
 	f := Finding{Check: "command", Status: Fail}
 	if len(c.Command) == 0 {
 		f.Reason = "spec.command is not set: give the worker's command after --"

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"procman.dev/procman/authorkit/rehearsal"
+	"procman.dev/procman/authorkit/localrun"
 )
 
 // maxRunTime is the longest time that the worker runs before it gets SIGTERM.
@@ -39,7 +39,7 @@ func (c *checker) checkSIGTERM(ctx context.Context, inputs []Input) error {
 	}
 	o := c.options(*input)
 	o.Attempts, o.Observe = 1, s.observe
-	got, err := rehearsal.Run(ctx, o)
+	got, err := localrun.Run(ctx, o)
 	if err != nil {
 		return fmt.Errorf("run the worker: %w", err)
 	}
@@ -70,11 +70,11 @@ type stopper struct {
 	stopped, ended time.Time
 }
 
-func (s *stopper) observe(event rehearsal.Event) {
+func (s *stopper) observe(event localrun.Event) {
 	switch event.Kind {
-	case rehearsal.Started:
+	case localrun.Started:
 		go s.wait(event.ProcessID)
-	case rehearsal.Ended:
+	case localrun.Ended:
 		s.mu.Lock()
 		s.ended = time.Now()
 		s.mu.Unlock()
@@ -87,7 +87,7 @@ func (s *stopper) observe(event rehearsal.Event) {
 func (s *stopper) wait(processID string) {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for len(rehearsal.Running(processID)) == 0 {
+	for len(localrun.Running(processID)) == 0 {
 		<-tick.C
 		s.mu.Lock()
 		ended := !s.ended.IsZero()
@@ -99,7 +99,7 @@ func (s *stopper) wait(processID string) {
 	<-time.After(s.runTime)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended.IsZero() && len(rehearsal.Running(processID)) > 0 {
+	if s.ended.IsZero() && len(localrun.Running(processID)) > 0 {
 		s.stopped = time.Now()
 		s.stop()
 	}
@@ -122,7 +122,7 @@ func (c *checker) checkChildren(ctx context.Context, _ []Input) error {
 		return nil
 	}
 	f.Input = c.longest.Name
-	names, err := rehearsal.LeftBehind(ctx, c.options(*c.longest))
+	names, err := localrun.LeftBehind(ctx, c.options(*c.longest))
 	if err != nil {
 		return fmt.Errorf("run the worker: %w", err)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/authorkit/rehearsal"
+	"procman.dev/procman/authorkit/localrun"
 	"procman.dev/procman/internal/errorcode"
 )
 
@@ -28,8 +28,8 @@ func brokeContract(code string) bool {
 }
 
 // options returns the options that all runs have in common.
-func (c *checker) options(input Input) rehearsal.Options {
-	return rehearsal.Options{Type: c.t, Input: input.Text, Command: c.Command, Program: c.Program, Grace: c.Grace}
+func (c *checker) options(input Input) localrun.Options {
+	return localrun.Options{Type: c.t, Input: input.Text, Command: c.Command, Program: c.Program, Grace: c.Grace}
 }
 
 // checkRuns runs the worker twice on each input. Both runs must complete.
@@ -37,12 +37,12 @@ func (c *checker) checkRuns(ctx context.Context, inputs []Input) error {
 	for _, input := range inputs {
 		o := c.options(input)
 		var progress []string
-		o.Observe = func(event rehearsal.Event) {
-			if event.Kind == rehearsal.Wrote && event.Attempt == 1 {
+		o.Observe = func(event localrun.Event) {
+			if event.Kind == localrun.Wrote && event.Attempt == 1 {
 				progress = append(progress, event.Text)
 			}
 		}
-		first, err := rehearsal.Run(ctx, o)
+		first, err := localrun.Run(ctx, o)
 		if err != nil {
 			return fmt.Errorf("run the worker: %w", err)
 		}
@@ -55,7 +55,7 @@ func (c *checker) checkRuns(ctx context.Context, inputs []Input) error {
 			c.longest, c.longestDuration = &input, took
 		}
 		o.Observe = nil
-		second, err := rehearsal.Run(ctx, o)
+		second, err := localrun.Run(ctx, o)
 		if err != nil {
 			return fmt.Errorf("run the worker: %w", err)
 		}
@@ -70,14 +70,14 @@ func (c *checker) checkRuns(ctx context.Context, inputs []Input) error {
 // checkIntegers runs the worker on an input whose integers are written as 2.0 instead of
 // 2, if the type's inputSchema accepts that: it is the same number. first is the outcome
 // of the input itself.
-func (c *checker) checkIntegers(ctx context.Context, input Input, first *rehearsal.Outcome) error {
+func (c *checker) checkIntegers(ctx context.Context, input Input, first *localrun.Outcome) error {
 	text := withDecimalPoints(input.Text)
 	if bytes.Equal(text, input.Text) || c.rules.CheckInput(text) != nil {
 		return nil
 	}
 	o := c.options(input)
 	o.Input, o.Attempts = text, 1
-	got, err := rehearsal.Run(ctx, o)
+	got, err := localrun.Run(ctx, o)
 	if err != nil {
 		return fmt.Errorf("run the worker: %w", err)
 	}
@@ -85,7 +85,7 @@ func (c *checker) checkIntegers(ctx context.Context, input Input, first *rehears
 	a, b := first.Process.Status, got.Process.Status
 	switch {
 	case b.State != v1alpha1.StateComplete:
-		f.Status, f.Reason = Fail, "a client may write 2 as 2.0; the worker then gets: "+rehearsal.Explain(b.ErrorCode, b.ErrorDetails)
+		f.Status, f.Reason = Fail, "a client may write 2 as 2.0; the worker then gets: "+localrun.Explain(b.ErrorCode, b.ErrorDetails)
 		f.Details = stderrOf(got.Last().ErrorDetails)
 	case canonicalNumbers(a.Output) != canonicalNumbers(b.Output):
 		f.Status, f.Reason = Warn, "a client may write 2 as 2.0; the output is then different"
@@ -121,7 +121,7 @@ func canonicalNumbers(text string) string {
 }
 
 // runFinding reports whether a run completed.
-func runFinding(input Input, o *rehearsal.Outcome, limit int) Finding {
+func runFinding(input Input, o *localrun.Outcome, limit int) Finding {
 	f := Finding{Check: "run", Input: input.Name, Status: Pass}
 	last, status := o.Last(), o.Process.Status
 	if status.State == v1alpha1.StateComplete {
@@ -134,7 +134,7 @@ func runFinding(input Input, o *rehearsal.Outcome, limit int) Finding {
 		return f
 	}
 	f.Status = Fail
-	f.Reason = "expected complete, got " + rehearsal.Explain(status.ErrorCode, status.ErrorDetails)
+	f.Reason = "expected complete, got " + localrun.Explain(status.ErrorCode, status.ErrorDetails)
 	if len(o.Attempts) > 1 {
 		f.Details = failedAttempts(o)
 	} else {
@@ -145,13 +145,13 @@ func runFinding(input Input, o *rehearsal.Outcome, limit int) Finding {
 
 // failedAttempts describes each attempt that did not complete, with the end of its
 // standard error.
-func failedAttempts(o *rehearsal.Outcome) []string {
+func failedAttempts(o *localrun.Outcome) []string {
 	var lines []string
 	for i, a := range o.Attempts {
 		if a.Complete() {
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("attempt %d: %s", i+1, rehearsal.Explain(a.ErrorCode, a.ErrorDetails)))
+		lines = append(lines, fmt.Sprintf("attempt %d: %s", i+1, localrun.Explain(a.ErrorCode, a.ErrorDetails)))
 		lines = append(lines, stderrOf(a.ErrorDetails)...)
 	}
 	return lines
@@ -198,12 +198,12 @@ func progressFinding(input Input, seen []string) Finding {
 
 // repeatFinding compares two runs with the same input. A process can run more than
 // once, so both runs should have the same output.
-func repeatFinding(input Input, first, second *rehearsal.Outcome) Finding {
+func repeatFinding(input Input, first, second *localrun.Outcome) Finding {
 	f := Finding{Check: "repeat", Input: input.Name, Status: Pass, Reason: "a second run has the same output"}
 	a, b := first.Process.Status, second.Process.Status
 	switch {
 	case b.State != v1alpha1.StateComplete:
-		f.Status, f.Reason = Warn, "a second run does not complete: "+rehearsal.Explain(b.ErrorCode, b.ErrorDetails)
+		f.Status, f.Reason = Warn, "a second run does not complete: "+localrun.Explain(b.ErrorCode, b.ErrorDetails)
 		f.Details = stderrOf(second.Last().ErrorDetails)
 	case canonical(a.Output) != canonical(b.Output):
 		f.Status, f.Reason = Warn, "a second run has a different output; a process can run more than once, so check that this is intended"
@@ -237,17 +237,17 @@ func (c *checker) checkRefusals(ctx context.Context, _ []Input) error {
 		if !c.checkInput(input) {
 			continue
 		}
-		o, err := rehearsal.Run(ctx, c.options(input))
+		o, err := localrun.Run(ctx, c.options(input))
 		if err != nil {
 			return fmt.Errorf("run the worker: %w", err)
 		}
 		status := o.Process.Status
-		f := Finding{Check: "refusal", Input: input.Name, Status: Pass, Reason: "refused with " + rehearsal.Explain(status.ErrorCode, status.ErrorDetails)}
+		f := Finding{Check: "refusal", Input: input.Name, Status: Pass, Reason: "refused with " + localrun.Explain(status.ErrorCode, status.ErrorDetails)}
 		switch {
 		case status.State == v1alpha1.StateComplete:
 			f.Status, f.Reason = Fail, "expected an error file, got complete"
 		case brokeContract(status.ErrorCode):
-			f.Status, f.Reason = Fail, "expected an error file with an errorCode of the worker's own, got "+rehearsal.Explain(status.ErrorCode, status.ErrorDetails)
+			f.Status, f.Reason = Fail, "expected an error file with an errorCode of the worker's own, got "+localrun.Explain(status.ErrorCode, status.ErrorDetails)
 			f.Details = stderrOf(o.Last().ErrorDetails)
 		}
 		c.add(f)
@@ -264,7 +264,7 @@ func (c *checker) checkEmptyInput(ctx context.Context, _ []Input) error {
 	o := c.options(Input{Text: []byte("{}")})
 	o.Attempts = 1
 	o.Timeout = min(emptyInputTimeout, time.Duration(c.t.Spec.TimeoutSeconds)*time.Second)
-	got, err := rehearsal.Run(ctx, o)
+	got, err := localrun.Run(ctx, o)
 	if err != nil {
 		return fmt.Errorf("run the worker: %w", err)
 	}
@@ -273,10 +273,10 @@ func (c *checker) checkEmptyInput(ctx context.Context, _ []Input) error {
 	switch {
 	case status.State == v1alpha1.StateComplete:
 	case brokeContract(status.ErrorCode):
-		f.Status, f.Reason = Warn, "expected complete or an error file, got "+rehearsal.Explain(status.ErrorCode, status.ErrorDetails)
+		f.Status, f.Reason = Warn, "expected complete or an error file, got "+localrun.Explain(status.ErrorCode, status.ErrorDetails)
 		f.Details = stderrOf(got.Last().ErrorDetails)
 	default:
-		f.Reason = "refused with " + rehearsal.Explain(status.ErrorCode, status.ErrorDetails)
+		f.Reason = "refused with " + localrun.Explain(status.ErrorCode, status.ErrorDetails)
 	}
 	c.add(f)
 	return nil

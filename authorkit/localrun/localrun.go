@@ -1,10 +1,10 @@
 // Copyright The Process Manager Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rehearsal runs a worker on this machine as in a cluster: the same agent
+// Package localrun runs a worker on this machine as in a cluster: the same agent
 // fetches the input from a collector, runs the worker and delivers the result. The
 // collector applies the same rules as the operator's. There is no pod.
-package rehearsal
+package localrun
 
 import (
 	"cmp"
