@@ -39,9 +39,9 @@ type attempt struct {
 }
 
 // find follows the owner references pod → Job → Process, by UID, because names and
-// labels can be forged. The error is agentapi.ErrOver if one of the three objects does
-// not exist any more or the Process is terminal, and agentapi.ErrSuperseded if the Job
-// has a newer pod.
+// labels can be forged. The error is agentapi.ErrOver if the pod does not belong to an
+// existing Process, or if the Process is terminal or being deleted. It is
+// agentapi.ErrSuperseded if the Job has a newer pod.
 func (c *Collector) find(ctx context.Context, id identity) (*attempt, error) {
 	pod := &corev1.Pod{}
 	if err := c.get(ctx, id.podName, id.podUID, pod); err != nil {

@@ -57,7 +57,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, p *v1alpha1.Process) (reconc
 	if p.DeletionTimestamp != nil {
 		return reconcile.Result{}, nil
 	}
-	// The UID keeps a new Process with the same name from being deleted.
+	// With the UID, the deletion fails if p was replaced by a Process with the same name.
 	return r.deleteAt(ctx, p.ExpirationTime(), p, client.Preconditions{UID: &p.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
 }
 

@@ -24,7 +24,8 @@ type readiness struct {
 	until time.Time
 }
 
-// readinessOf reports whether a Process can be launched with its type as it is.
+// readinessOf reports whether a Process can be launched with the current state of its
+// type.
 //
 // The Process waits until the operator has written the conditions of the type, which
 // takes seconds. If the image cannot be resolved, the Process waits for

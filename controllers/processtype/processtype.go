@@ -134,8 +134,8 @@ func (r *Reconciler) dryRun(ctx context.Context, job *batchv1.Job) (refusal stri
 	return "", fmt.Errorf("create job of a process as a dry run: %w", err)
 }
 
-// fieldErrors returns what an Invalid error says about the fields, without the name
-// of the Job, which does not exist.
+// fieldErrors returns the errors of the fields in an Invalid error, without the name of
+// the Job, which does not exist.
 func fieldErrors(err error) string {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || status.Status().Details == nil || len(status.Status().Details.Causes) == 0 {

@@ -189,8 +189,8 @@ func noNextPod(o *Observation) *Decision {
 	return podNotCreated(o)
 }
 
-// failedInit returns the init container whose failure kept the worker from
-// starting; nil when there is none.
+// failedInit returns the init container whose failure prevented the start of the
+// worker; nil when there is none.
 func (o *Observation) failedInit() *corev1.ContainerStatus {
 	if o.Terminated != nil {
 		return nil // the worker has started; only sidecars can have ended since then
@@ -204,8 +204,8 @@ func (o *Observation) failedInit() *corev1.ContainerStatus {
 	return nil
 }
 
-// exitCode returns errorDetails with the worker's exit code; without it if the agent
-// was interrupted.
+// exitCode returns errorDetails with the worker's exit code, if the worker has ended and
+// was not interrupted.
 func (o *Observation) exitCode() map[string]any {
 	if o.Terminated == nil || o.Terminated.ExitCode == agentapi.ExitInterrupted {
 		return map[string]any{}
