@@ -32,8 +32,8 @@ func Run(ctx context.Context, c Config) int {
 	// Without a handler, a broken pipe on standard error would end the agent.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
-	// Never stopped: while the pod is being stopped the agent delivers the result,
-	// until the kubelet sends SIGKILL.
+	// The function that restores the default behaviour is never called: while the pod is
+	// being stopped, the agent delivers the result, until the kubelet sends SIGKILL.
 	ctx, _ = signal.NotifyContext(ctx, stopSignals()...)
 
 	in, err := collector.fetchInput(ctx)
@@ -42,7 +42,7 @@ func Run(ctx context.Context, c Config) int {
 		slog.Info("the worker is not started: a newer attempt of the process exists", "cause", err)
 		return agentapi.ExitInterrupted
 	case errors.Is(err, agentapi.ErrOver):
-		slog.Info("the worker is not started: the process is over or deleted", "cause", err)
+		slog.Info("the worker is not started: the process is terminal or deleted", "cause", err)
 		return agentapi.ExitFinal
 	case ctx.Err() != nil:
 		slog.Info("the worker is not started: the pod is being stopped")
@@ -62,7 +62,7 @@ func Run(ctx context.Context, c Config) int {
 	e := supervise(ctx, &c, c.WorkerEnviron(&in, deadline), deadline)
 	stopProgress()
 
-	// supervise has set the file for whose size it killed the worker.
+	// If a file was too large, supervise killed the worker and has already set that file.
 	if e.output == nil {
 		e.output = readFile(c.outputFile(), c.OutputLimit)
 	}
@@ -75,7 +75,7 @@ func Run(ctx context.Context, c Config) int {
 		result.PercentComplete = &percent
 	}
 
-	// Before the delivery: the receipt outlives this program.
+	// The receipt is written before the delivery, in case the agent is killed during it.
 	receipt := agentapi.Receipt{Result: result}
 	writeReceipt(&c, receipt)
 	switch err := collector.deliver(result); {
@@ -83,8 +83,8 @@ func Run(ctx context.Context, c Config) int {
 		slog.Info("the result does not count: a newer attempt of the process exists", "cause", err)
 		return agentapi.ExitInterrupted
 	case errors.Is(err, agentapi.ErrOver):
-		// Perhaps by this very result: the response to an earlier try can be lost.
-		slog.Info("the result is not needed: the process is over or deleted", "cause", err)
+		// This result may be the reason: the response to an earlier try can be lost.
+		slog.Info("the result is not needed: the process is terminal or deleted", "cause", err)
 		receipt.Delivered = true
 	case err != nil:
 		slog.Error("deliver the result; the termination message has as much of it as fits", "error", err)
@@ -97,8 +97,8 @@ func Run(ctx context.Context, c Config) int {
 	return exitCode(e, result)
 }
 
-// fail ends an attempt whose worker was not started for a reason outside of it. The
-// receipt says why; the operator uses it when no other attempt succeeds.
+// fail ends an attempt whose worker was not started, and the worker is not the cause. The
+// receipt contains the cause; the operator uses it if no other attempt succeeds.
 func fail(c *Config, why string) int {
 	result := agentapi.Failure(errorcode.WorkerFailed, map[string]any{"message": "the worker was not started: " + why})
 	result.Retry = true
@@ -124,8 +124,8 @@ func exitCode(e ending, r agentapi.Result) int {
 	return e.exitCode
 }
 
-// prepare writes the input, and removes what the last run of this container left of
-// the contract's other files.
+// prepare removes the output, error and progress files that an earlier run in this
+// container left, and writes the input.
 func prepare(c *Config, input string) error {
 	for _, name := range []string{c.outputFile(), c.errorFile(), c.ProgressFile()} {
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -138,9 +138,9 @@ func prepare(c *Config, input string) error {
 	return nil
 }
 
-// WorkerEnviron returns the worker's environment: the container's own, and the
-// variables of the contract. They are the last ones, so that os/exec uses them instead
-// of others with their names.
+// WorkerEnviron returns the worker's environment: that of the container, and the
+// variables of the contract. The latter are at the end, so that os/exec prefers them to
+// variables with the same names.
 func (c *Config) WorkerEnviron(in *agentapi.Input, deadline time.Time) []string {
 	return append(slices.Clone(c.Environ),
 		agentapi.EnvProcessID+"="+in.ProcessID,

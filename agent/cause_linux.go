@@ -18,44 +18,44 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startCause explains why a program could not be started. The kernel has one error
-// number for several causes; the program's file tells them apart. If it does not, the
-// result is the text of err.
+// startCause explains why a program could not be started. The kernel uses one error
+// number for several causes, so startCause looks for the cause in the program's file. If
+// it finds none, the result is the text of err.
 func startCause(program string, err error) string {
 	path := locate(program)
 	if path == "" {
 		return err.Error()
 	}
-	if problem := problemOf(path, 0); problem != "" {
+	if problem := executionProblem(path, 0); problem != "" {
 		return problem
 	}
 	return err.Error()
 }
 
-// crashCause explains why a worker crashed, if the way in which it was started is the
-// cause; "" if it is not. hopeless means that every attempt will crash.
-func crashCause(command []string) (cause string, hopeless bool) {
+// crashCause explains why a worker crashed, if the cause is the way in which it was
+// started; "" otherwise. permanent means that every attempt will crash.
+func crashCause(command []string) (cause string, permanent bool) {
 	if _, problem := interpreter(locate(command[0])); problem != "" {
 		return problem, true
 	}
 	if script := shellScript(command); strings.HasSuffix(firstLine(script), "\r") {
 		return carriageReturns(script), true
 	}
-	if problem := closed(absolute(".")); problem != "" {
+	if problem := deniedDirectory(absolute(".")); problem != "" {
 		return "the worker crashed, perhaps because " + problem, false
 	}
 	return "", false
 }
 
-// absolute returns the absolute form of a path. Unlike filepath.Abs, it needs no right to
-// enter the working directory.
+// absolute returns the absolute form of a path. Unlike filepath.Abs, it also works if the
+// user may not enter the working directory.
 func absolute(path string) string {
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path)
 	}
 	dir, err := unix.Getwd()
 	if err != nil {
-		return "/" // not known
+		return "/" // the working directory is unknown
 	}
 	return filepath.Join(dir, path)
 }
@@ -77,8 +77,8 @@ func shellScript(command []string) string {
 	return ""
 }
 
-// locate returns the file that a command names: a path, or the first file of that name in
-// PATH, executable or not. It is "" if there is none in PATH.
+// locate returns the path of a command: program itself if it contains a slash, or else the
+// first file with that name in PATH, executable or not; "" if there is none in PATH.
 func locate(program string) string {
 	if strings.Contains(program, "/") {
 		return program
@@ -92,16 +92,18 @@ func locate(program string) string {
 	return ""
 }
 
-// maxInterpreters is how many interpreters of interpreters the kernel follows.
+// maxInterpreters is the kernel's limit for an interpreter that is a script and has an
+// interpreter itself, and so on.
 const maxInterpreters = 4
 
-// problemOf returns what prevents the execution of a file; "" if nothing is found.
-func problemOf(path string, interpreters int) string {
+// executionProblem returns what prevents the execution of a file; "" if nothing is found.
+// interpreters is how many scripts led to this file.
+func executionProblem(path string, interpreters int) string {
 	path = absolute(path)
 	if interpreters > maxInterpreters {
 		return ""
 	}
-	if problem := closed(filepath.Dir(path)); problem != "" {
+	if problem := deniedDirectory(filepath.Dir(path)); problem != "" {
 		return problem
 	}
 	info, err := os.Stat(path)
@@ -124,9 +126,9 @@ func problemOf(path string, interpreters int) string {
 	n, _ := io.ReadFull(file, magic)
 	switch magic = magic[:n]; {
 	case bytes.HasPrefix(magic, []byte("#!")):
-		return problemOfScript(path, interpreters)
+		return scriptProblem(path, interpreters)
 	case string(magic) == elf.ELFMAG:
-		return problemOfProgram(path, file)
+		return programProblem(path, file)
 	case bytes.HasPrefix(magic, []byte("MZ")):
 		return path + " is a program for Windows, expected one for Linux"
 	case slices.Contains([]string{"\xcf\xfa\xed\xfe", "\xca\xfe\xba\xbe"}, string(magic)):
@@ -135,14 +137,16 @@ func problemOf(path string, interpreters int) string {
 	return path + " is neither a program nor a script: a script begins with #! and its interpreter, such as #!/bin/sh"
 }
 
-func problemOfScript(path string, interpreters int) string {
+// scriptProblem returns what prevents the execution of a script; "" if nothing is found.
+func scriptProblem(path string, interpreters int) string {
 	program, problem := interpreter(path)
-	if problem == "" {
-		if problem = problemOf(program, interpreters+1); problem != "" {
-			problem = "the interpreter of " + path + ": " + problem
-		}
+	if problem != "" {
+		return problem
 	}
-	return problem
+	if problem = executionProblem(program, interpreters+1); problem != "" {
+		return "the interpreter of " + path + ": " + problem
+	}
+	return ""
 }
 
 // interpreter returns the program in the first line of a script, or what is wrong with
@@ -172,8 +176,9 @@ func interpreter(path string) (program, problem string) {
 	return words[0], ""
 }
 
-// problemOfProgram compares a program with the agent, which is one for this node.
-func problemOfProgram(path string, file io.ReaderAt) string {
+// programProblem returns what prevents the execution of an ELF program; "" if nothing is
+// found. The agent itself shows which architecture this node has.
+func programProblem(path string, file io.ReaderAt) string {
 	program, err := elf.NewFile(file)
 	if err != nil {
 		return path + " is damaged: " + err.Error()
@@ -203,10 +208,11 @@ func machine(f *elf.File) string {
 	return strings.ToLower(strings.TrimPrefix(f.Machine.String(), "EM_"))
 }
 
-// closed returns which directory of an absolute path the user may not enter; "" if none.
-func closed(dir string) string {
+// deniedDirectory describes the first directory of an absolute path that the user may not
+// enter; "" if the user may enter all of them.
+func deniedDirectory(dir string) string {
 	if dir != "/" {
-		if problem := closed(filepath.Dir(dir)); problem != "" {
+		if problem := deniedDirectory(filepath.Dir(dir)); problem != "" {
 			return problem
 		}
 	}
@@ -230,8 +236,8 @@ func carriageReturns(script string) string {
 	return "the lines of the script " + script + " end with carriage returns, as on Windows: save it with the line endings of Linux"
 }
 
-// firstLine returns the first line of a file without its newline, as far as the kernel
-// reads it; "" if the file cannot be read.
+// firstLine returns the first line of a file without its newline, at most the 256 bytes
+// that the kernel reads; "" if the file cannot be read.
 func firstLine(path string) string {
 	file, err := os.Open(path)
 	if err != nil {

@@ -135,13 +135,13 @@ func TestCrashesWithoutACause(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if cause, hopeless := crashCause([]string{file}); cause != "" || hopeless {
-			t.Errorf("%s: %q, hopeless %t", name, cause, hopeless)
+		if cause, permanent := crashCause([]string{file}); cause != "" || permanent {
+			t.Errorf("%s: %q, permanent %t", name, cause, permanent)
 		}
 	}
 	for _, command := range [][]string{{"sh", "-c", "exit 3\r\n"}, {"sh"}, {"cat", "/no/file"}} {
-		if cause, hopeless := crashCause(command); cause != "" || hopeless {
-			t.Errorf("%v: %q, hopeless %t", command, cause, hopeless)
+		if cause, permanent := crashCause(command); cause != "" || permanent {
+			t.Errorf("%v: %q, permanent %t", command, cause, permanent)
 		}
 	}
 }

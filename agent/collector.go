@@ -24,18 +24,18 @@ const (
 	requestTimeout = 15 * time.Second
 	firstPause     = 20 * time.Millisecond
 	longestPause   = 5 * time.Second
-	// inputTimeout is how long the agent tries to get the input, not counting the pause
-	// before the attempt. Then the attempt fails.
+	// inputTimeout is how long the agent tries to get the input before the attempt fails.
+	// The pause before the attempt does not count.
 	inputTimeout = 5 * time.Minute
 	// maxInputBytes is far above any limit that a type can set.
 	maxInputBytes = 16 << 20
 )
 
-// collector is the agent's client of the operator's collector.
+// collector is the client of the operator's collector.
 type collector struct {
 	baseURL   string
 	tokenFile string
-	delivery  time.Duration
+	delivery  time.Duration // how long deliver tries
 	http      *http.Client
 }
 
@@ -48,9 +48,9 @@ func newCollector(c *Config) *collector {
 	}
 }
 
-// fetchInput gets the input once the attempt is due. It waits as long as the
-// collector asks for, at most agentapi.MaxPause and inputTimeout in all. It
-// returns an error of getInput, or that ctx ended.
+// fetchInput gets the input as soon as the attempt is due. It waits as long as the
+// collector tells it to, at most agentapi.MaxPause plus inputTimeout in total. The error
+// is one of getInput, or that ctx ended.
 func (c *collector) fetchInput(ctx context.Context) (agentapi.Input, error) {
 	for began := time.Now(); ; {
 		in, err := c.getInput(ctx)
@@ -85,8 +85,8 @@ func (c *collector) getInput(ctx context.Context) (agentapi.Input, error) {
 }
 
 // deliver delivers the result. It tries until the collector confirms it, the error is
-// final, or the time for that is over. It does not end with the agent's context: a worker
-// that was stopped still has a result.
+// final, or c.delivery is over. It has a context of its own, because the result of a
+// worker that was stopped is delivered too.
 func (c *collector) deliver(r agentapi.Result) error {
 	body, err := json.Marshal(r)
 	if err != nil {
@@ -100,8 +100,8 @@ func (c *collector) deliver(r agentapi.Result) error {
 	})
 }
 
-// do makes one request with the current token. Errors are those of
-// agentapi.ReadError, or that there was no complete response.
+// do makes one request with the current token. The error is one of agentapi.ReadError, or
+// that there was no complete response.
 func (c *collector) do(ctx context.Context, method, path string, body []byte) (http.Header, []byte, error) {
 	token, err := os.ReadFile(c.tokenFile)
 	if err != nil {
@@ -117,14 +117,14 @@ func (c *collector) do(ctx context.Context, method, path string, body []byte) (h
 		return nil, nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, maxInputBytes))
+	content, err := io.ReadAll(io.LimitReader(response.Body, maxInputBytes))
 	if err != nil {
 		return nil, nil, fmt.Errorf("read response: %w", err)
 	}
-	if err := agentapi.ReadError(response, answer); err != nil {
+	if err := agentapi.ReadError(response, content); err != nil {
 		return nil, nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	return response.Header, answer, nil
+	return response.Header, content, nil
 }
 
 // retry calls try until it succeeds, its error is a *agentapi.TooEarly or final, or

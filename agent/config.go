@@ -14,22 +14,22 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// Config is the agent's settings, as its pod gives them.
+// Config is the agent's settings.
 type Config struct {
 	// CollectorURL is the base URL of the operator's collector.
 	CollectorURL string
-	// TokenFile holds the token that proves which pod this is. It is read for each
+	// TokenFile contains the token that proves which pod this is. It is read for each
 	// request, because the kubelet renews it.
 	TokenFile string
 	// TerminationLog is the file of the receipt.
 	TerminationLog string
-	// Dir holds the worker's four files.
+	// Dir is the directory of the worker's four files.
 	Dir string
 	// Grace is the time between SIGTERM and SIGKILL.
 	Grace time.Duration
 	// Delivery is how long the agent tries to deliver the result.
 	Delivery time.Duration
-	// OutputLimit is the size of the largest output, in bytes.
+	// OutputLimit is the maximum size of the output, in bytes.
 	OutputLimit int64
 	// Command is the worker's program and arguments.
 	Command []string

@@ -23,9 +23,9 @@ type file struct {
 	err     error
 }
 
-// readFile reads a file that the worker wrote. It returns nil if the file does not
-// exist, and only the size of one of more than limit bytes. Anything but a regular file is
-// an error: readFile does not follow a link or wait for a pipe.
+// readFile reads a file that the worker wrote. It returns nil if the file does not exist.
+// If the file has more than limit bytes, it returns only the size. Anything except a
+// regular file is an error: readFile does not follow a link or wait for a pipe.
 func readFile(name string, limit int64) *file {
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	switch {
@@ -57,21 +57,21 @@ func readFile(name string, limit int64) *file {
 	return &file{size: max(info.Size(), int64(len(content))), content: content}
 }
 
-// watchInterval is how often the agent looks at the sizes of the worker's files while it
-// runs. Two stats cost microseconds. inotify would wake the agent for each write of a
-// worker that writes single bytes, and would need special cases for files that are renamed
-// or written through a hard link.
+// watchInterval is how often the agent checks the sizes of the worker's files while the
+// worker runs. Two calls of stat take microseconds. inotify would wake the agent for each
+// write of a worker that writes single bytes, and would need special cases for files that
+// are renamed or written through a hard link.
 const watchInterval = 50 * time.Millisecond
 
-// oversized returns the output file and the error file if they are over their limits, and
-// nil if not.
+// oversized returns the output file and the error file, each of them only if it is larger
+// than its limit, and nil otherwise.
 func oversized(c *Config) (output, errorFile *file) {
-	over := func(name string, limit int64) *file {
+	check := func(name string, limit int64) *file {
 		info, err := os.Lstat(name)
 		if err != nil || !info.Mode().IsRegular() || info.Size() <= limit {
 			return nil
 		}
 		return &file{size: info.Size()}
 	}
-	return over(c.outputFile(), c.OutputLimit), over(c.errorFile(), agentapi.MaxErrorDetailsBytes)
+	return check(c.outputFile(), c.OutputLimit), check(c.errorFile(), agentapi.MaxErrorDetailsBytes)
 }

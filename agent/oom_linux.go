@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// oomFiles have the number of processes in this container that the kernel killed because
-// the memory limit was reached: of cgroup v2, and of v1. The container's own cgroup is
-// mounted there.
+// oomFiles are the files with the number of processes of this container that the kernel
+// killed because the memory limit was reached: first that of cgroup v2, then that of v1.
+// The container's own cgroup is mounted there.
 var oomFiles = []string{
 	"/sys/fs/cgroup/memory.events",
 	"/sys/fs/cgroup/memory/memory.oom_control",
 }
 
-// oomKills returns that number; 0 if no file has it.
+// oomKills returns this number; 0 if neither file exists.
 func oomKills() int64 {
 	for _, name := range oomFiles {
 		if text, err := os.ReadFile(name); err == nil {
@@ -27,7 +27,7 @@ func oomKills() int64 {
 	return 0
 }
 
-// oomKillCount returns N of the line "oom_kill N", which both formats have.
+// oomKillCount returns N from the line "oom_kill N", which both formats have.
 func oomKillCount(text string) int64 {
 	for line := range strings.Lines(text) {
 		if value, ok := strings.CutPrefix(line, "oom_kill "); ok {

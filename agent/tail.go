@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// tailBytes is how much of a worker's standard error is kept: enough to show the cause,
-// and small enough for a receipt.
+// tailBytes is how much of a worker's standard error is kept: enough to show the cause of
+// a crash, and small enough for a receipt.
 const tailBytes = 2048
 
 // tail is a writer that keeps the last tailBytes of what was written. It is safe for
@@ -25,8 +25,8 @@ func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.kept = append(t.kept, p[max(0, len(p)-tailBytes):]...)
-	if over := len(t.kept) - tailBytes; over > 0 {
-		t.kept = append(t.kept[:0], t.kept[over:]...)
+	if excess := len(t.kept) - tailBytes; excess > 0 {
+		t.kept = append(t.kept[:0], t.kept[excess:]...)
 	}
 	return len(p), nil
 }
@@ -34,8 +34,8 @@ func (t *tail) Write(p []byte) (int, error) {
 // withoutNUL replaces U+0000, which payloads must not contain.
 var withoutNUL = strings.NewReplacer("\x00", "\uFFFD")
 
-// String returns what was kept as valid UTF-8 without U+0000. It leaves out a first line
-// whose beginning was lost, unless there is no other.
+// String returns what was kept as valid UTF-8 without U+0000. It omits the first line if
+// the beginning of that line was dropped, unless it is the only line.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -14,16 +14,17 @@ import (
 	"procman.dev/procman/internal/strictjson"
 )
 
-// ending is how a worker ended: everything that judge looks at.
+// ending is how a worker ended. judge needs no other information about the worker.
 type ending struct {
-	// startProblem is why the command could not be started; "" if it was.
+	// startProblem is why the command could not be started; "" if it was started.
 	startProblem string
-	// exitCode counts when signal is 0.
+	// exitCode is valid only if signal is 0.
 	exitCode int
-	signal   syscall.Signal
-	// timedOut: the agent stopped the worker at its deadline.
+	// signal is the signal that ended the worker; 0 if it exited.
+	signal syscall.Signal
+	// timedOut is true if the agent stopped the worker at its deadline.
 	timedOut bool
-	// interrupted: the agent stopped the worker because the pod is being stopped.
+	// interrupted is true if the agent stopped the worker because the pod is being stopped.
 	interrupted bool
 	// oomKills is how many processes the kernel killed at the memory limit.
 	oomKills int64
@@ -31,23 +32,23 @@ type ending struct {
 	output, errorFile *file
 	// stderr is the end of what the worker wrote to standard error.
 	stderr string
-	// cause is why the worker crashed, if the agent knows it. hopeless: so will every
-	// attempt.
-	cause    string
-	hopeless bool
+	// cause is why the worker crashed; "" if the agent does not know it.
+	cause string
+	// permanent is true if every attempt will crash for this cause.
+	permanent bool
 }
 
-// bounds are the limits that errorDetails quote.
+// bounds are the limits that appear in errorDetails.
 type bounds struct {
 	timeout     time.Duration
 	outputLimit int64
 }
 
-// judge returns the result of an attempt whose worker ended like this: the table in "How
-// it ends" of docs/worker-contract.md, with the first case that applies. The worker's own
-// error comes first, then what the kernel and the clock report, then the exit code. An
-// output over the limit counts however the worker ended: the agent may have stopped it for
-// that, or its disk was full.
+// judge returns the result of an attempt: the first case that applies of the table in "How
+// it ends" of docs/worker-contract.md. The worker's own error comes first, then what the
+// kernel and the clock report, then the exit code. An output over the limit counts however
+// the worker ended: it may be the reason why the agent killed the worker, or why the disk
+// was full.
 func judge(e ending, b bounds) agentapi.Result {
 	switch {
 	case e.errorFile != nil:
@@ -71,8 +72,8 @@ func judge(e ending, b bounds) agentapi.Result {
 			"message": "the worker's command could not be started: " + e.startProblem,
 		})
 	case e.signal == 0 && e.exitCode == 0:
-		// A worker that was stopped can exit with 0 and leave half of its output: then
-		// the attempt was interrupted.
+		// A worker that was stopped can exit with 0 and leave an incomplete output. Such an
+		// attempt counts as interrupted.
 		if r := judgeOutput(e.output); r.Complete() || !e.interrupted {
 			return r
 		}
@@ -86,7 +87,7 @@ func judge(e ending, b bounds) agentapi.Result {
 	if e.cause != "" {
 		details["message"] = e.cause
 	}
-	if e.hopeless {
+	if e.permanent {
 		return agentapi.Failure(errorcode.WorkerFailed, details)
 	}
 	if e.stderr != "" {
@@ -161,8 +162,8 @@ func judgeErrorFile(f *file) agentapi.Result {
 	return agentapi.Result{ErrorCode: code, ErrorDetails: details}
 }
 
-// notJSON returns errorDetails for a file that is not a strict JSON object, with the place
-// of the mistake.
+// notJSON returns errorDetails for a file that is not a strict JSON object, with the
+// position of the error.
 func notJSON(in string, err error) map[string]any {
 	details := map[string]any{"in": in, "at": strictjson.Within(in, err), "message": err.Error()}
 	if at, ok := errors.AsType[*strictjson.Error](err); ok {

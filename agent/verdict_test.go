@@ -46,7 +46,7 @@ func TestJudge(t *testing.T) {
 		"signal":                            {ending{signal: syscall.SIGSEGV}, "WorkerFailed", true, `"signal":"SIGSEGV"`},
 		"no such command":                   {ending{startProblem: "/worker does not exist"}, "WorkerFailed", false, "could not be started: /worker does not exist"},
 		"a known cause":                     {ending{exitCode: 3, stderr: "oops", cause: "closed"}, "WorkerFailed", true, `"exitCode":3,"message":"closed","stderr":"oops"`},
-		"a cause that stays":                {ending{exitCode: 127, stderr: "oops", cause: "carriage returns", hopeless: true}, "WorkerFailed", false, `{"exitCode":127,"message":"carriage returns"}`},
+		"a cause that stays":                {ending{exitCode: 127, stderr: "oops", cause: "carriage returns", permanent: true}, "WorkerFailed", false, `{"exitCode":127,"message":"carriage returns"}`},
 		"deadline":                          {ending{timedOut: true, signal: syscall.SIGTERM}, "DeadlineExceeded", false, `"timeoutSeconds":90`},
 		"deadline, and exit 0 after it":     {ending{timedOut: true, output: content(`{}`)}, "DeadlineExceeded", false, ""},
 		"out of memory":                     {ending{oomKills: 1, signal: syscall.SIGKILL}, "OutOfMemory", false, "limits.memory"},

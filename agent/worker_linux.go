@@ -19,15 +19,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forwarded are the signals that the agent passes on to the worker. The signals to stop
-// end the context instead.
+// forwarded are the signals that the agent forwards to the worker. stopSignals are not
+// forwarded: they end the context.
 var forwarded = []os.Signal{
 	syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2,
 }
 
 // stopSignals returns the signals that stop the agent. A container runtime sends PID 1 the
 // STOPSIGNAL of the image, which is not always SIGTERM: SIGQUIT (nginx), SIGWINCH (httpd),
-// SIGRTMIN+3 (systemd). Outside of a container the last two mean something else.
+// SIGRTMIN+3 (systemd). Outside of a container, the last two have other meanings.
 func stopSignals() []os.Signal {
 	signals := []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT}
 	if os.Getpid() == 1 {
@@ -37,10 +37,13 @@ func stopSignals() []os.Signal {
 	return signals
 }
 
-// supervise runs the command and returns how it ended. It forwards signals, stops the
-// command at the deadline or when ctx ends (SIGTERM, then SIGKILL after the grace period),
-// kills it at once when its output is over the limit (it could do nothing about that), reaps
-// orphans as PID 1 has to, and kills everything that the command leaves running.
+// supervise runs the command and returns how it ended. It
+//   - forwards signals,
+//   - stops the command at the deadline or when ctx ends: SIGTERM, then SIGKILL after the
+//     grace,
+//   - kills it immediately when a file is over its limit, because more time would not help,
+//   - reaps orphans, as PID 1 must,
+//   - kills everything that the command leaves running.
 func supervise(ctx context.Context, c *Config, environ []string, deadline time.Time) ending {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, forwarded...)
@@ -54,8 +57,8 @@ func supervise(ctx context.Context, c *Config, environ []string, deadline time.T
 	if err != nil {
 		return ending{startProblem: startCause(c.Command[0], err)}
 	}
-	exited, childless := make(chan unix.WaitStatus, 1), make(chan struct{})
-	go reap(pid, exited, childless)
+	exited, noChildren := make(chan unix.WaitStatus, 1), make(chan struct{})
+	go reap(pid, exited, noChildren)
 
 	var e ending
 	var kill <-chan time.Time
@@ -97,16 +100,16 @@ func supervise(ctx context.Context, c *Config, environ []string, deadline time.T
 			signalWorker(pid, syscall.SIGKILL)
 		}
 	}
-	endDescendants(pid, childless)
-	// The copy ends when nothing has the pipe open. The bound is for a descendant that
-	// could not be killed.
+	endDescendants(pid, noChildren)
+	// The copy of standard error ends when no process has the pipe open. The timeout is
+	// for a descendant that could not be killed.
 	select {
 	case <-copied:
 	case <-time.After(time.Second):
 	}
 	e.stderr = stderr.String()
 	if e.exitCode != 0 && !e.interrupted {
-		e.cause, e.hopeless = crashCause(c.Command)
+		e.cause, e.permanent = crashCause(c.Command)
 	}
 	e.oomKills = oomKills() - oomBefore
 	return e
@@ -149,16 +152,16 @@ func signalWorker(pid int, sig syscall.Signal) {
 	}
 }
 
-// reap waits for every child until none is left. It sends the status of pid to exited, and
-// closes childless at the end.
-func reap(pid int, exited chan<- unix.WaitStatus, childless chan<- struct{}) {
+// reap waits for every child until none is left, and then closes noChildren. It sends the
+// status of pid to exited.
+func reap(pid int, exited chan<- unix.WaitStatus, noChildren chan<- struct{}) {
 	for {
 		var status unix.WaitStatus
 		child, err := unix.Wait4(-1, &status, 0, nil)
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case err != nil:
-			close(childless)
+			close(noChildren)
 			return
 		case child == pid:
 			exited <- status
@@ -176,7 +179,7 @@ const (
 // has no child or endTimeout is over. As PID 1 it kills all other processes of the
 // container. Otherwise it kills the worker's process group and the agent's children,
 // repeatedly: a process that left the group becomes the agent's child when its parent ends.
-func endDescendants(pid int, childless <-chan struct{}) {
+func endDescendants(pid int, noChildren <-chan struct{}) {
 	timeout := time.After(endTimeout)
 	for {
 		if os.Getpid() == 1 {
@@ -188,7 +191,7 @@ func endDescendants(pid int, childless <-chan struct{}) {
 			}
 		}
 		select {
-		case <-childless:
+		case <-noChildren:
 			return
 		case <-timeout:
 			return
@@ -197,7 +200,8 @@ func endDescendants(pid int, childless <-chan struct{}) {
 	}
 }
 
-// children returns the PIDs of the agent's children, as far as /proc has them.
+// children returns the PIDs of the agent's children from /proc; none if /proc does not
+// list them.
 func children() []int {
 	lists, _ := filepath.Glob("/proc/self/task/*/children") // the pattern is valid
 	var pids []int

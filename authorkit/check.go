@@ -94,7 +94,7 @@ func (f *checkFlags) check(c *cobra.Command, command []string) error {
 	report, err := conformance.Check(c.Context(), o)
 	if c.Context().Err() != nil {
 		_, _ = fmt.Fprintln(c.ErrOrStderr(), "procman: cancelled")
-		return exit(exitCancelled)
+		return exitStatus(exitCancelled)
 	}
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func (f *checkFlags) check(c *cobra.Command, command []string) error {
 		return fmt.Errorf("print the report: %w", err)
 	}
 	if !report.Passed {
-		return exit(exitFailed)
+		return exitStatus(exitFailed)
 	}
 	return nil
 }

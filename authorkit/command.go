@@ -17,7 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"procman.dev/procman/authorkit/rehearsal"
+	"procman.dev/procman/authorkit/localrun"
 )
 
 // Exit statuses of the program other than 0.
@@ -30,17 +30,17 @@ const (
 	exitCancelled = 128 + int(syscall.SIGINT)
 )
 
-// exit is an error that only carries the exit status: the program has already
-// printed what is wrong.
-type exit int
+// exitStatus is an error without a text of its own: the program has already printed what
+// is wrong, and only has to exit with this status.
+type exitStatus int
 
-func (e exit) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 // Main runs the command line and returns the exit status. If args begin with
-// rehearsal.AgentCommand, it runs the agent instead.
+// localrun.AgentCommand, it runs the agent instead.
 func Main(args []string, stdout, stderr io.Writer) int {
-	if len(args) > 0 && args[0] == rehearsal.AgentCommand {
-		return rehearsal.RunAgent(args[1:], os.Environ())
+	if len(args) > 0 && args[0] == localrun.AgentCommand {
+		return localrun.RunAgent(args[1:], os.Environ())
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -52,7 +52,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	if code, ok := errors.AsType[exit](err); ok {
+	if code, ok := errors.AsType[exitStatus](err); ok {
 		return int(code)
 	}
 	_, _ = fmt.Fprintln(stderr, "procman:", err)

@@ -15,15 +15,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"procman.dev/procman/authorkit/rehearsal"
+	"procman.dev/procman/authorkit/localrun"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// The test binary also runs as the agent, which rehearsal starts, and as procman, if
+// The test binary also runs as the agent, which localrun starts, and as procman, if
 // a test needs that program.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == rehearsal.AgentCommand || os.Getenv("PROCMAN_UNDER_TEST") != "" {
+	if len(os.Args) > 1 && os.Args[1] == localrun.AgentCommand || os.Getenv("PROCMAN_UNDER_TEST") != "" {
 		os.Exit(Main(os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/term"
 
-	"procman.dev/procman/authorkit/rehearsal"
+	"procman.dev/procman/authorkit/localrun"
 )
 
 // display shows the progress of a process: one line for each event and, on a
@@ -24,10 +24,12 @@ type display struct {
 	out      io.Writer
 	terminal bool
 	// status is the text of the status line; "" if none is shown.
-	status  string
-	since   time.Time
+	status string
+	// since is when the attempt started.
+	since time.Time
+	// percent is the progress; -1 if none was reported.
 	percent int32
-	// midLine reports whether the last output did not end with a newline.
+	// midLine is true if the last output did not end with a newline.
 	midLine bool
 	quit    chan struct{}
 	done    chan struct{}
@@ -72,33 +74,33 @@ func (d *display) close() {
 }
 
 // observe shows an event.
-func (d *display) observe(e rehearsal.Event) {
+func (d *display) observe(e localrun.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	attempt := fmt.Sprintf("attempt %d of %d", e.Attempt, e.Attempts)
 	d.erase()
 	switch e.Kind {
-	case rehearsal.Started:
+	case localrun.Started:
 		d.status, d.since, d.percent = attempt, time.Now(), -1
 		if !d.terminal {
 			d.line(attempt + ": running")
 		}
-	case rehearsal.Progressed:
+	case localrun.Progressed:
 		d.percent = e.Percent
 		if !d.terminal {
 			d.line(fmt.Sprintf("%s: %d%%", attempt, e.Percent))
 		}
-	case rehearsal.Ended:
+	case localrun.Ended:
 		d.status = ""
-		verdict := "complete"
+		result := "complete"
 		if !e.Result.Complete() {
-			verdict = rehearsal.Explain(e.Result.ErrorCode, e.Result.ErrorDetails)
+			result = localrun.Explain(e.Result.ErrorCode, e.Result.ErrorDetails)
 		}
 		if e.Retry {
-			verdict += "; trying again"
+			result += "; trying again"
 		}
-		d.line(attempt + ": " + verdict)
-	case rehearsal.Wrote: // not shown: clients see only what the agent reports
+		d.line(attempt + ": " + result)
+	case localrun.Wrote: // not shown: clients see only what the agent reports
 	}
 	d.draw()
 }
@@ -139,9 +141,9 @@ func (d *display) erase() {
 	}
 }
 
-// through returns a writer to w that removes the status line before it writes and
-// draws it again afterwards.
-func (d *display) through(w io.Writer) io.Writer { return writer{d, w} }
+// wrap returns a writer to w that removes the status line before it writes and draws it
+// again afterwards.
+func (d *display) wrap(w io.Writer) io.Writer { return writer{d, w} }
 
 type writer struct {
 	d *display

@@ -10,18 +10,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"procman.dev/procman/authorkit/rehearsal"
+	"procman.dev/procman/authorkit/localrun"
 	"procman.dev/procman/internal/agentapi"
 )
 
 func TestDisplay(t *testing.T) {
-	events := []rehearsal.Event{
-		{Kind: rehearsal.Started, Attempt: 1, Attempts: 2},
-		{Kind: rehearsal.Wrote, Attempt: 1, Attempts: 2, Text: "55.5"},
-		{Kind: rehearsal.Progressed, Attempt: 1, Attempts: 2, Percent: 55},
-		{Kind: rehearsal.Ended, Attempt: 1, Attempts: 2, Result: agentapi.Result{ErrorCode: "WorkerFailed", ErrorDetails: `{"signal":"SIGKILL"}`}, Retry: true},
-		{Kind: rehearsal.Started, Attempt: 2, Attempts: 2},
-		{Kind: rehearsal.Ended, Attempt: 2, Attempts: 2, Result: agentapi.Result{Output: "{}"}},
+	events := []localrun.Event{
+		{Kind: localrun.Started, Attempt: 1, Attempts: 2},
+		{Kind: localrun.Wrote, Attempt: 1, Attempts: 2, Text: "55.5"},
+		{Kind: localrun.Progressed, Attempt: 1, Attempts: 2, Percent: 55},
+		{Kind: localrun.Ended, Attempt: 1, Attempts: 2, Result: agentapi.Result{ErrorCode: "WorkerFailed", ErrorDetails: `{"signal":"SIGKILL"}`}, Retry: true},
+		{Kind: localrun.Started, Attempt: 2, Attempts: 2},
+		{Kind: localrun.Ended, Attempt: 2, Attempts: 2, Result: agentapi.Result{Output: "{}"}},
 	}
 	const erase = "\r\x1b[K"
 	for name, test := range map[string]struct {
@@ -37,7 +37,7 @@ func TestDisplay(t *testing.T) {
 			var out bytes.Buffer
 			d := newDisplay(&out)
 			d.terminal = test.terminal
-			worker := d.through(&out)
+			worker := d.wrap(&out)
 			for i, e := range events {
 				d.observe(e)
 				switch i {

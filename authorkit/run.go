@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/authorkit/localrun"
 	"procman.dev/procman/authorkit/manifest"
-	"procman.dev/procman/authorkit/rehearsal"
 	"procman.dev/procman/internal/errorcode"
 	"procman.dev/procman/internal/rules"
 	"procman.dev/procman/internal/strictjson"
@@ -79,7 +79,7 @@ func (f *runFlags) run(c *cobra.Command, command []string) error {
 	if err != nil {
 		return err
 	}
-	if command = rehearsal.CommandOf(t, command); len(command) == 0 {
+	if command = localrun.CommandOf(t, command); len(command) == 0 {
 		return fmt.Errorf("%s: spec.command is not set: give the worker's command after --", f.file)
 	}
 	if _, err := exec.LookPath(command[0]); err != nil {
@@ -89,7 +89,7 @@ func (f *runFlags) run(c *cobra.Command, command []string) error {
 	if err != nil {
 		return err
 	}
-	o := rehearsal.Options{
+	o := localrun.Options{
 		Type: t, Input: input, Command: command, Program: self,
 		Attempts: f.attempts, Grace: f.grace, Backoff: f.backoff,
 		Stdout: c.OutOrStdout(), Stderr: c.ErrOrStderr(),
@@ -99,21 +99,21 @@ func (f *runFlags) run(c *cobra.Command, command []string) error {
 	} else {
 		d := newDisplay(c.ErrOrStderr())
 		defer d.close()
-		o.Observe, o.Stdout, o.Stderr = d.observe, d.through(o.Stdout), d.through(o.Stderr)
+		o.Observe, o.Stdout, o.Stderr = d.observe, d.wrap(o.Stdout), d.wrap(o.Stderr)
 	}
-	outcome, err := rehearsal.Run(c.Context(), o)
+	outcome, err := localrun.Run(c.Context(), o)
 	if err != nil {
 		return err
 	}
 	if outcome.Cancelled && !outcome.Process.Finished() {
 		_, _ = fmt.Fprintln(c.ErrOrStderr(), "procman: cancelled. In a cluster, a DELETE does this and removes the process")
-		return exit(exitCancelled)
+		return exitStatus(exitCancelled)
 	}
 	if _, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", wire.Process(outcome.Process, wire.All, 0)); err != nil {
 		return fmt.Errorf("print the process: %w", err)
 	}
 	if outcome.Process.Status.State != v1alpha1.StateComplete {
-		return exit(exitFailed)
+		return exitStatus(exitFailed)
 	}
 	return nil
 }
@@ -143,7 +143,7 @@ func (f *runFlags) read(stdin io.Reader) (*v1alpha1.ProcessType, []byte, error) 
 	}
 	err = rules.New(t).CheckInput(input)
 	if v, ok := errors.AsType[*rules.Violation](err); ok {
-		return nil, nil, fmt.Errorf("%s: a POST with this input would be rejected: %s", f.input, rehearsal.Explain(v.Code, v.ErrorDetails()))
+		return nil, nil, fmt.Errorf("%s: a POST with this input would be rejected: %s", f.input, localrun.Explain(v.Code, v.ErrorDetails()))
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", f.file, err)
@@ -151,12 +151,12 @@ func (f *runFlags) read(stdin io.Reader) (*v1alpha1.ProcessType, []byte, error) 
 	return t, input, nil
 }
 
-// maxInputFile bounds, in bytes, what is read of an input file. It is far above any
-// limit that a type can set.
+// maxInputFile is the maximum size of an input file in bytes. It is far above any limit
+// that a type can set.
 const maxInputFile = 16 << 20
 
-// readInput reads an input from a file, or from stdin if name is "-", and removes
-// the white space around it: a POST has none.
+// readInput reads an input from a file, or from stdin if name is "-". It removes the
+// white space around the input, because the input in a POST has none.
 func readInput(name string, stdin io.Reader) ([]byte, error) {
 	if name != "-" {
 		file, err := os.Open(name)

@@ -16,19 +16,20 @@ import (
 	"procman.dev/procman/internal/payload"
 )
 
-// CacheOptions returns the options of the operator's caches. They contain one
-// namespace, of its Jobs and pods only those of Processes, of its Leases only those
-// of idempotency keys, and of each object only what a controller reads.
+// CacheOptions returns the options of the operator's caches. The caches contain the
+// objects of one namespace: all Processes and ProcessTypes, the Jobs and pods of
+// Processes, and the Leases of idempotency keys. Fields that no controller reads are
+// removed.
 func CacheOptions(namespace string) cache.Options {
-	ofProcesses, ofTypes, ofKeys := hasLabel(v1alpha1.LabelProcess), hasLabel(v1alpha1.LabelType), hasLabel(v1alpha1.LabelIdempotencyKey)
+	processJobs, typePods, keyLeases := hasLabel(v1alpha1.LabelProcess), hasLabel(v1alpha1.LabelType), hasLabel(v1alpha1.LabelIdempotencyKey)
 	return cache.Options{
 		DefaultNamespaces: map[string]cache.Config{namespace: {}},
 		ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.Process{}:     {Transform: payload.Policy(payload.KeepSmallInputs).Transform()},
 			&v1alpha1.ProcessType{}: {Transform: cache.TransformStripManagedFields()},
-			&batchv1.Job{}:          {Label: ofProcesses, Transform: trimJob},
-			&corev1.Pod{}:           {Label: ofTypes, Transform: trimPod},
-			&coordinationv1.Lease{}: {Label: ofKeys, Transform: cache.TransformStripManagedFields()},
+			&batchv1.Job{}:          {Label: processJobs, Transform: trimJob},
+			&corev1.Pod{}:           {Label: typePods, Transform: trimPod},
+			&coordinationv1.Lease{}: {Label: keyLeases, Transform: cache.TransformStripManagedFields()},
 		},
 		ReaderFailOnMissingInformer: true,
 	}

@@ -21,7 +21,7 @@ import (
 // Options are the settings of the operator. Each one is a flag; AddFlags has their
 // defaults and descriptions.
 type Options struct {
-	// Namespace has the Processes, ProcessTypes and Jobs.
+	// Namespace contains the Processes, ProcessTypes and Jobs.
 	Namespace string
 	// Job is what the operator adds to every Job.
 	Job jobspec.Config

@@ -39,8 +39,8 @@ type component interface {
 }
 
 // Setup adds all components of the operator to a manager whose cache was created
-// with CacheOptions. Agents are served on agents; metrics are registered with
-// metrics.
+// with CacheOptions. The collector serves agents on the listener agents. The metrics of
+// the operator are registered with metrics.
 func Setup(ctx context.Context, mgr manager.Manager, o Options, agents net.Listener, metrics prometheus.Registerer) error {
 	policy, err := processtype.NewPolicy(o.PodSecurity)
 	if err != nil {
@@ -57,24 +57,24 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options, agents net.Liste
 		return err
 	}
 	c, live, now := mgr.GetClient(), mgr.GetAPIReader(), clock.RealClock{}
-	known := &rules.Cache{}
-	writer := &terminal.Writer{Client: c, Live: live, Clock: now, Rules: known}
+	typeRules := &rules.Cache{}
+	writer := &terminal.Writer{Client: c, Live: live, Clock: now, Rules: typeRules}
 	prober := &injection.Prober{Client: c, Live: live, Namespace: o.Namespace, Job: o.Job}
-	processes := ledger.New(now)
-	if err := metrics.Register(processes); err != nil {
+	processLedger := ledger.New(now)
+	if err := metrics.Register(processLedger); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
 	for _, part := range []component{
 		prober,
 		&process.Reconciler{
-			Client: c, Live: live, Clock: now, Writer: writer, Rules: known, Ledger: processes, Job: o.Job,
+			Client: c, Live: live, Clock: now, Writer: writer, Rules: typeRules, Ledger: processLedger, Job: o.Job,
 			Injection: prober.Injection, Violations: policy.Violations, KeepComplete: o.KeepCompleteJobs, KeepFailed: o.KeepFailedJobs, Concurrency: o.Concurrency,
 		},
 		&expiration.Reconciler{Client: c, Clock: now, Concurrency: o.Concurrency},
 		&expiration.LeaseReconciler{Client: c, Clock: now, Concurrency: o.Concurrency},
-		&processtype.Reconciler{Client: c, Rules: known, Job: o.Job, Policy: policy},
+		&processtype.Reconciler{Client: c, Rules: typeRules, Job: o.Job, Policy: policy},
 		&processtype.ImageReconciler{Client: c, Live: live, Resolver: &registry.Resolver{}, ServiceAccount: o.Job.ServiceAccount},
-		&processtype.CountReconciler{Client: c, Ledger: processes},
+		&processtype.CountReconciler{Client: c, Ledger: processLedger},
 		&collector.Collector{
 			Client: c, Live: live, Clock: now, Writer: writer,
 			Namespace: o.Namespace, ServiceAccount: o.Job.ServiceAccount, Listener: agents,

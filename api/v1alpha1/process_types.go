@@ -42,7 +42,7 @@ const ConditionFinished = "Finished"
 // False with reason Refused: the cluster refuses to create the Job. The message is
 // its answer. The operator tries again until startTimeoutSeconds of the type have
 // passed since the last transition of the condition.
-// Absent: there is a Job, or there will be one in a moment.
+// Absent: there is a Job, or the operator is about to create it.
 const ConditionLaunched = "Launched"
 
 // The reasons of ConditionLaunched.
@@ -237,8 +237,8 @@ func (p *Process) ExpirationTime() time.Time {
 	return p.CreationTimestamp.Add(time.Duration(lifetime) * time.Second).UTC()
 }
 
-// Expired reports whether the process has expired at the time now. It has from the
-// second of ExpirationTime on (docs/contract.md, section 1, GET, 410).
+// Expired reports whether the process has expired at the time now: from ExpirationTime
+// on, inclusive (docs/contract.md, section 1, GET, 410).
 func (p *Process) Expired(now time.Time) bool {
 	return !now.Before(p.ExpirationTime())
 }

@@ -38,9 +38,8 @@ const (
 // ConditionAccepted.
 // False with reason ImageNotResolved: ConditionImageResolved is False; the message is
 // that of ConditionImageResolved.
-// Unknown with reason ImagePending: the operator is asking the registry of the image.
-// Absent, or of an earlier generation: the operator has not checked the type as it is
-// now.
+// Unknown with reason ImagePending: the operator is waiting for the registry of the image.
+// Absent, or of an earlier generation: the operator has not checked the current spec.
 const ConditionReady = "Ready"
 
 // The reasons of ConditionReady.
@@ -55,9 +54,9 @@ const (
 // accepted end in error.
 //
 // True with reason Accepted: the type is valid.
-// True with reason AliasTaken: the type is valid, but one of its aliases means another
-// type; the message names it. The name of a type overrides aliases, and an older type
-// overrides a younger one.
+// True with reason AliasTaken: the type is valid, but one of its aliases belongs to another
+// type; the message has both. The name of a type has priority over aliases, and an older
+// type has priority over a newer one.
 // False with reason InvalidSchema: the message has the schema and the problem.
 // False with reason LifetimeTooShort: a process could expire before its attempts are
 // over; the message has the shortest lifetime that is allowed.
@@ -65,8 +64,8 @@ const (
 // the template; the message has the field and what is allowed.
 // False with reason InvalidTemplate: the API server would refuse the Job of a process;
 // the message is its answer.
-// Absent, or of an earlier generation: the operator has not checked the type as it is
-// now; processes wait.
+// Absent, or of an earlier generation: the operator has not checked the current spec;
+// processes wait.
 const ConditionAccepted = "Accepted"
 
 // The reasons of ConditionAccepted.
@@ -208,14 +207,14 @@ type ProcessTypeSpec struct {
 	Agent AgentInjection `json:"agent,omitempty"`
 
 	// inputSchema is the schema of the input: JSON Schema 2020-12, with CEL rules in
-	// x-kubernetes-validations. At most 64 KiB; references lead to places within it. A
-	// property that it does not describe is refused, unless it has
+	// x-kubernetes-validations. At most 64 KiB. A $ref must refer to a part of the same
+	// schema. A property that the schema does not describe is refused, unless it has
 	// additionalProperties. Any JSON object is valid if absent.
 	// +kubebuilder:validation:Type=object
 	// +optional
 	InputSchema *apiextensionsv1.JSON `json:"inputSchema,omitempty"`
 
-	// outputSchema is the schema of the output, of the same form. An output that does
+	// outputSchema is the schema of the output, in the same form. An output that does
 	// not match it, or has a property that it does not describe, ends the process in
 	// error OutputInvalid. Any JSON object is valid if absent. A change applies to
 	// later outputs.

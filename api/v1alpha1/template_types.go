@@ -42,7 +42,7 @@ type WorkerTemplate struct {
 	// +optional
 	Resources corev1.ResourceRequirements `json:"resources,omitempty,omitzero"`
 
-	// nodeSelector is the labels that a node must have, added to kubernetes.io/os: linux.
+	// nodeSelector are the labels that a node must have, added to kubernetes.io/os: linux.
 	// At most 16; any node with Linux if absent.
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=16
@@ -57,7 +57,7 @@ type WorkerTemplate struct {
 	// +optional
 	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
 
-	// affinity is the scheduling constraints of the pod. None if absent.
+	// affinity are the scheduling constraints of the pod. None if absent.
 	// +optional
 	Affinity corev1.Affinity `json:"affinity,omitempty,omitzero"`
 
@@ -105,8 +105,8 @@ type WorkerTemplate struct {
 	// +optional
 	VolumeMounts []VolumeMount `json:"volumeMounts,omitempty"`
 
-	// env is environment variables of the worker. At most 64; only HOME, which is /tmp, if
-	// absent.
+	// env are environment variables of the worker. At most 64. If absent, the operator sets
+	// only HOME, to /tmp.
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
@@ -176,14 +176,14 @@ type Volume struct {
 
 // EmptyDirVolume is an empty directory that is deleted with the pod.
 type EmptyDirVolume struct {
-	// medium is where the files are: Disk or Memory, which counts against the memory
-	// limit of the container. Disk if absent.
+	// medium is where the files are: Disk or Memory; Disk if absent. Memory counts against
+	// the memory limit of the container.
 	// +optional
 	Medium VolumeMedium `json:"medium,omitempty"`
 
-	// sizeLimit is the maximum size, a quantity such as 1Gi, in bytes. Required. If it is
-	// exceeded, a write to Memory fails, and the pod with the Disk is evicted. More than
-	// 0, which would mean no limit in Kubernetes.
+	// sizeLimit is the maximum size in bytes, a quantity such as 1Gi. Required. More than 0,
+	// because 0 means no limit in Kubernetes. If the size is exceeded, a write fails if
+	// medium is Memory, and the pod is evicted if medium is Disk.
 	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isGreaterThan(quantity('0'))",message="sizeLimit must be more than 0"
 	// +required
 	SizeLimit resource.Quantity `json:"sizeLimit,omitempty,omitzero"`
@@ -404,8 +404,8 @@ type SecurityContext struct {
 	// +optional
 	AddCapabilities []Capability `json:"addCapabilities,omitempty"`
 
-	// privilegeEscalation is Forbidden or Allowed, which lets set-user-ID programs work;
-	// Forbidden if absent.
+	// privilegeEscalation is Forbidden or Allowed; Forbidden if absent. Set-user-ID programs
+	// work only if it is Allowed.
 	// +optional
 	PrivilegeEscalation PrivilegeEscalation `json:"privilegeEscalation,omitempty"`
 }

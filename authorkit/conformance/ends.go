@@ -11,35 +11,35 @@ import (
 	"sync"
 	"time"
 
-	"procman.dev/procman/authorkit/rehearsal"
+	"procman.dev/procman/authorkit/localrun"
 )
 
-// maxHeadStart is the longest time that the worker runs before it gets SIGTERM.
-const maxHeadStart = 500 * time.Millisecond
+// maxRunTime is the longest time that the worker runs before it gets SIGTERM.
+const maxRunTime = 500 * time.Millisecond
 
-// checkSIGTERM sends SIGTERM to the worker in the middle of its work. The worker
-// must end within the grace.
-func (e *examination) checkSIGTERM(ctx context.Context, inputs []Input) error {
+// checkSIGTERM sends SIGTERM to the worker while it runs. The worker must end within the
+// grace.
+func (c *checker) checkSIGTERM(ctx context.Context, inputs []Input) error {
 	f := Finding{Check: "sigterm"}
-	input := e.longest
+	input := c.longest
 	if input == nil && len(inputs) > 0 {
-		input = &inputs[0] // it does not complete, but may run long enough
+		input = &inputs[0] // the worker does not complete it, but may run long enough
 	}
 	if input == nil {
 		f.Status, f.Reason = Skip, "no input to run the worker with"
-		e.found(f)
+		c.add(f)
 		return nil
 	}
 	f.Input = input.Name
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s := stopper{headStart: min(maxHeadStart, e.took/2), stop: cancel}
-	if e.longest == nil {
-		s.headStart = maxHeadStart
+	s := stopper{runTime: min(maxRunTime, c.longestDuration/2), stop: cancel}
+	if c.longest == nil {
+		s.runTime = maxRunTime
 	}
-	o := e.options(*input)
+	o := c.options(*input)
 	o.Attempts, o.Observe = 1, s.observe
-	got, err := rehearsal.Run(ctx, o)
+	got, err := localrun.Run(ctx, o)
 	if err != nil {
 		return fmt.Errorf("run the worker: %w", err)
 	}
@@ -47,22 +47,22 @@ func (e *examination) checkSIGTERM(ctx context.Context, inputs []Input) error {
 	switch {
 	case !sent:
 		f.Status, f.Reason = Skip, "the worker ended before SIGTERM could be sent: add an --input that takes longer"
-	case took >= e.Grace:
-		f.Status, f.Reason = Fail, fmt.Sprintf("the worker was still running %s after SIGTERM and was killed: it must end on SIGTERM", e.Grace)
+	case took >= c.Grace:
+		f.Status, f.Reason = Fail, fmt.Sprintf("the worker was still running %s after SIGTERM and was killed: it must end on SIGTERM", c.Grace)
 	default:
 		f.Status, f.Reason = Pass, fmt.Sprintf("the worker ended %s after SIGTERM", duration(took))
 	}
 	if sent && f.Status == Pass && !got.Last().Interrupted {
 		f.Reason += " and delivered a result"
 	}
-	e.found(f)
+	c.add(f)
 	return nil
 }
 
-// stopper cancels a run when the worker has been running for headStart.
+// stopper cancels a run when the worker has been running for runTime.
 type stopper struct {
-	headStart time.Duration
-	stop      func()
+	runTime time.Duration
+	stop    func()
 
 	mu sync.Mutex
 	// stopped and ended are the times of SIGTERM and of the worker's end. Zero means
@@ -70,11 +70,11 @@ type stopper struct {
 	stopped, ended time.Time
 }
 
-func (s *stopper) observe(event rehearsal.Event) {
+func (s *stopper) observe(event localrun.Event) {
 	switch event.Kind {
-	case rehearsal.Started:
+	case localrun.Started:
 		go s.wait(event.ProcessID)
-	case rehearsal.Ended:
+	case localrun.Ended:
 		s.mu.Lock()
 		s.ended = time.Now()
 		s.mu.Unlock()
@@ -82,12 +82,12 @@ func (s *stopper) observe(event rehearsal.Event) {
 	}
 }
 
-// wait waits until the worker runs, and then for headStart, and cancels the run. It
-// does nothing if the worker has ended before.
+// wait waits until the worker runs, then for runTime, and cancels the run. It does
+// nothing if the worker has ended before.
 func (s *stopper) wait(processID string) {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for len(rehearsal.Running(processID)) == 0 {
+	for len(localrun.Running(processID)) == 0 {
 		<-tick.C
 		s.mu.Lock()
 		ended := !s.ended.IsZero()
@@ -96,17 +96,16 @@ func (s *stopper) wait(processID string) {
 			return
 		}
 	}
-	<-time.After(s.headStart)
+	<-time.After(s.runTime)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended.IsZero() && len(rehearsal.Running(processID)) > 0 {
+	if s.ended.IsZero() && len(localrun.Running(processID)) > 0 {
 		s.stopped = time.Now()
 		s.stop()
 	}
 }
 
-// took returns how long the worker still ran after SIGTERM, and whether SIGTERM was
-// sent at all.
+// took returns how long the worker ran after SIGTERM, and whether SIGTERM was sent.
 func (s *stopper) took() (time.Duration, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,15 +114,15 @@ func (s *stopper) took() (time.Duration, bool) {
 
 // checkChildren looks for processes that are still running after the worker has
 // ended.
-func (e *examination) checkChildren(ctx context.Context, _ []Input) error {
+func (c *checker) checkChildren(ctx context.Context, _ []Input) error {
 	f := Finding{Check: "children", Status: Pass, Reason: "no process is left running after the worker has ended"}
-	if e.longest == nil {
+	if c.longest == nil {
 		f.Status, f.Reason = Skip, "no input completes"
-		e.found(f)
+		c.add(f)
 		return nil
 	}
-	f.Input = e.longest.Name
-	names, err := rehearsal.LeftBehind(ctx, e.options(*e.longest))
+	f.Input = c.longest.Name
+	names, err := localrun.LeftBehind(ctx, c.options(*c.longest))
 	if err != nil {
 		return fmt.Errorf("run the worker: %w", err)
 	}
@@ -131,6 +130,6 @@ func (e *examination) checkChildren(ctx context.Context, _ []Input) error {
 		slices.Sort(names)
 		f.Status, f.Reason = Warn, "processes are left running after the worker has ended; the agent kills them: "+strings.Join(names, ", ")
 	}
-	e.found(f)
+	c.add(f)
 	return nil
 }

@@ -9,9 +9,9 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 )
 
-// exampleIn returns the example of a schema: the first of the schema's own, or one
-// built from the examples and defaults of its properties. It returns false if the
-// schema has no example, or if a required property has none.
+// exampleIn returns the example of a schema: the first example of the schema itself, or
+// one that is built from the examples and defaults of its properties. It returns false if
+// the schema has no example, or if a required property has none.
 func exampleIn(raw *apiextensionsv1.JSON) ([]byte, bool) {
 	if raw == nil {
 		return nil, false
@@ -23,7 +23,7 @@ func exampleIn(raw *apiextensionsv1.JSON) ([]byte, bool) {
 func example(text json.RawMessage) (json.RawMessage, bool) {
 	var s struct {
 		Examples         []json.RawMessage
-		Example, Default json.RawMessage // example is OpenAPI's
+		Example, Default json.RawMessage // example is a keyword of OpenAPI
 		Properties       map[string]json.RawMessage
 		Required         []string
 	}

@@ -23,7 +23,7 @@ const (
 	Warn Status = "WARN"
 	// Fail: the worker or its ProcessType breaks the contract.
 	Fail Status = "FAIL"
-	// Skip: this could not be checked. The reason says why.
+	// Skip: this could not be checked.
 	Skip Status = "SKIP"
 )
 
@@ -31,8 +31,8 @@ const (
 type Finding struct {
 	// Check is the name of the check: one of those listed in docs/procman.md.
 	Check string `json:"check"`
-	// Input is the name of the input that was checked. Empty if the check is about
-	// the worker or its type in general.
+	// Input is the name of the input that was checked. It is empty if the check does not
+	// depend on an input.
 	Input  string `json:"input,omitempty"`
 	Status Status `json:"status"`
 	// Reason explains the status in one line.
@@ -43,9 +43,9 @@ type Finding struct {
 
 // Report is the list of all findings.
 type Report struct {
-	// ProcessType is the name of the type. Empty if the type could not be read.
+	// ProcessType is the name of the type. It is empty if the type could not be read.
 	ProcessType string `json:"processType,omitempty"`
-	// Passed reports whether no check failed.
+	// Passed is true if no check failed.
 	Passed   bool      `json:"passed"`
 	Findings []Finding `json:"checks"`
 }
@@ -64,7 +64,7 @@ func (f Finding) WriteText(w io.Writer) {
 	}
 }
 
-// Summary returns the last line of the report: how many findings have which status.
+// Summary returns the last line of the report: the number of findings with each status.
 func (r *Report) Summary() string {
 	count := map[Status]int{}
 	for _, f := range r.Findings {

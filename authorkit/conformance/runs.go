@@ -15,51 +15,52 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/authorkit/rehearsal"
+	"procman.dev/procman/authorkit/localrun"
 	"procman.dev/procman/internal/errorcode"
 )
 
 // brokeContract reports whether an errorCode means that the worker broke the worker
-// contract. A worker that follows it declares a code of its own, or one about its input.
+// contract. A worker that follows the contract ends with an error code of its own, or
+// with one about its input.
 func brokeContract(code string) bool {
 	fault := errorcode.FaultOf(code)
 	return fault == errorcode.Worker || fault == errorcode.Platform
 }
 
 // options returns the options that all runs have in common.
-func (e *examination) options(input Input) rehearsal.Options {
-	return rehearsal.Options{Type: e.t, Input: input.Text, Command: e.Command, Program: e.Program, Grace: e.Grace}
+func (c *checker) options(input Input) localrun.Options {
+	return localrun.Options{Type: c.t, Input: input.Text, Command: c.Command, Program: c.Program, Grace: c.Grace}
 }
 
 // checkRuns runs the worker twice on each input. Both runs must complete.
-func (e *examination) checkRuns(ctx context.Context, inputs []Input) error {
+func (c *checker) checkRuns(ctx context.Context, inputs []Input) error {
 	for _, input := range inputs {
-		o := e.options(input)
+		o := c.options(input)
 		var progress []string
-		o.Observe = func(event rehearsal.Event) {
-			if event.Kind == rehearsal.Wrote && event.Attempt == 1 {
+		o.Observe = func(event localrun.Event) {
+			if event.Kind == localrun.Wrote && event.Attempt == 1 {
 				progress = append(progress, event.Text)
 			}
 		}
-		first, err := rehearsal.Run(ctx, o)
+		first, err := localrun.Run(ctx, o)
 		if err != nil {
 			return fmt.Errorf("run the worker: %w", err)
 		}
-		e.found(runFinding(input, first, e.t.MaxOutputBytes()))
-		e.found(progressFinding(input, progress))
+		c.add(runFinding(input, first, c.t.MaxOutputBytes()))
+		c.add(progressFinding(input, progress))
 		if first.Process.Status.State != v1alpha1.StateComplete {
 			continue
 		}
-		if took := first.Last().Duration; e.longest == nil || took > e.took {
-			e.longest, e.took = &input, took
+		if took := first.Last().Duration; c.longest == nil || took > c.longestDuration {
+			c.longest, c.longestDuration = &input, took
 		}
 		o.Observe = nil
-		second, err := rehearsal.Run(ctx, o)
+		second, err := localrun.Run(ctx, o)
 		if err != nil {
 			return fmt.Errorf("run the worker: %w", err)
 		}
-		e.found(repeatFinding(input, first, second))
-		if err := e.checkIntegers(ctx, input, first); err != nil {
+		c.add(repeatFinding(input, first, second))
+		if err := c.checkIntegers(ctx, input, first); err != nil {
 			return err
 		}
 	}
@@ -69,14 +70,14 @@ func (e *examination) checkRuns(ctx context.Context, inputs []Input) error {
 // checkIntegers runs the worker on an input whose integers are written as 2.0 instead of
 // 2, if the type's inputSchema accepts that: it is the same number. first is the outcome
 // of the input itself.
-func (e *examination) checkIntegers(ctx context.Context, input Input, first *rehearsal.Outcome) error {
-	text := withPoints(input.Text)
-	if bytes.Equal(text, input.Text) || e.rules.CheckInput(text) != nil {
+func (c *checker) checkIntegers(ctx context.Context, input Input, first *localrun.Outcome) error {
+	text := withDecimalPoints(input.Text)
+	if bytes.Equal(text, input.Text) || c.rules.CheckInput(text) != nil {
 		return nil
 	}
-	o := e.options(input)
+	o := c.options(input)
 	o.Input, o.Attempts = text, 1
-	got, err := rehearsal.Run(ctx, o)
+	got, err := localrun.Run(ctx, o)
 	if err != nil {
 		return fmt.Errorf("run the worker: %w", err)
 	}
@@ -84,24 +85,24 @@ func (e *examination) checkIntegers(ctx context.Context, input Input, first *reh
 	a, b := first.Process.Status, got.Process.Status
 	switch {
 	case b.State != v1alpha1.StateComplete:
-		f.Status, f.Reason = Fail, "a client may write 2 as 2.0; the worker then gets: "+rehearsal.Explain(b.ErrorCode, b.ErrorDetails)
+		f.Status, f.Reason = Fail, "a client may write 2 as 2.0; the worker then gets: "+localrun.Explain(b.ErrorCode, b.ErrorDetails)
 		f.Details = stderrOf(got.Last().ErrorDetails)
-	case sameNumbers(a.Output) != sameNumbers(b.Output):
+	case canonicalNumbers(a.Output) != canonicalNumbers(b.Output):
 		f.Status, f.Reason = Warn, "a client may write 2 as 2.0; the output is then different"
 		f.Details = []string{"2:   " + excerpt(a.Output), "2.0: " + excerpt(b.Output)}
 	}
-	e.found(f)
+	c.add(f)
 	return nil
 }
 
-// withPoints returns JSON whose integers are written with ".0".
-func withPoints(text []byte) []byte {
+// withDecimalPoints returns the JSON with ".0" after each integer.
+func withDecimalPoints(text []byte) []byte {
 	var out []byte
 	decoder, copied := jsontext.NewDecoder(bytes.NewReader(text)), 0
 	for {
 		token, err := decoder.ReadToken()
 		if err != nil {
-			return append(out, text[copied:]...) // the end: the text is valid JSON
+			return append(out, text[copied:]...) // io.EOF, because the text is valid JSON
 		}
 		if token.Kind() == '0' && !strings.ContainsAny(token.String(), ".eE") {
 			end := int(decoder.InputOffset())
@@ -111,15 +112,16 @@ func withPoints(text []byte) []byte {
 	}
 }
 
-// sameNumbers is canonical, but numbers are the same if they have the same value.
-func sameNumbers(text string) string {
+// canonicalNumbers does the same as canonical, and also writes equal numbers in the same
+// way.
+func canonicalNumbers(text string) string {
 	value := jsontext.Value(text)
 	_ = value.Canonicalize() // an output is valid JSON
 	return string(value)
 }
 
 // runFinding reports whether a run completed.
-func runFinding(input Input, o *rehearsal.Outcome, limit int) Finding {
+func runFinding(input Input, o *localrun.Outcome, limit int) Finding {
 	f := Finding{Check: "run", Input: input.Name, Status: Pass}
 	last, status := o.Last(), o.Process.Status
 	if status.State == v1alpha1.StateComplete {
@@ -132,7 +134,7 @@ func runFinding(input Input, o *rehearsal.Outcome, limit int) Finding {
 		return f
 	}
 	f.Status = Fail
-	f.Reason = "expected complete, got " + rehearsal.Explain(status.ErrorCode, status.ErrorDetails)
+	f.Reason = "expected complete, got " + localrun.Explain(status.ErrorCode, status.ErrorDetails)
 	if len(o.Attempts) > 1 {
 		f.Details = failedAttempts(o)
 	} else {
@@ -143,19 +145,20 @@ func runFinding(input Input, o *rehearsal.Outcome, limit int) Finding {
 
 // failedAttempts describes each attempt that did not complete, with the end of its
 // standard error.
-func failedAttempts(o *rehearsal.Outcome) []string {
+func failedAttempts(o *localrun.Outcome) []string {
 	var lines []string
 	for i, a := range o.Attempts {
 		if a.Complete() {
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("attempt %d: %s", i+1, rehearsal.Explain(a.ErrorCode, a.ErrorDetails)))
+		lines = append(lines, fmt.Sprintf("attempt %d: %s", i+1, localrun.Explain(a.ErrorCode, a.ErrorDetails)))
 		lines = append(lines, stderrOf(a.ErrorDetails)...)
 	}
 	return lines
 }
 
-// stderrOf returns the end of the worker's standard error, if details contain it.
+// stderrOf returns the end of the worker's standard error as one line of details; nil if
+// errorDetails do not contain it.
 func stderrOf(details string) []string {
 	var d struct {
 		Stderr string `json:"stderr"`
@@ -195,12 +198,12 @@ func progressFinding(input Input, seen []string) Finding {
 
 // repeatFinding compares two runs with the same input. A process can run more than
 // once, so both runs should have the same output.
-func repeatFinding(input Input, first, second *rehearsal.Outcome) Finding {
+func repeatFinding(input Input, first, second *localrun.Outcome) Finding {
 	f := Finding{Check: "repeat", Input: input.Name, Status: Pass, Reason: "a second run has the same output"}
 	a, b := first.Process.Status, second.Process.Status
 	switch {
 	case b.State != v1alpha1.StateComplete:
-		f.Status, f.Reason = Warn, "a second run does not complete: "+rehearsal.Explain(b.ErrorCode, b.ErrorDetails)
+		f.Status, f.Reason = Warn, "a second run does not complete: "+localrun.Explain(b.ErrorCode, b.ErrorDetails)
 		f.Details = stderrOf(second.Last().ErrorDetails)
 	case canonical(a.Output) != canonical(b.Output):
 		f.Status, f.Reason = Warn, "a second run has a different output; a process can run more than once, so check that this is intended"
@@ -229,39 +232,39 @@ func excerpt(text string) string {
 
 // checkRefusals runs the worker on each input that it must refuse with an error of
 // its own.
-func (e *examination) checkRefusals(ctx context.Context, _ []Input) error {
-	for _, input := range e.Refused {
-		if !e.checkInput(input) {
+func (c *checker) checkRefusals(ctx context.Context, _ []Input) error {
+	for _, input := range c.Refused {
+		if !c.checkInput(input) {
 			continue
 		}
-		o, err := rehearsal.Run(ctx, e.options(input))
+		o, err := localrun.Run(ctx, c.options(input))
 		if err != nil {
 			return fmt.Errorf("run the worker: %w", err)
 		}
 		status := o.Process.Status
-		f := Finding{Check: "refusal", Input: input.Name, Status: Pass, Reason: "refused with " + rehearsal.Explain(status.ErrorCode, status.ErrorDetails)}
+		f := Finding{Check: "refusal", Input: input.Name, Status: Pass, Reason: "refused with " + localrun.Explain(status.ErrorCode, status.ErrorDetails)}
 		switch {
 		case status.State == v1alpha1.StateComplete:
 			f.Status, f.Reason = Fail, "expected an error file, got complete"
 		case brokeContract(status.ErrorCode):
-			f.Status, f.Reason = Fail, "expected an error file with an errorCode of the worker's own, got "+rehearsal.Explain(status.ErrorCode, status.ErrorDetails)
+			f.Status, f.Reason = Fail, "expected an error file with an errorCode of the worker's own, got "+localrun.Explain(status.ErrorCode, status.ErrorDetails)
 			f.Details = stderrOf(o.Last().ErrorDetails)
 		}
-		e.found(f)
+		c.add(f)
 	}
 	return nil
 }
 
-// emptyInputTimeout bounds the run on an empty input.
+// emptyInputTimeout is the maximum duration of the run on an empty input.
 const emptyInputTimeout = 30 * time.Second
 
 // checkEmptyInput runs the worker on {} without validating it: a worker should not
 // crash if the schema is changed later.
-func (e *examination) checkEmptyInput(ctx context.Context, _ []Input) error {
-	o := e.options(Input{Text: []byte("{}")})
+func (c *checker) checkEmptyInput(ctx context.Context, _ []Input) error {
+	o := c.options(Input{Text: []byte("{}")})
 	o.Attempts = 1
-	o.Timeout = min(emptyInputTimeout, time.Duration(e.t.Spec.TimeoutSeconds)*time.Second)
-	got, err := rehearsal.Run(ctx, o)
+	o.Timeout = min(emptyInputTimeout, time.Duration(c.t.Spec.TimeoutSeconds)*time.Second)
+	got, err := localrun.Run(ctx, o)
 	if err != nil {
 		return fmt.Errorf("run the worker: %w", err)
 	}
@@ -270,12 +273,12 @@ func (e *examination) checkEmptyInput(ctx context.Context, _ []Input) error {
 	switch {
 	case status.State == v1alpha1.StateComplete:
 	case brokeContract(status.ErrorCode):
-		f.Status, f.Reason = Warn, "expected complete or an error file, got "+rehearsal.Explain(status.ErrorCode, status.ErrorDetails)
+		f.Status, f.Reason = Warn, "expected complete or an error file, got "+localrun.Explain(status.ErrorCode, status.ErrorDetails)
 		f.Details = stderrOf(got.Last().ErrorDetails)
 	default:
-		f.Reason = "refused with " + rehearsal.Explain(status.ErrorCode, status.ErrorDetails)
+		f.Reason = "refused with " + localrun.Explain(status.ErrorCode, status.ErrorDetails)
 	}
-	e.found(f)
+	c.add(f)
 	return nil
 }
 

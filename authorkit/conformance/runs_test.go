@@ -33,11 +33,11 @@ func TestWithPoints(t *testing.T) {
 		`{"a": 1}`:                        `{"a": 1.0}`,
 		` {"a":[1,-20,3.5,1e2],"1":"2"} `: ` {"a":[1.0,-20.0,3.5,1e2],"1":"2"} `,
 	} {
-		if got := string(withPoints([]byte(text))); got != want {
+		if got := string(withDecimalPoints([]byte(text))); got != want {
 			t.Errorf("%s becomes %s, want %s", text, got, want)
 		}
 	}
-	if sameNumbers(`{"a":1.0}`) != sameNumbers(`{"a": 1}`) || sameNumbers(`{"a":1.5}`) == sameNumbers(`{"a":1}`) {
+	if canonicalNumbers(`{"a":1.0}`) != canonicalNumbers(`{"a": 1}`) || canonicalNumbers(`{"a":1.5}`) == canonicalNumbers(`{"a":1}`) {
 		t.Error("numbers are not compared by value")
 	}
 }

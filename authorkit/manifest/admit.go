@@ -59,7 +59,7 @@ var loadDefinition = sync.OnceValues(func() (*definition, error) {
 	return &definition{schema: structure, values: values, rules: cel.NewValidator(structure, true, celconfig.PerCallLimit)}, nil
 })
 
-// admit validates a new object as an API server does it for kubectl, that is with
+// admit validates a new object as an API server does for kubectl, which sets
 // fieldValidation=Strict: first unknown fields, then defaults, then the schema, then
 // the CEL rules. It returns the object with its defaults set.
 func admit(document []byte) (map[string]any, Problems, error) {
@@ -100,8 +100,8 @@ func admit(document []byte) (map[string]any, Problems, error) {
 	return object, problems, nil
 }
 
-// message returns the text of an error, with its path. An error about the whole
-// object has no path.
+// message returns the text of an error, with its path if it has one. An error about the
+// whole object has none.
 func message(e *field.Error) string {
 	if e.Field == "" || e.Field == "<nil>" {
 		return e.ErrorBody()

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package manifest reads a ProcessType from a file and validates it as an API server
-// would do it: with the same CustomResourceDefinition and the same libraries, but
-// without a cluster.
+// does, with the same CustomResourceDefinition and the same libraries, but without a
+// cluster.
 package manifest
 
 import (

@@ -20,8 +20,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// templates has a directory for each template. Its files end in .tmpl, so that Go's
-// tools do not treat them as part of this module.
+// templates contains one directory for each template. The names of the files end with
+// .tmpl, so that Go's tools do not treat them as part of this module.
 //
 //go:embed all:templates
 var templates embed.FS
@@ -33,7 +33,7 @@ const (
 
 // Templates returns the names of the templates, sorted.
 func Templates() []string {
-	entries, _ := templates.ReadDir(root) // embedded
+	entries, _ := templates.ReadDir(root) // cannot fail: the directory is embedded
 	var names []string
 	for _, entry := range entries {
 		names = append(names, entry.Name())
@@ -41,10 +41,11 @@ func Templates() []string {
 	return names
 }
 
-// Write creates the project of a worker with a name from a template, and returns the names of its files, sorted. It creates dir if necessary. If
-// one of the files already exists, it writes nothing and the error names that file.
+// Write creates the project of a worker from a template, in dir, and returns the names of
+// its files, sorted. It creates dir if necessary. If one of the files already exists, it
+// writes nothing, and the error has the name of that file.
 func Write(dir, name, template string) ([]string, error) {
-	if len(validation.IsDNS1123Label(name)) > 0 { // the rule of the CRD, too
+	if len(validation.IsDNS1123Label(name)) > 0 { // the CRD has the same rule
 		return nil, fmt.Errorf("the name is %q, expected at most %d characters of a-z, 0-9 and -, with a letter or digit at both ends", name, validation.DNS1123LabelMaxLength)
 	}
 	if !slices.Contains(Templates(), template) {
@@ -75,8 +76,8 @@ func Write(dir, name, template string) ([]string, error) {
 	return names, nil
 }
 
-// render returns the files of a template by their names, with the worker's name
-// filled in.
+// render returns the contents of a template's files by file name. name is the name of the
+// worker.
 func render(dir, name string) (map[string][]byte, error) {
 	entries, err := templates.ReadDir(dir)
 	if err != nil {
@@ -97,7 +98,7 @@ func render(dir, name string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// create writes a file that must not exist. A text that starts with #! becomes
+// create writes a file, which must not exist yet. A text that starts with #! becomes
 // executable.
 func create(name string, text []byte) error {
 	mode := fs.FileMode(0o644)

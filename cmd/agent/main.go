@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command agent is PID 1 of a worker's container: agent -- COMMAND [ARGUMENT...].
-// "agent install FILE" copies the agent to FILE; the init container of a worker's pod runs
-// it. "agent version" prints the version.
+// "agent install FILE", which the init container of a worker's pod runs, copies the agent
+// to FILE. "agent version" prints the version.
 package main
 
 import (

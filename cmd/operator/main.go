@@ -37,11 +37,10 @@ func main() {
 // options are the settings of the program.
 type options struct {
 	controllers.Options
-	// Addresses to listen on.
+	// The addresses to listen on.
 	collectorAddress, metricsAddress, healthAddress string
-	// leaderElect: only one replica runs the controllers.
-	leaderElect bool
-	logging     zap.Options
+	leaderElect                                     bool
+	logging                                         zap.Options
 }
 
 func (o *options) addFlags(f *flag.FlagSet) {
@@ -71,7 +70,7 @@ func run(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	if err != nil {
 		return fmt.Errorf("find cluster: %w", err)
 	}
-	config.QPS = -1 // no limit here: the API server limits its clients fairly
+	config.QPS = -1 // no limit: the API server limits its clients
 	listener, err := net.Listen("tcp", o.collectorAddress)
 	if err != nil {
 		return fmt.Errorf("listen for agents: %w", err)
@@ -98,7 +97,7 @@ func run(ctx context.Context, flags *flag.FlagSet, args []string) error {
 	return mgr.Start(ctx)
 }
 
-// cachesFilled reports an error until all caches are filled.
+// cachesFilled returns a check that fails until all caches are filled.
 func cachesFilled(c cache.Cache) healthz.Checker {
 	return func(r *http.Request) error {
 		ctx, cancel := context.WithTimeout(r.Context(), time.Second)

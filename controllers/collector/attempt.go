@@ -28,19 +28,20 @@ type attempt struct {
 	process   *v1alpha1.Process
 	job       *batchv1.Job
 	pod       types.UID
-	// number is the attempt's, from 1.
+	// number counts the attempts of the process, from 1.
 	number int32
-	// last: the Job makes no other attempt after this one.
+	// last is true if the Job makes no attempt after this one.
 	last bool
-	// due is when the worker may start; zero: at once.
+	// due is when the worker may start; zero means immediately.
 	due time.Time
-	// timeout is the longest run of the worker.
+	// timeout is how long the worker may run.
 	timeout time.Duration
 }
 
-// find follows the owner references pod → Job → Process, by UID: names and labels
-// can be forged. The error is agentapi.ErrOver when the chain is broken or the process
-// is terminal, and agentapi.ErrSuperseded when the Job has a newer pod.
+// find follows the owner references pod → Job → Process, by UID, because names and
+// labels can be forged. The error is agentapi.ErrOver if the pod does not belong to an
+// existing Process, or if the Process is terminal or being deleted. It is
+// agentapi.ErrSuperseded if the Job has a newer pod.
 func (c *Collector) find(ctx context.Context, id identity) (*attempt, error) {
 	pod := &corev1.Pod{}
 	if err := c.get(ctx, id.podName, id.podUID, pod); err != nil {
@@ -93,7 +94,7 @@ func (c *Collector) find(ctx context.Context, id identity) (*attempt, error) {
 	}, nil
 }
 
-// get reads an object by name and UID, live when the cache does not have it. The error
+// get reads an object by name and UID, live if the cache does not have it. The error
 // is agentapi.ErrOver if no object has this name and UID.
 func (c *Collector) get(ctx context.Context, name string, uid types.UID, into client.Object) error {
 	key := client.ObjectKey{Namespace: c.Namespace, Name: name}

@@ -1,9 +1,9 @@
 // Copyright The Process Manager Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package collector answers the agents: they get their process's input from it, and
-// deliver progress and the result to it. It runs on every replica of the operator,
-// leader or not.
+// Package collector is the endpoint for agents. An agent gets the input of its process
+// from it, and delivers progress and the result to it. It runs on every replica of the
+// operator, not only on the leader.
 package collector
 
 import (
@@ -31,9 +31,9 @@ import (
 	"procman.dev/procman/internal/payload"
 )
 
-// Collector is the agentserver.Collector of the cluster.
+// Collector implements agentserver.Collector for the pods of a cluster.
 type Collector struct {
-	// Client reads from the operator's caches and writes; Live reads past them.
+	// Client reads from the operator's caches and writes. Live reads from the API server.
 	Client client.Client
 	Live   client.Reader
 	Clock  clock.PassiveClock
@@ -46,12 +46,13 @@ type Collector struct {
 	// Listener is where agents are served.
 	Listener net.Listener
 
-	// identities are those of the tokens that were reviewed, by the SHA-256 of the token.
+	// identities has the identity of each reviewed token. Its keys are the SHA-256 sums of
+	// the tokens.
 	identities *cache.LRUExpireCache
 	writes     *writes
 }
 
-// SetupWithManager lets the manager run the server. A manager.Server without
+// SetupWithManager adds the server to the manager. A manager.Server without
 // OnlyServeWhenLeader runs on every replica.
 func (c *Collector) SetupWithManager(mgr manager.Manager) error {
 	return mgr.Add(&manager.Server{Name: "collector", Server: agentserver.NewServer(c.handler()), Listener: c.Listener})
@@ -60,12 +61,12 @@ func (c *Collector) SetupWithManager(mgr manager.Manager) error {
 func (c *Collector) handler() *agentserver.Handler {
 	c.identities = cache.NewLRUExpireCacheWithClock(maxIdentities, c.Clock)
 	c.writes = newWrites(c.Clock)
-	return agentserver.New(c, refused)
+	return agentserver.New(c, logRefusal)
 }
 
-// refused logs a request that was answered with an error. A report of progress that comes
-// too soon is not worth a line: there can be thousands.
-func refused(r *http.Request, status int, cause error) {
+// logRefusal logs a request that was answered with an error. There can be thousands of
+// progress reports that come too soon, so these are logged at V(1).
+func logRefusal(r *http.Request, status int, cause error) {
 	log := logf.FromContext(r.Context()).WithName("collector")
 	if errors.Is(cause, agentapi.ErrTooSoon) {
 		log = log.V(1)
@@ -89,8 +90,8 @@ func (c *Collector) Attempt(ctx context.Context, token string) (agentserver.Atte
 // ID is the pod's UID.
 func (a *attempt) ID() string { return string(a.pod) }
 
-// Input returns the process's input, once the attempt is due. It writes the start time
-// with the first of several requests only.
+// Input returns the process's input, or an agentapi.TooEarly if the attempt is not due
+// yet. Only the first request of a pod writes the start time.
 func (a *attempt) Input(ctx context.Context) (agentapi.Input, error) {
 	if wait := a.due.Sub(a.collector.Clock.Now()); wait > 0 {
 		return agentapi.Input{}, &agentapi.TooEarly{Wait: wait}
@@ -115,7 +116,7 @@ func (a *attempt) Input(ctx context.Context) (agentapi.Input, error) {
 }
 
 // writeStart writes the start time. If the Process was queued, the same write removes
-// its condition, which then costs no write of its own.
+// the condition Launched, so that no second write is necessary.
 func (a *attempt) writeStart(ctx context.Context) error {
 	start := metav1.NewTime(a.collector.Clock.Now())
 	if c := meta.FindStatusCondition(a.process.Status.Conditions, v1alpha1.ConditionLaunched); c != nil && c.Reason == v1alpha1.ReasonQueued {
@@ -127,7 +128,8 @@ func (a *attempt) writeStart(ctx context.Context) error {
 		if !apierrors.IsConflict(err) {
 			return overIfRefused(err)
 		}
-		// It has changed in the meantime. The process controller removes the condition.
+		// The Process has changed since it was read. Write the start time only; the process
+		// controller removes the condition.
 	}
 	return a.patch(ctx, "startTime", start)
 }
@@ -141,12 +143,12 @@ func (a *attempt) Result(ctx context.Context, r agentapi.Result) error {
 	return overIfNotFound(a.collector.Writer.Commit(ctx, a.process, r, a.job.Name))
 }
 
-// Progress writes the percentage to the process's status, if it is due. So a pod causes
-// at most one write each agentapi.ProgressInterval, whatever it sends.
+// Progress writes the percentage to the process's status, if a write is due, and returns
+// agentapi.ErrTooSoon otherwise. This limits the writes that one pod can cause.
 func (a *attempt) Progress(ctx context.Context, p agentapi.Progress) error {
 	last := a.process.Status.PercentComplete
 	switch {
-	case p.Equals(last): // perhaps by this report: the response to an earlier try can be lost
+	case p.Equals(last): // also if the agent repeats a report because it did not get the response
 		return nil
 	case !a.collector.writes.progress(a.pod, p, last):
 		return agentapi.ErrTooSoon
@@ -154,14 +156,14 @@ func (a *attempt) Progress(ctx context.Context, p agentapi.Progress) error {
 	return a.patch(ctx, "percentComplete", p.PercentComplete)
 }
 
-// patch writes one field of the process's status. It needs no lock: the schema refuses to
-// change the field of a process that is terminal.
+// patch writes one field of the process's status. It does not need the resourceVersion:
+// the schema does not allow a change of the field after the process is terminal.
 func (a *attempt) patch(ctx context.Context, field string, value any) error {
 	return overIfRefused(statuspatch.Apply(ctx, a.collector.Client, a.process, map[string]any{field: value}))
 }
 
-// overIfRefused makes the error of a write to the status of a Process that is terminal or
-// deleted an agentapi.ErrOver.
+// overIfRefused converts the error of a write to the status of a Process that is terminal
+// or deleted into an agentapi.ErrOver.
 func overIfRefused(err error) error {
 	if apierrors.IsInvalid(err) {
 		return fmt.Errorf("%w: %w", agentapi.ErrOver, err)
@@ -169,7 +171,7 @@ func overIfRefused(err error) error {
 	return overIfNotFound(err)
 }
 
-// overIfNotFound makes a NotFound error of the API server an agentapi.ErrOver.
+// overIfNotFound converts a NotFound error of the API server into an agentapi.ErrOver.
 func overIfNotFound(err error) error {
 	if apierrors.IsNotFound(err) {
 		return fmt.Errorf("%w: %w", agentapi.ErrOver, err)

@@ -22,22 +22,21 @@ type identity struct {
 	podUID  types.UID
 }
 
-// The keys under which a TokenReview has the pod that a token is bound to.
+// The keys of a TokenReview for the pod that a token is bound to.
 const (
 	extraPodName = "authentication.kubernetes.io/pod-name"
 	extraPodUID  = "authentication.kubernetes.io/pod-uid"
 )
 
-// Bounds of the cache of identities. A cached identity is of no use once its pod is
-// deleted: then the collector does not find the pod.
+// Bounds of the cache of identities. The identity of a deleted pod can be cached, but
+// cannot be used: the collector does not find the pod.
 const (
 	identityLifetime = time.Minute
 	maxIdentities    = 10_000
 )
 
 // authenticate returns the pod that the token is bound to. The error is
-// agentapi.ErrUnauthenticated when the token is not valid; any other error is worth
-// another try.
+// agentapi.ErrUnauthenticated if the token is not valid; any other error is temporary.
 func (c *Collector) authenticate(ctx context.Context, token string) (identity, error) {
 	key := sha256.Sum256([]byte(token))
 	if id, ok := c.identities.Get(key); ok {
@@ -56,7 +55,7 @@ func (c *Collector) authenticate(ctx context.Context, token string) (identity, e
 	return id, err
 }
 
-// identify reads the status of a TokenReview.
+// identify returns the pod in the status of a TokenReview, or agentapi.ErrUnauthenticated.
 func (c *Collector) identify(s *authenticationv1.TokenReviewStatus) (identity, error) {
 	account := "system:serviceaccount:" + c.Namespace + ":" + c.ServiceAccount
 	switch {

@@ -14,26 +14,27 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// Bounds of what is remembered of the writes for pods.
+// Bounds of the type writes.
 const (
 	// writesMemory is how long a write is remembered.
 	writesMemory = agentapi.SmallStepInterval
-	// maxWrites is how many writes are remembered: two for each pod. With more pods than
-	// that, the oldest writes are forgotten early.
+	// maxWrites is how many writes are remembered, at most two for each pod. If there are
+	// more, the oldest ones are forgotten early.
 	maxWrites = 100_000
 )
 
 // writes remembers which pods caused a write to the status of their Process, so that a
-// pod that sends many requests causes few writes. Each replica of the operator has its
-// own, so the bounds hold for one replica. It is safe for concurrent use.
+// pod that sends many requests causes few writes. Each replica of the operator has a
+// writes of its own, so it limits the writes of one replica. It is safe for concurrent
+// use.
 type writes struct {
 	clock clock.PassiveClock
 
 	mu     sync.Mutex
-	recent *cache.LRUExpireCache // write → time.Time
+	recent *cache.LRUExpireCache // from write to time.Time
 }
 
-// write is the last write of a field for a pod.
+// write is the key of the last write of a field for a pod.
 type write struct {
 	pod   types.UID
 	field string
@@ -43,8 +44,8 @@ func newWrites(c clock.PassiveClock) *writes {
 	return &writes{clock: c, recent: cache.NewLRUExpireCacheWithClock(maxWrites, c)}
 }
 
-// progress reports whether p is due, and remembers that it is written. last is the
-// progress in the status of the Process. It counts as written even if the write fails.
+// progress reports whether p has to be written now, and remembers it as written, even if
+// the write fails later. last is the progress in the status of the Process.
 func (w *writes) progress(pod types.UID, p agentapi.Progress, last *int32) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -60,7 +61,7 @@ func (w *writes) progress(pod types.UID, p agentapi.Progress, last *int32) bool 
 }
 
 // start reports whether the start time of a pod's attempt has to be written, and
-// remembers that it is.
+// remembers it as written.
 func (w *writes) start(pod types.UID) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

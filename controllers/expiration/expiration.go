@@ -57,12 +57,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, p *v1alpha1.Process) (reconc
 	if p.DeletionTimestamp != nil {
 		return reconcile.Result{}, nil
 	}
-	// The UID keeps a new Process with the same name from being deleted.
+	// With the UID, the deletion fails if p was replaced by a Process with the same name.
 	return r.deleteAt(ctx, p.ExpirationTime(), p, client.Preconditions{UID: &p.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
 }
 
-// deleteAt deletes an object if it is time, and otherwise requests another
-// reconciliation at that time. The options say which form of the object is meant.
+// deleteAt deletes an object if the time at has come. Otherwise it requests another
+// reconciliation at that time. The options contain the preconditions of the deletion.
 func (r *Reconciler) deleteAt(ctx context.Context, at time.Time, o client.Object, options ...client.DeleteOption) (reconcile.Result, error) {
 	if wait := at.Sub(r.Clock.Now()); wait > 0 {
 		return reconcile.Result{RequeueAfter: wait}, nil

@@ -34,7 +34,7 @@ func (r *LeaseReconciler) Reconcile(ctx context.Context, lease *coordinationv1.L
 		return reconcile.Result{}, nil // the facade did not create it
 	}
 	end := lease.Spec.AcquireTime.Add(time.Duration(*lease.Spec.LeaseDurationSeconds) * time.Second)
-	// The resourceVersion keeps a Lease from being deleted that the facade has just
-	// renewed for another process with the same key.
+	// With the resourceVersion, the deletion fails if the facade has just renewed the
+	// Lease for another process with the same key.
 	return (*Reconciler)(r).deleteAt(ctx, end, lease, client.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion})
 }

@@ -13,18 +13,17 @@ import (
 
 // finding is what a probe's pod shows about image volumes on this cluster.
 type finding struct {
-	// done: the pod has ended, so the finding does not change any more.
+	// done is true if the finding cannot change any more.
 	done bool
-	// works: the agent ran from an image volume. Only together with done.
+	// works is true if the agent ran from an image volume. Then done is true too.
 	works bool
 	// cause describes the pod, for the log.
 	cause string
 }
 
-// examine reads the pod as the API server returned it. Only a successful run of the agent
-// proves that image volumes work: the API server can drop them, the container runtime
-// refuse them, or the directory be empty. Anything that can be temporary, such as a slow
-// pull, is not done.
+// examine returns the finding for a pod as the API server returned it. Only a successful
+// run of the agent proves that image volumes work: the API server can drop them, the
+// container runtime can refuse them, or the directory can be empty.
 func examine(pod *corev1.Pod) finding {
 	if !hasImageVolume(pod) {
 		return finding{done: true, cause: "the API server dropped the image volume"}
@@ -38,24 +37,24 @@ func examine(pod *corev1.Pod) finding {
 
 // describe returns the pod's status as one line.
 func describe(pod *corev1.Pod) string {
-	words := []string{"the probe's pod is " + string(pod.Status.Phase)}
+	parts := []string{"the probe's pod is " + string(pod.Status.Phase)}
 	if pod.Status.Message != "" {
-		words = append(words, pod.Status.Message)
+		parts = append(parts, pod.Status.Message)
 	}
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-			words = append(words, c.Message)
+			parts = append(parts, c.Message)
 		}
 	}
 	for _, c := range pod.Status.ContainerStatuses {
 		switch {
 		case c.State.Waiting != nil:
-			words = append(words, fmt.Sprintf("its container waits: %s %s", c.State.Waiting.Reason, c.State.Waiting.Message))
+			parts = append(parts, fmt.Sprintf("its container waits: %s %s", c.State.Waiting.Reason, c.State.Waiting.Message))
 		case c.State.Terminated != nil:
-			words = append(words, fmt.Sprintf("its container exited with %d: %s %s", c.State.Terminated.ExitCode, c.State.Terminated.Reason, c.State.Terminated.Message))
+			parts = append(parts, fmt.Sprintf("its container exited with %d: %s %s", c.State.Terminated.ExitCode, c.State.Terminated.Reason, c.State.Terminated.Message))
 		}
 	}
-	return strings.Join(words, ", ")
+	return strings.Join(parts, ", ")
 }
 
 func hasImageVolume(pod *corev1.Pod) bool {

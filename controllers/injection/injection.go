@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package injection finds out how the agent gets into the workers' pods of this cluster:
-// by image volumes if a probe shows that they work, otherwise by an init container. That
-// works everywhere, and delays the start of each pod by some tenths of a second.
+// by image volumes if a probe shows that they work, otherwise by an init container. An
+// init container works everywhere, but delays the start of each pod by some tenths of a
+// second.
 package injection
 
 import (
@@ -24,15 +25,15 @@ import (
 	"procman.dev/procman/controllers/internal/jobspec"
 )
 
-// Auto is the operator's setting with which a Prober chooses. Types cannot have it.
+// Auto is the operator's setting that lets a Prober choose. A type cannot have it.
 const Auto v1alpha1.AgentInjection = "Auto"
 
-// pollInterval is the time between two looks at the probe's pod.
+// pollInterval is the time between two reads of the probe's pod.
 const pollInterval = 500 * time.Millisecond
 
 // Prober tries an image volume once, when its replica becomes the leader, with a pod that
 // it deletes afterwards. It keeps the result until the operator ends. The pod runs on one
-// node only: where nodes differ, the operator must be set to InitContainer.
+// node only: if not all nodes support image volumes, set the operator to InitContainer.
 type Prober struct {
 	// Client writes. Live reads from the API server: the caches do not have the pod.
 	Client client.Client
@@ -44,7 +45,7 @@ type Prober struct {
 	works atomic.Bool
 }
 
-// SetupWithManager lets the manager run the probe, if the setting is Auto.
+// SetupWithManager adds the probe to the manager, if the setting is Auto.
 func (p *Prober) SetupWithManager(mgr manager.Manager) error {
 	if p.Job.AgentInjection != Auto {
 		return nil
@@ -67,8 +68,8 @@ func (p *Prober) Injection() v1alpha1.AgentInjection {
 // NeedLeaderElection limits the probe to the replica that launches Jobs.
 func (p *Prober) NeedLeaderElection() bool { return true }
 
-// Start probes and returns nil. It is not an error if image volumes do not work or
-// cannot be tried: init containers do.
+// Start runs the probe and returns nil. It is not an error if image volumes do not work
+// or cannot be tried: the operator then uses init containers.
 func (p *Prober) Start(ctx context.Context) error {
 	found := p.probe(ctx)
 	p.works.Store(found.works)

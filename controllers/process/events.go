@@ -71,11 +71,12 @@ func (s *ledgerSource) WaitForSync(ctx context.Context) error {
 // Reconcile finds the record. It also requests those Processes that are admitted
 // because of the event; the others in the queue are not woken.
 func (r *Reconciler) processEvents() handler.TypedEventHandler[*v1alpha1.Process, reconcile.Request] {
-	observe := func(ctx context.Context, p *v1alpha1.Process) []types.NamespacedName {
+	record := func(ctx context.Context, p *v1alpha1.Process) []types.NamespacedName {
 		return r.Ledger.Observe(p, !p.Finished() && r.hasJob(ctx, p))
 	}
-	// A second request for the same Process could arrive when a worker already has the first one.
-	with := func(admitted []types.NamespacedName, p *v1alpha1.Process) []types.NamespacedName {
+	// A Process must not be requested twice: if a goroutine has already taken the first
+	// request from the queue, the second one causes another reconciliation.
+	addOnce := func(admitted []types.NamespacedName, p *v1alpha1.Process) []types.NamespacedName {
 		if key := client.ObjectKeyFromObject(p); !slices.Contains(admitted, key) {
 			return append(admitted, key)
 		}
@@ -83,12 +84,12 @@ func (r *Reconciler) processEvents() handler.TypedEventHandler[*v1alpha1.Process
 	}
 	return handler.TypedFuncs[*v1alpha1.Process, reconcile.Request]{
 		CreateFunc: func(ctx context.Context, e event.TypedCreateEvent[*v1alpha1.Process], q requests) {
-			wake(q, with(observe(ctx, e.Object), e.Object))
+			wake(q, addOnce(record(ctx, e.Object), e.Object))
 		},
 		UpdateFunc: func(ctx context.Context, e event.TypedUpdateEvent[*v1alpha1.Process], q requests) {
-			keys := observe(ctx, e.ObjectNew)
+			keys := record(ctx, e.ObjectNew)
 			if !ownStatusWrite(e.ObjectOld, e.ObjectNew) {
-				keys = with(keys, e.ObjectNew)
+				keys = addOnce(keys, e.ObjectNew)
 			}
 			wake(q, keys)
 		},
@@ -98,10 +99,10 @@ func (r *Reconciler) processEvents() handler.TypedEventHandler[*v1alpha1.Process
 	}
 }
 
-// ownStatusWrite reports whether an update is one of the condition Launched, which the
-// operator itself wrote and after which there is nothing to do. Without it, a Job that
-// is refused with a different message each time would be created again at once after
-// each refusal.
+// ownStatusWrite reports whether an update only changed the condition Launched. The
+// operator wrote that itself, and nothing follows from it. Without this check, a Job
+// that is refused with a different message each time would be created again immediately
+// after each refusal.
 func ownStatusWrite(before, after *v1alpha1.Process) bool {
 	return before.UID == after.UID && !after.Finished() && after.DeletionTimestamp == nil && launchedMessage(before) != launchedMessage(after)
 }
@@ -114,32 +115,33 @@ func launchedMessage(p *v1alpha1.Process) string {
 	return ""
 }
 
-// hasJob reports whether the cache contains the Job of a Process. A Job that the
-// cache receives later is an event for jobEvents.
+// hasJob reports whether the cache contains the Job of a Process. If the cache receives
+// the Job later, jobEvents records it.
 func (r *Reconciler) hasJob(ctx context.Context, p *v1alpha1.Process) bool {
 	job := &batchv1.Job{}
 	return r.Client.Get(ctx, client.ObjectKeyFromObject(p), job) == nil && metav1.IsControlledBy(job, p)
 }
 
-// jobEvents records Jobs. It requests no reconciliation: another watch does.
+// jobEvents records Jobs. It requests no reconciliation: the watch of Jobs in
+// SetupWithManager does that.
 func (r *Reconciler) jobEvents() handler.TypedEventHandler[*batchv1.Job, reconcile.Request] {
-	observe := func(job *batchv1.Job, exists bool) {
+	record := func(job *batchv1.Job, exists bool) {
 		if owner := metav1.GetControllerOf(job); owner != nil {
 			r.Ledger.ObserveJob(client.ObjectKey{Namespace: job.Namespace, Name: owner.Name}, owner.UID, exists)
 		}
 	}
 	return handler.TypedFuncs[*batchv1.Job, reconcile.Request]{
-		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[*batchv1.Job], _ requests) { observe(e.Object, true) },
+		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[*batchv1.Job], _ requests) { record(e.Object, true) },
 		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[*batchv1.Job], _ requests) {
-			observe(e.ObjectNew, true)
+			record(e.ObjectNew, true)
 		},
-		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[*batchv1.Job], _ requests) { observe(e.Object, false) },
+		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[*batchv1.Job], _ requests) { record(e.Object, false) },
 	}
 }
 
-// typeEvents records types. It requests the Processes that a greater
-// maxConcurrent admits and, if the type was created, changed or deleted, all
-// those that have no Job yet.
+// typeEvents records types. If a type was created or deleted, or if its spec or its
+// conditions changed, it requests all Processes of the type that have no Job yet.
+// Otherwise it requests those that are now admitted.
 func (r *Reconciler) typeEvents() handler.TypedEventHandler[*v1alpha1.ProcessType, reconcile.Request] {
 	register := func(t *v1alpha1.ProcessType) []types.NamespacedName {
 		return r.Ledger.Register(client.ObjectKeyFromObject(t), int(t.Spec.MaxConcurrent))

@@ -25,18 +25,18 @@ import (
 	"procman.dev/procman/internal/rules"
 )
 
-// typeGrace is how long a Process waits for a type that does not exist: one
+// missingTypeWait is how long a Process waits for a type that does not exist: one
 // kubectl apply of both may create the Process first, and kubectl replace deletes
 // a type before it creates it again.
-const typeGrace = 5 * time.Second
+const missingTypeWait = 5 * time.Second
 
-// launch creates the Job of the Process, waits until it can, or finishes the
-// Process if it cannot be launched.
+// launch creates the Job of the Process. If that is not possible yet, it waits; if it
+// never will be, it finishes the Process.
 func (r *Reconciler) launch(ctx context.Context, p *v1alpha1.Process) (reconcile.Result, error) {
 	processType := &v1alpha1.ProcessType{}
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: p.Spec.Type}, processType)
 	if apierrors.IsNotFound(err) {
-		if wait := r.Ledger.WithoutTypeSince(p).Add(typeGrace).Sub(r.Clock.Now()); wait > 0 {
+		if wait := r.Ledger.WithoutTypeSince(p).Add(missingTypeWait).Sub(r.Clock.Now()); wait > 0 {
 			return reconcile.Result{RequeueAfter: wait}, nil
 		}
 		return reconcile.Result{}, r.refuseType(ctx, p)
@@ -49,9 +49,9 @@ func (r *Reconciler) launch(ctx context.Context, p *v1alpha1.Process) (reconcile
 	case ready.refusal != nil:
 		return reconcile.Result{}, r.finish(ctx, p, *ready.refusal, "")
 	case ready.waits && ready.until.IsZero():
-		return reconcile.Result{}, nil // the next change of the type wakes it
+		return reconcile.Result{}, nil // the next change of the type requests a reconciliation
 	case ready.waits:
-		return reconcile.Result{RequeueAfter: ready.until.Sub(now)}, nil // or that change
+		return reconcile.Result{RequeueAfter: ready.until.Sub(now)}, nil // or earlier, if the type changes
 	}
 	refusal, err := r.checkInput(ctx, p, processType)
 	if err != nil {
@@ -61,7 +61,7 @@ func (r *Reconciler) launch(ctx context.Context, p *v1alpha1.Process) (reconcile
 		return reconcile.Result{}, r.finish(ctx, p, *refusal, "")
 	}
 	if !r.Ledger.Admitted(client.ObjectKeyFromObject(p), p.UID) {
-		return r.markQueued(ctx, p) // it is woken when it is admitted
+		return r.markQueued(ctx, p) // its admission requests a reconciliation
 	}
 	return r.createJob(ctx, p, processType)
 }
@@ -91,19 +91,19 @@ func (r *Reconciler) createJob(ctx context.Context, p *v1alpha1.Process, t *v1al
 		}
 		return r.nameTaken(ctx, p, job)
 	}
-	return r.refused(ctx, p, t, err)
+	return r.handleRefusal(ctx, p, t, err)
 }
 
 // refusedRetry is the time after which the operator tries again to create a Job
 // that the cluster refused.
 const refusedRetry = 5 * time.Second
 
-// refused handles a Job that the cluster did not create. A Job that is invalid
-// stays invalid: the Process ends in error. The cause of any other answer (a quota,
-// a policy, a missing right) can go away. The operator tries again for
-// startTimeoutSeconds after the first refusal, not after the creation of the
-// Process: it may have waited in the queue.
-func (r *Reconciler) refused(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType, err error) (reconcile.Result, error) {
+// handleRefusal handles an error of the cluster on the creation of a Job. A Job that is
+// invalid stays invalid: the Process ends in error. Any other cause (a quota, a policy,
+// a missing right) can be temporary. The operator tries again until startTimeoutSeconds
+// after the first refusal. It does not count from the creation of the Process, because
+// the Process may have waited in the queue.
+func (r *Reconciler) handleRefusal(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType, err error) (reconcile.Result, error) {
 	var answer apierrors.APIStatus
 	if !errors.As(err, &answer) {
 		return reconcile.Result{}, fmt.Errorf("create job: %w", err)
@@ -126,8 +126,8 @@ func (r *Reconciler) refused(ctx context.Context, p *v1alpha1.Process, t *v1alph
 }
 
 // checkInput returns the error result of a Process whose type does not allow its input;
-// nil if it does. The facade has already checked the input of a POST. For a Process
-// created with kubectl the check happens here, by the same rules.
+// nil if the type allows it. The facade has already checked the input of a POST. A
+// Process created with kubectl is checked here, by the same rules.
 func (r *Reconciler) checkInput(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType) (*agentapi.Result, error) {
 	input, err := payload.Input(ctx, r.Live, p)
 	if err != nil {
@@ -161,17 +161,17 @@ func (r *Reconciler) refuseType(ctx context.Context, p *v1alpha1.Process) error 
 	}), "")
 }
 
-// predecessorGrace is how long a Process waits until the garbage collector has
+// predecessorWait is how long a Process waits until the garbage collector has
 // deleted the Job of an earlier Process with the same name.
-const predecessorGrace = time.Minute
+const predecessorWait = time.Minute
 
 // nameTaken handles a Job that has the name of the Process, but does not belong to
-// it. The Job of an earlier Process with this name is about to be deleted. Any
-// other Job is left alone.
+// it. The Job of an earlier Process with this name will soon be deleted. Any other Job
+// is not changed, and the Process ends in error.
 func (r *Reconciler) nameTaken(ctx context.Context, p *v1alpha1.Process, job *batchv1.Job) (reconcile.Result, error) {
 	owner := metav1.GetControllerOf(job)
 	ofPredecessor := owner != nil && owner.APIVersion == v1alpha1.GroupVersion.String() && owner.Kind == "Process" && owner.Name == p.Name
-	if ofPredecessor && r.Clock.Now().Before(p.CreationTimestamp.Add(predecessorGrace)) {
+	if ofPredecessor && r.Clock.Now().Before(p.CreationTimestamp.Add(predecessorWait)) {
 		return reconcile.Result{RequeueAfter: time.Second}, nil
 	}
 	return reconcile.Result{}, r.finish(ctx, p, agentapi.Failure(errorcode.NameTaken, map[string]any{

@@ -16,8 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/controllers/internal/prose"
 	"procman.dev/procman/controllers/internal/statuspatch"
+	"procman.dev/procman/controllers/internal/truncate"
 )
 
 // launched returns the condition Launched of a Process, nil if it has none.
@@ -27,17 +27,16 @@ func launched(p *v1alpha1.Process) *metav1.Condition {
 
 const (
 	// queuedDelay is how long after its creation a Process that waits for a slot gets the
-	// condition. One that is admitted earlier costs no write. Creation times have whole
-	// seconds, so that the Process has waited for one to two seconds.
+	// condition Launched. A Process that is admitted earlier needs no write. Creation
+	// times have whole seconds, so the Process has waited for one to two seconds.
 	queuedDelay = 2 * time.Second
-	// startDelay is how long after the creation of the Job the condition is removed, if
-	// the collector has not removed it together with the start of the attempt.
+	// startDelay is how long after the creation of the Job this controller removes the
+	// condition, if the collector has not removed it when the attempt started.
 	startDelay = 10 * time.Second
 )
 
-// markQueued writes to the status of a Process that it waits for a slot. It is the only
-// write for a Process that waits, however long that takes and however often the queue
-// moves.
+// markQueued writes to the status of a Process that it waits for a slot. No other write
+// follows while the Process waits.
 func (r *Reconciler) markQueued(ctx context.Context, p *v1alpha1.Process) (reconcile.Result, error) {
 	if launched(p) != nil {
 		return reconcile.Result{}, nil
@@ -61,11 +60,11 @@ func (r *Reconciler) markQueued(ctx context.Context, p *v1alpha1.Process) (recon
 func (r *Reconciler) markRefused(ctx context.Context, p *v1alpha1.Process, message string) error {
 	conditions := slices.Clone(p.Status.Conditions)
 	if c := launched(p); c != nil && c.Reason != v1alpha1.ReasonRefused {
-		meta.RemoveStatusCondition(&conditions, v1alpha1.ConditionLaunched) // so that its time is not kept
+		meta.RemoveStatusCondition(&conditions, v1alpha1.ConditionLaunched) // its transition time must not be kept
 	}
 	if !meta.SetStatusCondition(&conditions, metav1.Condition{
 		Type: v1alpha1.ConditionLaunched, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonRefused,
-		Message:            prose.Cut(message, 1024),
+		Message:            truncate.Bytes(message, 1024),
 		LastTransitionTime: metav1.NewTime(r.Clock.Now()),
 	}) {
 		return nil
@@ -76,13 +75,13 @@ func (r *Reconciler) markRefused(ctx context.Context, p *v1alpha1.Process, messa
 	return nil
 }
 
-// markLaunched removes the condition once the Process has its Job. It returns after
-// which time it has to be called again; 0 if it has not.
+// markLaunched removes the condition of a Process that has its Job. again is the time
+// after which it has to be called again; 0 means never.
 //
-// A refusal is removed at once: if the Job is deleted and the next one is refused,
-// startTimeoutSeconds counts from that refusal. That the Process was queued is removed
-// by the collector, in the write of the start time. Only if that takes long, it is
-// removed here.
+// The reason Refused is removed immediately: if the Job is deleted and the next one is
+// refused, startTimeoutSeconds counts from that refusal. The reason Queued is normally
+// removed by the collector, in the same write as the start time. It is removed here
+// only if the attempt has not started after startDelay.
 func (r *Reconciler) markLaunched(ctx context.Context, p *v1alpha1.Process, job *batchv1.Job) (again time.Duration, err error) {
 	c := launched(p)
 	if c == nil {

@@ -22,10 +22,10 @@ func TestTypeIsMissingForAMoment(t *testing.T) {
 	now.SetTime(start.Add(10 * time.Minute))
 	typeT := client.ObjectKey{Namespace: "work", Name: "t"}
 	r.Ledger.Unregister(typeT)
-	if p, again, err := reconcileIt(t, r); err != nil || p.Finished() || again != typeGrace {
+	if p, again, err := reconcileIt(t, r); err != nil || p.Finished() || again != missingTypeWait {
 		t.Errorf("at once: %+v, again in %s, %v", p.Status, again, err)
 	}
-	now.SetTime(now.Now().Add(typeGrace))
+	now.SetTime(now.Now().Add(missingTypeWait))
 	if p, _, err := reconcileIt(t, r); err != nil || p.Status.ErrorCode != "InvalidInput" {
 		t.Errorf("after the grace: %+v, %v", p.Status, err)
 	}
@@ -60,7 +60,7 @@ func TestJobOfThatName(t *testing.T) {
 		"nobody's":                     {nil, 0, "NameTaken"},
 		"another kind's":               {other, 0, "NameTaken"},
 		"a predecessor's":              {predecessor, 0, ""},
-		"a predecessor's that remains": {predecessor, predecessorGrace, "NameTaken"},
+		"a predecessor's that remains": {predecessor, predecessorWait, "NameTaken"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, now := world(t, interceptor.Funcs{}, aProcess(), aType(), job(test.owner))

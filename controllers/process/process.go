@@ -83,7 +83,8 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 }
 
 // Reconcile takes the next step for one Process. An error is retried with backoff.
-// The result has the time of the next look, if only time can change something.
+// The result has RequeueAfter if the next step depends on the time, and not only on a
+// change of an object.
 func (r *Reconciler) Reconcile(ctx context.Context, p *v1alpha1.Process) (reconcile.Result, error) {
 	if p.DeletionTimestamp != nil || p.Expired(r.Clock.Now()) {
 		return reconcile.Result{}, nil // the expiration controller deletes it
@@ -110,8 +111,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, p *v1alpha1.Process) (reconc
 	return result, err
 }
 
-// jobOf returns the Job with the name of the Process, from the cache; nil if there
-// is none.
+// jobOf returns the Job with the name of the Process from the cache; nil if there is
+// none. The Job may belong to somebody else.
 func (r *Reconciler) jobOf(ctx context.Context, p *v1alpha1.Process) (*batchv1.Job, error) {
 	job := &batchv1.Job{}
 	err := r.Client.Get(ctx, client.ObjectKeyFromObject(p), job)
@@ -134,7 +135,7 @@ func (r *Reconciler) observe(ctx context.Context, p *v1alpha1.Process, job *batc
 	observation := outcome.Observe(job, pods, now)
 	decision := observation.Decide()
 	if decision.EventsOf != "" {
-		// Events are not cached: they are read at the end of a few processes only.
+		// Events are not cached: only few processes need them, and only at their end.
 		var events corev1.EventList
 		err := r.Live.List(ctx, &events, client.InNamespace(p.Namespace), client.MatchingFields{"involvedObject.uid": string(decision.EventsOf)})
 		if err != nil {
@@ -156,9 +157,9 @@ func (r *Reconciler) observe(ctx context.Context, p *v1alpha1.Process, job *batc
 	return reconcile.Result{}, nil
 }
 
-// failPod marks a pod as failed, as the garbage collector of Kubernetes does it when a
-// node is deleted. The Job then creates another pod. The pod's kubelet stops what still
-// runs in it, at once or when the node comes back.
+// failPod marks a pod as failed. The garbage collector of Kubernetes does the same when
+// a node is deleted. The Job then creates another pod. If containers of the pod still
+// run, the kubelet stops them as soon as it can reach the API server.
 func (r *Reconciler) failPod(ctx context.Context, f *outcome.PodFailure) error {
 	err := statuspatch.ApplyLocked(ctx, r.Client, f.Pod, map[string]any{
 		"phase": corev1.PodFailed, "reason": f.Reason, "message": f.Message,
@@ -208,10 +209,10 @@ func (r *Reconciler) cleanUp(ctx context.Context, p *v1alpha1.Process, job *batc
 	return reconcile.Result{}, nil
 }
 
-// canStillRun reports whether the Job of a terminal Process could still run something:
-// in error, when a retry or a pod that waits for its image remains; complete, when the
-// Job is suspended and could be resumed, or when a container that the cluster added
-// keeps a pod alive.
+// canStillRun reports whether the Job of a terminal Process could still run a container.
+// If the Process is in error, the Job can have another attempt, or a pod that waits for
+// its image. If it is complete, the Job can be suspended and resumed later, or a
+// container that the cluster added can keep a pod alive.
 func (r *Reconciler) canStillRun(ctx context.Context, p *v1alpha1.Process, job *batchv1.Job) (bool, error) {
 	if outcome.EndCondition(job) != nil {
 		return false, nil

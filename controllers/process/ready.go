@@ -13,23 +13,24 @@ import (
 	"procman.dev/procman/internal/errorcode"
 )
 
-// readiness is what the state of a type means for a Process that is to be
-// launched. The zero value: it can be launched.
+// readiness is what the state of a type means for a Process without a Job. The zero
+// value means that the Process can be launched.
 type readiness struct {
 	// refusal is the result of a Process that cannot be launched.
 	refusal *agentapi.Result
-	// waits: the Process waits for a change of the type, but not longer than until,
-	// if that is set.
+	// waits is true if the Process has to wait for a change of the type. If until is not
+	// zero, the Process waits no longer than until then.
 	waits bool
 	until time.Time
 }
 
-// readinessOf reports whether a Process can be launched with its type as it is.
+// readinessOf reports whether a Process can be launched with the current state of its
+// type.
 //
-// The Process waits until the operator has looked at the type, which takes seconds.
-// If the registry does not have the image, the Process waits for
-// startTimeoutSeconds: after its creation, or after the condition ImageResolved
-// became False if that was later, as a Process can wait in the queue for long.
+// The Process waits until the operator has written the conditions of the type, which
+// takes seconds. If the image cannot be resolved, the Process waits for
+// startTimeoutSeconds. That time starts when the Process is created, or when the
+// condition ImageResolved becomes False if that is later.
 func readinessOf(p *v1alpha1.Process, t *v1alpha1.ProcessType, now time.Time) readiness {
 	accepted := t.Verdict(v1alpha1.ConditionAccepted)
 	switch {

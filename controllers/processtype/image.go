@@ -28,18 +28,19 @@ import (
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/registry"
+	"procman.dev/procman/controllers/internal/truncate"
 )
 
-// Limits of status.command: the first two are those of its schema, the third leaves
-// room in the object for the rest of it.
+// Limits of status.command. The first two are also in its schema. The third leaves
+// space in the object for the other fields.
 const (
 	maxWords        = 256
 	maxWordLength   = 32768 // characters, as in the schema
 	maxCommandBytes = 512 << 10
 )
 
-// The pause after a failed request to a registry: it begins with minPause and is
-// doubled each time, up to maxPause.
+// The pause after a failed request to a registry. It starts with minPause and doubles
+// each time, up to maxPause.
 const (
 	minPause = time.Second
 	maxPause = time.Minute
@@ -106,7 +107,7 @@ func (r *ImageReconciler) Reconcile(ctx context.Context, t *v1alpha1.ProcessType
 	return reconcile.Result{}, nil
 }
 
-// Why an image is not resolved, if its registry is not the cause.
+// Causes of an image that is not resolved, other than its registry.
 var (
 	errNoEntrypoint = errors.New("the image has neither an entrypoint nor a command: set spec.command of the type")
 	errCommandSize  = fmt.Errorf("entrypoint and arguments of the image are more than %d words or %d bytes, or a word has more than %d characters: set spec.command of the type", maxWords, maxCommandBytes, maxWordLength)
@@ -177,8 +178,8 @@ func (r *ImageReconciler) pullSecrets(ctx context.Context, t *v1alpha1.ProcessTy
 	return secrets, nil
 }
 
-// architecture returns the architecture in the nodeSelector of the type. Without
-// one it is that of the operator: most clusters have only one.
+// architecture returns the architecture in the nodeSelector of the type, or else that of
+// the operator: most clusters have only one.
 func architecture(t *v1alpha1.ProcessType) string {
 	if arch, ok := t.Spec.Template.NodeSelector[corev1.LabelArchStable]; ok {
 		return string(arch)
@@ -205,6 +206,6 @@ func imageResolved(err error) metav1.Condition {
 	default:
 		resolved.Reason = v1alpha1.ReasonRegistryUnreachable
 	}
-	resolved.Message = truncate(err.Error())
+	resolved.Message = truncate.Bytes(err.Error(), maxMessageBytes)
 	return resolved
 }

@@ -44,8 +44,8 @@ func NewPolicy(level string) (Policy, error) {
 // latest returns the newest version of a check.
 func latest(c policy.Check) policy.VersionedCheck { return c.Versions[len(c.Versions)-1] }
 
-// fields has, for each check that a type can fail, the field of the type and its
-// allowed values. For the other checks a type has no field.
+// fields maps each check that depends on one field of the type to this field and its
+// allowed values.
 var fields = map[policy.CheckID]struct{ field, allowed string }{
 	"allowPrivilegeEscalation": {"privilegeEscalation", "Forbidden"},
 	"capabilities_baseline":    {"addCapabilities", "the default capabilities of container engines"},

@@ -31,8 +31,8 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/injection"
 	"procman.dev/procman/controllers/internal/jobspec"
-	"procman.dev/procman/controllers/internal/prose"
 	"procman.dev/procman/controllers/internal/statuspatch"
+	"procman.dev/procman/controllers/internal/truncate"
 	"procman.dev/procman/internal/rules"
 	"procman.dev/procman/internal/timing"
 )
@@ -48,8 +48,8 @@ type Reconciler struct {
 	Policy Policy
 }
 
-// SetupWithManager registers the controller. A change of one type can give an alias
-// to another type, or take it away. So it requests all types of the namespace.
+// SetupWithManager registers the controller. A change of one type can change which type
+// an alias belongs to. Therefore it requests all types of the namespace.
 func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 	toAll := handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
 		var all v1alpha1.ProcessTypeList
@@ -88,7 +88,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, t *v1alpha1.ProcessType) (re
 			accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, v1alpha1.ReasonInvalidTemplate, refusal
 		}
 	}
-	accepted.Message = truncate(accepted.Message)
+	accepted.Message = truncate.Bytes(accepted.Message, maxMessageBytes)
 	result, err := patchStatus(ctx, r.Client, t, func(s *v1alpha1.ProcessTypeStatus) {
 		meta.SetStatusCondition(&s.Conditions, accepted)
 	})
@@ -98,26 +98,29 @@ func (r *Reconciler) Reconcile(ctx context.Context, t *v1alpha1.ProcessType) (re
 	return result, err
 }
 
+// maxMessageBytes is the maximum size of a message in a condition.
+const maxMessageBytes = 4096
+
 // dryRunInterval is the time after which an invalid Job is tried again: a policy of
 // the cluster may have refused it, and policies change.
 const dryRunInterval = time.Minute
 
-// example is a Job as a Process of the type would get it.
+// example returns the Job that a Process of the type would get.
 func example(t *v1alpha1.ProcessType, c jobspec.Config) *batchv1.Job {
 	t = t.DeepCopy()
 	t.Status.Image, t.Status.Command = t.Spec.Image, []string{"entrypoint"} // the image may not be resolved yet
 	if c.AgentInjection == injection.Auto {
-		c.AgentInjection = v1alpha1.AgentInitContainer // this pod has more containers to check than the other
+		c.AgentInjection = v1alpha1.AgentInitContainer // its pod has one container more to check
 	}
 	p := &v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{Namespace: t.Namespace, Name: t.Name, UID: t.UID}}
 	return jobspec.Job(p, t, jobspec.Pod(t, c))
 }
 
-// dryRun asks the API server to create a Job as a dry run. This finds what no schema
-// of ours can: an invalid label value, a request above its limit. It returns why the
-// server calls the Job invalid; empty if it does not. Any other answer, such as a
-// quota or a webhook without dry-run support, is about the cluster and not about the
-// type. It returns an error if the server does not answer.
+// dryRun asks the API server to create a Job as a dry run. This finds errors that the
+// schema of a type cannot find: an invalid label value, a request above its limit.
+// refusal is why the server calls the Job invalid; empty if it does not. Any other error
+// of the server, such as a quota or a webhook without dry-run support, is not caused by
+// the type and is ignored. err is not nil if the server does not answer.
 func (r *Reconciler) dryRun(ctx context.Context, job *batchv1.Job) (refusal string, err error) {
 	job.Name, job.GenerateName, job.OwnerReferences = "", "dry-run-", nil
 	err = r.Client.Create(ctx, job, client.DryRunAll)
@@ -131,8 +134,8 @@ func (r *Reconciler) dryRun(ctx context.Context, job *batchv1.Job) (refusal stri
 	return "", fmt.Errorf("create job of a process as a dry run: %w", err)
 }
 
-// fieldErrors returns what an Invalid error says about the fields, without the name
-// of the Job, which does not exist.
+// fieldErrors returns the errors of the fields in an Invalid error, without the name of
+// the Job, which does not exist.
 func fieldErrors(err error) string {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || status.Status().Details == nil || len(status.Status().Details.Causes) == 0 {
@@ -148,9 +151,9 @@ func fieldErrors(err error) string {
 	return strings.Join(causes, "; ")
 }
 
-// patchStatus writes the status as change leaves it, with the condition Ready that
-// follows from it, if that is different from the status of t. It does nothing if the
-// type was deleted.
+// patchStatus applies change to a copy of the status, sets the condition Ready, and
+// writes the result if it differs from the status of t. After a conflict it requests
+// another reconciliation. It does nothing if the type was deleted.
 func patchStatus(ctx context.Context, c client.Client, t *v1alpha1.ProcessType, change func(*v1alpha1.ProcessTypeStatus)) (reconcile.Result, error) {
 	changed := t.DeepCopy()
 	change(&changed.Status)
@@ -186,16 +189,10 @@ type statusPatch struct {
 // controller has just written.
 const cacheDelay = 100 * time.Millisecond
 
-// truncate cuts a message to the length that people read in a condition.
-func truncate(message string) string {
-	const maxBytes = 4096
-	return prose.Cut(message, maxBytes)
-}
-
-// accept returns the condition Accepted of a type, as far as it follows from the
-// type, from its rules, from the others in its namespace, and from violations: what the
-// pods of the type do that the policy forbids.
-func accept(t *v1alpha1.ProcessType, known *rules.Rules, all []v1alpha1.ProcessType, violations string) metav1.Condition {
+// accept returns the condition Accepted of a type, without the dry run. all are the types
+// of its namespace. violations is what the policy forbids about the pods of the type;
+// empty if nothing.
+func accept(t *v1alpha1.ProcessType, typeRules *rules.Rules, all []v1alpha1.ProcessType, violations string) metav1.Condition {
 	accepted := metav1.Condition{
 		Type:               v1alpha1.ConditionAccepted,
 		ObservedGeneration: t.Generation,
@@ -203,7 +200,7 @@ func accept(t *v1alpha1.ProcessType, known *rules.Rules, all []v1alpha1.ProcessT
 		Reason:             v1alpha1.ReasonAccepted,
 		Message:            "processes of this type can be started",
 	}
-	if err := cmp.Or(known.InputSchemaError(), known.OutputSchemaError()); err != nil {
+	if err := cmp.Or(typeRules.InputSchemaError(), typeRules.OutputSchemaError()); err != nil {
 		accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, v1alpha1.ReasonInvalidSchema, err.Error()
 		return accepted
 	}
@@ -215,18 +212,18 @@ func accept(t *v1alpha1.ProcessType, known *rules.Rules, all []v1alpha1.ProcessT
 		accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, v1alpha1.ReasonPolicyViolation, violations
 		return accepted
 	}
-	if lost := aliasesOfOthers(t, all); len(lost) > 0 {
+	if taken := aliasesOfOthers(t, all); len(taken) > 0 {
 		accepted.Reason = v1alpha1.ReasonAliasTaken
-		accepted.Message = "processes of this type can be started, but not by every alias: " + strings.Join(lost, ", ")
+		accepted.Message = "processes of this type can be started, but not by every alias: " + strings.Join(taken, ", ")
 	}
 	return accepted
 }
 
-// aliasesOfOthers describes the aliases of a type that are resolved to another type.
-// The name of a type overrides aliases, and an older type overrides a younger one.
+// aliasesOfOthers describes the aliases of a type that belong to another type. The name
+// of a type has priority over aliases, and an older type has priority over a newer one.
 // The facade resolves names by the same rule.
 func aliasesOfOthers(t *v1alpha1.ProcessType, all []v1alpha1.ProcessType) []string {
-	var lost []string
+	var taken []string
 	for _, alias := range t.Spec.Aliases {
 		for i := range all {
 			other := &all[i]
@@ -235,10 +232,10 @@ func aliasesOfOthers(t *v1alpha1.ProcessType, all []v1alpha1.ProcessType) []stri
 			}
 			older := cmp.Or(other.CreationTimestamp.Compare(t.CreationTimestamp.Time), cmp.Compare(other.Name, t.Name)) < 0
 			if other.Name == alias || older && slices.Contains(other.Spec.Aliases, alias) {
-				lost = append(lost, fmt.Sprintf("%q is %s's", alias, other.Name))
+				taken = append(taken, fmt.Sprintf("%q is %s's", alias, other.Name))
 				break
 			}
 		}
 	}
-	return lost
+	return taken
 }

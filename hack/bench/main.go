@@ -8,9 +8,7 @@
 //
 // A process is measured from POST until a GET returns the state complete, a Job
 // from its creation until a watch shows its condition Complete. The result is the
-// ratio of the two medians, because absolute times depend on the machine. Before
-// that, bench compares the start of the agent with that of a program that does
-// nothing. With -agent it does only that, and needs no cluster.
+// ratio of the two medians, because absolute times depend on the machine.
 package main
 
 import (
@@ -34,9 +32,9 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// widestSpread is the largest spread of a usable measurement: the distance of the
+// maxSpread is the largest spread of a usable measurement: the distance of the
 // quartiles, divided by the median.
-const widestSpread = 0.5
+const maxSpread = 0.5
 
 func main() {
 	kubeconfig := flag.String("kubeconfig", os.Getenv("KUBECONFIG"), "kubeconfig of the cluster with the product")
@@ -81,12 +79,12 @@ func run(ctx context.Context, kubeconfig, url string, samples int) error {
 	fmt.Println("P1, a process from POST to complete, divided by a bare Job from creation to Complete; wanted: at most 0.30")
 	report("process", processes)
 	report("bare Job", jobs)
-	ratio := at(processes, 0.5).Seconds() / at(jobs, 0.5).Seconds()
-	if spread(processes) > widestSpread || spread(jobs) > widestSpread {
-		fmt.Printf("ratio of medians %.2f is not usable: the spread is above %.0f %%\n", ratio, 100*widestSpread)
+	ratio := quantile(processes, 0.5).Seconds() / quantile(jobs, 0.5).Seconds()
+	if spread(processes) > maxSpread || spread(jobs) > maxSpread {
+		fmt.Printf("ratio of medians %.2f is not usable: the spread is above %.0f %%\n", ratio, 100*maxSpread)
 		return nil
 	}
-	fmt.Printf("ratio of medians %.2f, of p99 %.2f\n", ratio, at(processes, 0.99).Seconds()/at(jobs, 0.99).Seconds())
+	fmt.Printf("ratio of medians %.2f, of p99 %.2f\n", ratio, quantile(processes, 0.99).Seconds()/quantile(jobs, 0.99).Seconds())
 	return nil
 }
 
@@ -98,17 +96,17 @@ func pause() {
 
 func report(what string, samples []time.Duration) {
 	fmt.Printf("%-9s median %.3f s, p99 %.3f s, spread %.0f %%, %d samples\n",
-		what, at(samples, 0.5).Seconds(), at(samples, 0.99).Seconds(), 100*spread(samples), len(samples))
+		what, quantile(samples, 0.5).Seconds(), quantile(samples, 0.99).Seconds(), 100*spread(samples), len(samples))
 }
 
-// at returns the quantile of the samples, from 0 to 1.
-func at(samples []time.Duration, quantile float64) time.Duration {
+// quantile returns the quantile q of the samples; q is from 0 to 1.
+func quantile(samples []time.Duration, q float64) time.Duration {
 	sorted := slices.Sorted(slices.Values(samples))
-	return sorted[min(int(quantile*float64(len(sorted))), len(sorted)-1)]
+	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
 }
 
 func spread(samples []time.Duration) float64 {
-	return (at(samples, 0.75) - at(samples, 0.25)).Seconds() / at(samples, 0.5).Seconds()
+	return (quantile(samples, 0.75) - quantile(samples, 0.25)).Seconds() / quantile(samples, 0.5).Seconds()
 }
 
 // timeProcess returns the time from POST until GET returns the state complete.
@@ -119,11 +117,11 @@ func timeProcess(ctx context.Context, url string) (time.Duration, error) {
 		return 0, err
 	}
 	for time.Since(start) < time.Minute {
-		shown, err := call(ctx, http.MethodGet, url+"/v1/processes/echo/"+created.ProcessID, nil)
+		current, err := call(ctx, http.MethodGet, url+"/v1/processes/echo/"+created.ProcessID, nil)
 		if err != nil {
 			return 0, err
 		}
-		if shown.State == "complete" {
+		if current.State == "complete" {
 			return time.Since(start), nil
 		}
 		<-time.After(5 * time.Millisecond)
@@ -131,23 +129,25 @@ func timeProcess(ctx context.Context, url string) (time.Duration, error) {
 	return 0, errors.New("process is not complete after a minute")
 }
 
-type shown struct{ ProcessID, State string }
+// process is the part of a response that bench reads.
+type process struct{ ProcessID, State string }
 
-func call(ctx context.Context, method, url string, body []byte) (s shown, err error) {
+func call(ctx context.Context, method, url string, body []byte) (p process, err error) {
 	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
-		return s, err
+		return p, err
 	}
 	request.Header.Set("Content-Type", "application/json")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return s, err
+		return p, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
-		return s, fmt.Errorf("%s %s: %s", method, url, response.Status)
+		return p, fmt.Errorf("%s %s: %s", method, url, response.Status)
 	}
-	return s, json.NewDecoder(response.Body).Decode(&s)
+	err = json.NewDecoder(response.Body).Decode(&p)
+	return p, err
 }
 
 // timeJob returns the time from the creation of a Job until it is Complete. Its

@@ -17,13 +17,13 @@ func TestQuantiles(t *testing.T) {
 	for i := 100; i > 0; i-- {
 		samples = append(samples, time.Duration(i)*time.Second)
 	}
-	for quantile, want := range map[float64]time.Duration{0: time.Second, 0.5: 51 * time.Second, 0.99: 100 * time.Second, 1: 100 * time.Second} {
-		if got := at(samples, quantile); got != want {
-			t.Errorf("at %v: %v, want %v", quantile, got, want)
+	for q, want := range map[float64]time.Duration{0: time.Second, 0.5: 51 * time.Second, 0.99: 100 * time.Second, 1: 100 * time.Second} {
+		if got := quantile(samples, q); got != want {
+			t.Errorf("quantile %v: %v, want %v", q, got, want)
 		}
 	}
 	if samples[0] != 100*time.Second {
-		t.Error("at has sorted its argument")
+		t.Error("quantile has sorted its argument")
 	}
 	if got := spread(samples); got < 0.97 || got > 0.99 { // 50 s of 51 s
 		t.Errorf("spread %v, want 50/51", got)

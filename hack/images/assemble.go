@@ -25,11 +25,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// assemble writes the image to path, after it has built the image's programs in the
-// directory programs. It writes nothing, and returns false, if the image at path is
-// the same already.
+// assemble builds the image's programs in the directory programs and writes the image to
+// path. If the image at path is already the same, it writes nothing and returns false.
 func (r recipe) assemble(path, reference, programs string) (changed bool, err error) {
-	image, err := r.image(programs, plain)
+	image, err := r.image(programs, uncompressed)
 	if err != nil {
 		return false, err
 	}
@@ -75,7 +74,7 @@ func (r recipe) push(reference, programs string) error {
 
 // build builds the image's programs in dir, and its operating system if it has one.
 // It returns the contents of the layers, as tars: the operating system, the programs, and
-// the files of a worker, which change most often.
+// the files of a worker. The layers that change most often come last.
 func (r recipe) build(dir string) (layers [][]byte, err error) {
 	if len(r.packages) > 0 {
 		system, err := debian(r.packages)
@@ -89,7 +88,7 @@ func (r recipe) build(dir string) (layers [][]byte, err error) {
 		layers = append(layers, content)
 	}
 	for _, program := range r.programs {
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", program.in(dir), program.pkg)
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", program.pathIn(dir), program.pkg)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOGC=200")
 		if output, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("build %s: %w\n%s", program.pkg, err, output)
@@ -109,8 +108,8 @@ func (r recipe) build(dir string) (layers [][]byte, err error) {
 	return layers, nil
 }
 
-// in returns the path of the built program in dir.
-func (p program) in(dir string) string { return filepath.Join(dir, filepath.Base(p.path)) }
+// pathIn returns the path of the built program in dir.
+func (p program) pathIn(dir string) string { return filepath.Join(dir, filepath.Base(p.path)) }
 
 // programLayer returns a tar of the programs and their directories, without times
 // and owners.
@@ -125,7 +124,7 @@ func programLayer(programs []program, dir string) ([]byte, error) {
 				return nil, err
 			}
 		}
-		content, err := os.ReadFile(p.in(dir))
+		content, err := os.ReadFile(p.pathIn(dir))
 		if err != nil {
 			return nil, err
 		}
@@ -142,9 +141,9 @@ func programLayer(programs []program, dir string) ([]byte, error) {
 	return layer.Bytes(), nil
 }
 
-// plain returns an uncompressed layer, which is faster to import on the same
+// uncompressed returns an uncompressed layer, which is imported faster on the same
 // machine.
-func plain(content []byte) (v1.Layer, error) {
+func uncompressed(content []byte) (v1.Layer, error) {
 	return static.NewLayer(content, types.DockerUncompressedLayer), nil
 }
 

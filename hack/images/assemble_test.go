@@ -81,7 +81,7 @@ func TestAgentIsSmall(t *testing.T) {
 	if _, err := built.build(dir); err != nil {
 		t.Fatal(err)
 	}
-	info, err := os.Stat(built.programs[0].in(dir))
+	info, err := os.Stat(built.programs[0].pathIn(dir))
 	if err != nil {
 		t.Fatal(err)
 	}

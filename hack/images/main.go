@@ -34,9 +34,9 @@ type program struct {
 type recipe struct {
 	name     string
 	programs []program
-	// worker is a directory whose files are in /worker. Empty means none.
+	// worker is a directory whose files are copied to /worker. Empty means none.
 	worker string
-	// packages are Debian packages. Without any, the image has no operating system.
+	// packages are Debian packages. If there are none, the image has no operating system.
 	packages   []string
 	entrypoint []string
 }
@@ -83,8 +83,8 @@ func run(out, push, tag string, names []string) error {
 	if err != nil {
 		return err
 	}
-	// Not in the user's cache, where two checkouts would overwrite each other's
-	// programs.
+	// This directory is not in the user's cache, because there two checkouts would
+	// overwrite each other's programs.
 	programs := filepath.Join(out, ".programs")
 	if err := os.MkdirAll(programs, 0o755); err != nil {
 		return fmt.Errorf("create output directory: %w", err)

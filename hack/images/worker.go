@@ -13,13 +13,14 @@ import (
 	"strings"
 )
 
-// maxWorkerBytes bounds the files of a worker, which are assembled in memory.
+// maxWorkerBytes is the maximum size of a worker's files together. They are assembled in
+// memory.
 const maxWorkerBytes = 512 << 20
 
-// workerLayer returns a tar of the files in dir, as /worker, without times and owners.
-// Everybody may read them, and run what its owner may run. The directory .git is left out.
-// It returns an error for what is neither a file nor a directory, and for a link that
-// leads out of dir.
+// workerLayer returns a tar of the files in dir, as /worker, without times and owners. All
+// users may read the files, and execute those that the owner may execute. Directories
+// named .git are not included. It returns an error if dir contains something other than
+// files, directories and links, or a link to a path outside of dir.
 func workerLayer(dir string) ([]byte, error) {
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
@@ -77,7 +78,8 @@ func workerLayer(dir string) ([]byte, error) {
 	return layer.Bytes(), nil
 }
 
-// linkWithin returns the target of a link. It returns an error if that is not in dir.
+// linkWithin returns the target of a link. It returns an error if the target is not in
+// dir.
 func linkWithin(dir, path string) (string, error) {
 	target, err := os.Readlink(path)
 	if err != nil {

@@ -29,8 +29,8 @@ var partsDir = "parts"
 // Kubernetes both use is compiled once.
 const goFlags = "-buildvcs=false -trimpath -gcflags=all=-dwarf=false"
 
-// goEnv is the environment of every build. The compiler is a short-lived program:
-// with twice the memory before it collects garbage, it takes a tenth less CPU time.
+// goEnv returns the environment of every build. With GOGC=200, the compiler uses more
+// memory and takes a tenth less CPU time.
 func goEnv() []string {
 	return append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="+goFlags, "GOGC=200", "GOWORK=off")
 }
@@ -39,11 +39,15 @@ func goEnv() []string {
 // They have no effect on other programs.
 const containerdTags = "no_btrfs,no_devmapper,no_tracing,no_zfs"
 
-// program is one program of the cluster: its part, which is what one go command
-// builds, and its package. A program whose name is not the package's is a
-// symbolic link to the one that is.
+// program is a program of the cluster.
 type program struct {
-	name, part, pkg string
+	// name is the name of its file. If the name differs from the last element of pkg,
+	// the file is a symbolic link to the program of the package.
+	name string
+	// part groups the programs that one go command builds.
+	part string
+	// pkg is the path of its Go package.
+	pkg string
 }
 
 var programs = []program{
@@ -108,7 +112,7 @@ func cacheDir() (string, error) {
 }
 
 // programsDir returns the directory of the programs of the pinned versions. Its
-// name is a hash of all that the programs depend on.
+// name is a hash of everything that the programs depend on.
 func programsDir() string {
 	cache, err := cacheDir()
 	if err != nil {
@@ -134,7 +138,7 @@ func programPath(name string) string {
 	return filepath.Join(programsDir(), name)
 }
 
-// built reports whether all programs of a part are there.
+// built reports whether all programs of a part exist.
 func built(part string) bool {
 	return !slices.ContainsFunc(programs, func(p program) bool {
 		_, err := os.Stat(programPath(p.name))
@@ -143,7 +147,7 @@ func built(part string) bool {
 }
 
 // build builds the parts that are missing, one after the other. If it is
-// interrupted, it leaves no incomplete program behind under a program's name.
+// interrupted, there is no incomplete file under a program's name.
 func build(parts []string) error {
 	if !slices.ContainsFunc(parts, func(part string) bool { return !built(part) }) {
 		return nil
@@ -158,7 +162,7 @@ func build(parts []string) error {
 	}
 	defer unlock()
 	for _, part := range parts {
-		if built(part) { // perhaps by the process that had the lock
+		if built(part) { // the process that had the lock before may have built it
 			continue
 		}
 		start := time.Now()
@@ -171,8 +175,8 @@ func build(parts []string) error {
 	return nil
 }
 
-// buildPart builds the programs of a part in a directory of their own and then
-// moves them to where they belong.
+// buildPart builds the programs of a part in a temporary directory and then moves them
+// to programsDir.
 func buildPart(part string) error {
 	dir := programsDir()
 	unfinished := filepath.Join(dir, part+".tmp")

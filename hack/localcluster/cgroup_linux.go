@@ -71,8 +71,8 @@ func (c *cluster) makeCgroups() error {
 }
 
 // delegateControllers lets the children of a v2 cgroup use its controllers. It does
-// nothing for v1. EBUSY means that the cgroup has processes and is not the
-// machine's root, as in a container.
+// nothing for v1. It fails with EBUSY if the cgroup has processes and is not the root
+// of the machine, as in a container.
 func delegateControllers(dir string) error {
 	available, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
 	if errors.Is(err, os.ErrNotExist) {

@@ -23,8 +23,8 @@ func running(name string) (*cluster, error) {
 	return c, nil
 }
 
-// notRunning returns the error for a cluster that does not run. It names the
-// commands that help.
+// notRunning returns the error for a cluster that does not run. Its text contains the
+// commands that can solve the problem.
 func (c *cluster) notRunning() error {
 	if c.exists() {
 		return fmt.Errorf("cluster %s was interrupted; its data is kept: start it again with up --name %s, or remove it with down --name %s", c.name, c.name, c.name)
@@ -102,8 +102,8 @@ func killComponent(o options) error {
 	return nil
 }
 
-// componentArgument returns the one component that the arguments name. It must be
-// one of the node's components or of more.
+// componentArgument returns the only argument. It must be the name of one of the node's
+// components, or one of the names in more.
 func (c *cluster) componentArgument(args []string, more ...string) (string, error) {
 	names := more
 	for _, component := range c.components() {

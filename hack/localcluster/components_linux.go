@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// configs are the components' configuration files, as templates over settings.
+// configs are templates of the components' configuration files. Their data is settings.
 //
 //go:embed config
 var configs embed.FS

@@ -41,7 +41,7 @@ func (f forwards) Set(s string) error {
 }
 
 // serve listens on every port and forwards each connection to the node. It returns
-// when all ports are bound; its error names a port that cannot be.
+// when it listens on all ports. The error has the port on which it cannot listen.
 func (f forwards) serve(nodeIP string) error {
 	for port, nodePort := range f {
 		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))

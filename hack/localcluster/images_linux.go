@@ -34,7 +34,7 @@ func loadImages(o options) error {
 		return err
 	}
 	if len(o.args) == 0 {
-		return errors.New("expected one or more TARs, in the format of docker save")
+		return errors.New("expected one or more tarballs, in the format of docker save")
 	}
 	if c, err := open(o.name); err != nil {
 		return err
@@ -106,8 +106,8 @@ func (c *cluster) importImages(paths []string) error {
 }
 
 // importImage imports a tarball and returns the names of the images in it. It
-// removes these names first: containerd's CRI plugin keeps the old digest of a name
-// that an import moves to another image.
+// removes these names first. Otherwise containerd's CRI plugin would keep the old
+// digest of a name.
 func (c *cluster) importImage(path string) (names []string, err error) {
 	manifest, err := tarball.LoadManifest(func() (io.ReadCloser, error) { return os.Open(path) })
 	if err != nil {
@@ -133,7 +133,7 @@ func (c *cluster) importImage(path string) (names []string, err error) {
 	return names, nil
 }
 
-// fullName returns the form of an image's name that containerd stores.
+// fullName returns the name under which containerd stores an image.
 func fullName(tag string) (string, error) {
 	parsed, err := name.NewTag(tag)
 	if err != nil {
@@ -211,8 +211,7 @@ func fileSum(path string) (string, error) {
 // ownImages returns the tarballs of the images that every cluster needs.
 func (c *cluster) ownImages() []string { return []string{c.file("pause.tar"), c.file("coredns.tar")} }
 
-// assembleImages builds ownImages: pause, which keeps the namespaces of each pod,
-// and CoreDNS.
+// assembleImages builds the images of ownImages.
 func (c *cluster) assembleImages() error {
 	pause := c.file("pause")
 	cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", pause, "./pause")
@@ -234,8 +233,8 @@ func (c *cluster) assembleImages() error {
 	return nil
 }
 
-// assemble writes a tarball of an image that consists of one static program, its
-// entrypoint.
+// assemble writes a tarball of an image that contains only one static program, which is
+// its entrypoint.
 func assemble(path, reference, file string) error {
 	program, err := os.ReadFile(file)
 	if err != nil {

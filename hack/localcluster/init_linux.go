@@ -35,7 +35,7 @@ func runInit(o options) error {
 	if err := unix.Sethostname([]byte(c.nodeName())); err != nil {
 		return fmt.Errorf("set the node's name: %w", err)
 	}
-	_, _ = io.Copy(io.Discard, os.Stdin) // ends when the node process has created eth0
+	_, _ = io.Copy(io.Discard, os.Stdin) // blocks until the node process has created eth0
 	if err := c.setUpNetwork(); err != nil {
 		return fmt.Errorf("set up the node's network: %w", err)
 	}
@@ -48,9 +48,9 @@ func runInit(o options) error {
 	return nil
 }
 
-// setUpMounts gives the node its own /proc, and empty directories of its own
-// where Kubernetes and containerd have fixed paths. Data that must outlive the
-// node is only in the cluster's state directory.
+// setUpMounts gives the node a /proc of its own, and empty directories for the
+// fixed paths of Kubernetes and containerd. Data that must remain when the node
+// ends is only in the cluster's state directory.
 func (c *cluster) setUpMounts() error {
 	mount := func(source, target, kind string, flags uintptr) error {
 		if err := unix.Mount(source, target, kind, flags, ""); err != nil {
@@ -64,8 +64,8 @@ func (c *cluster) setUpMounts() error {
 	if err := mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC); err != nil {
 		return err
 	}
-	// A tmpfs on /var/lib hides the state directory, and perhaps the programs:
-	// both are then bind-mounted at their old paths.
+	// A tmpfs on /var/lib hides the state directory, and perhaps the programs. If
+	// so, they are bind-mounted at their old paths.
 	kept := []string{c.dir}
 	cache, err := cacheDir()
 	if err != nil {
@@ -95,17 +95,17 @@ func (c *cluster) setUpMounts() error {
 		}
 		_ = handles[i].Close()
 	}
-	// The node cannot reach other networks, so a lookup of any other name must
-	// fail immediately. If the file is a link into /run, the tmpfs there has
-	// removed its target, and lookups fail, too.
+	// The node cannot reach other networks, so a lookup of any name outside of the
+	// cluster must fail immediately. If /etc/resolv.conf is a link into /run, the
+	// tmpfs hides its target, and lookups fail too.
 	if err := mount(c.file("resolv.conf"), "/etc/resolv.conf", "", unix.MS_BIND); err != nil && !errors.Is(err, unix.ENOENT) {
 		return err
 	}
 	if target, err := os.Readlink("/var/run"); err == nil && target != "/run" && target != "../run" {
 		return fmt.Errorf("/var/run is a link to %s, expected /run", target)
 	}
-	// The kubelet mounts volumes that containers must see, so mounts are shared;
-	// only the node's own namespaces take part.
+	// The kubelet mounts volumes that containers must see, so mounts are shared,
+	// but only within the node's mount namespace.
 	return mount("", "/", "", unix.MS_REC|unix.MS_SHARED)
 }
 
@@ -123,7 +123,7 @@ type supervisor struct {
 	logs string
 
 	mu        sync.Mutex
-	processes map[int]process // of the components, by process id
+	processes map[int]process // the components' processes, by process id
 }
 
 type process struct {
@@ -168,7 +168,7 @@ func (s *supervisor) start(component component) (ended <-chan struct{}, err erro
 	cmd.Env = append(os.Environ(), component.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	s.mu.Lock() // so that reap does not see its end before it is recorded
+	s.mu.Lock() // reap must not handle its end before it is recorded
 	defer s.mu.Unlock()
 	if err := cmd.Start(); err != nil {
 		return nil, err
@@ -183,7 +183,7 @@ func (s *supervisor) reap() {
 	for {
 		var status unix.WaitStatus
 		pid, err := unix.Wait4(-1, &status, 0, nil)
-		if err != nil { // most of the time ECHILD: there is no child yet
+		if err != nil { // usually ECHILD: there is no child yet
 			time.Sleep(20 * time.Millisecond)
 			continue
 		}

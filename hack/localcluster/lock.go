@@ -15,9 +15,9 @@ import (
 )
 
 // lock locks the file. If another process has the lock, it prints waiting and
-// waits. The kernel releases the lock when its process ends, even by kill -9. Nothing
-// may remove the file while a process can wait for it: that process would continue
-// with a lock on a file that others do not find.
+// waits. The kernel releases the lock when its process ends, even by kill -9. The file
+// must not be removed while a process can wait for it: that process would then lock
+// a file that no other process can open.
 func lock(path, waiting string) (unlock func(), err error) {
 	file, err := tryLock(path)
 	if errors.Is(err, syscall.EWOULDBLOCK) {

@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// command is one verb of the command line.
+// command is a command of the command line.
 type command struct {
 	args, help string
 	run        func(o options) error

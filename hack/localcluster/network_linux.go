@@ -12,8 +12,8 @@ import (
 	"syscall"
 )
 
-// slots is the largest number of clusters on a machine: the slot is one byte of
-// their addresses.
+// slots is the maximum number of clusters on a machine: the slot is one byte of a
+// cluster's addresses.
 const slots = 256
 
 // claimSlot chooses a free subnet for a new cluster and records it. A lock keeps
@@ -95,9 +95,9 @@ func (c *cluster) overlaps(addresses []net.Addr) bool {
 
 func (c *cluster) linkFile() string { return "/sys/class/net/" + c.link() }
 
-// foreignOwner returns the directory of another cluster that owns the interface, or
-// "". After a cluster ended, a cluster in another PROCMAN_LOCALCLUSTER_DIR can have
-// claimed its slot.
+// foreignOwner returns the directory of the other cluster that owns the interface; "" if
+// there is none. After a cluster has ended, a cluster in another
+// PROCMAN_LOCALCLUSTER_DIR can claim the same slot.
 func (c *cluster) foreignOwner() string {
 	alias, err := os.ReadFile(filepath.Join(c.linkFile(), "ifalias"))
 	if owner := strings.TrimSpace(string(alias)); err == nil && owner != c.dir {
@@ -113,7 +113,7 @@ func (c *cluster) disconnect() error {
 	}
 	// The kernel may remove it at the same time, together with the node's namespace.
 	if err := run("ip", "link", "del", c.link()); err != nil {
-		if _, gone := os.Stat(c.linkFile()); gone == nil {
+		if _, statErr := os.Stat(c.linkFile()); statErr == nil {
 			return err
 		}
 	}
@@ -159,7 +159,7 @@ func (c *cluster) setUpNetwork() error {
 	}
 	for name, value := range map[string]string{
 		"net/ipv4/ip_forward": "1",
-		// Lets pods reach Services of the node itself through the bridge.
+		// Pods can then reach Services of the node itself through the bridge.
 		"net/ipv4/conf/all/route_localnet": "1",
 	} {
 		if err := os.WriteFile("/proc/sys/"+name, []byte(value), 0); err != nil {

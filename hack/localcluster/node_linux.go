@@ -17,21 +17,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runNode is the process whose lifetime is the cluster's. It runs outside the
-// node's namespaces: it starts "init" in new ones, connects the two networks, and
-// serves the forwarded ports. When it ends, even by kill -9, the kernel kills init,
-// and with it everything in the namespaces.
+// runNode is the node process: the cluster runs as long as this process. It runs
+// outside the node's namespaces. It starts "init" in new namespaces, connects the two
+// networks, and serves the forwarded ports. When it ends, even by kill -9, the kernel
+// kills init, and with it everything in the namespaces.
 func runNode(o options) error {
-	began := time.Now()
+	started := time.Now()
 	c, err := open(o.name)
 	if err != nil {
 		return err
 	}
-	held, err := tryLock(c.file("node.lock"))
+	lockFile, err := tryLock(c.file("node.lock"))
 	if err != nil {
 		return fmt.Errorf("another node process of cluster %s is running: %w", c.name, err)
 	}
-	defer func() { _ = held.Close() }() // keeps the file reachable; a collected file is unlocked
+	defer func() { _ = lockFile.Close() }() // keeps the file reachable: when it is garbage-collected, the lock is released
 	if err := c.makeCgroups(); err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func runNode(o options) error {
 		_ = initProcess.Process.Kill()
 		return err
 	}
-	c.PID, c.StartTime, c.Started = os.Getpid(), startTime(os.Getpid()), began
+	c.PID, c.StartTime, c.Started = os.Getpid(), startTime(os.Getpid()), started
 	if err := c.save(); err != nil {
 		_ = initProcess.Process.Kill()
 		return err
@@ -106,8 +106,7 @@ func requireRoot() error {
 	return nil
 }
 
-// debianPackages are the packages that the cluster needs, by the program that is
-// looked for.
+// debianPackages maps each program that the cluster needs to its Debian package.
 var debianPackages = map[string]string{
 	"runc": "runc", "nft": "nftables", "conntrack": "conntrack", "ip": "iproute2",
 }

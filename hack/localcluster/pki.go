@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// certificateLifetime is longer than a local cluster is kept.
+// certificateLifetime is longer than any local cluster exists.
 const certificateLifetime = 10 * 365 * 24 * time.Hour
 
 // authority is a certificate authority with its files in a directory.
@@ -72,8 +72,9 @@ func (a *authority) read(name string) (tls.Certificate, error) {
 	return tls.LoadX509KeyPair(filepath.Join(a.dir, name+".crt"), filepath.Join(a.dir, name+".key"))
 }
 
-// ensure completes the template with a new key, signs it and writes both, unless a
-// complete pair exists. The first certificate, the authority's own, is self-signed.
+// ensure creates a key, signs the template with its public key, and writes key and
+// certificate, unless a complete pair exists. The first certificate, which is that of
+// the authority, is self-signed.
 func (a *authority) ensure(name string, template *x509.Certificate) error {
 	if _, err := a.read(name); err == nil {
 		return nil

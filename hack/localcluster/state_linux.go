@@ -109,9 +109,9 @@ func (c *cluster) cgroup() string {
 	return name
 }
 
-// Each cluster has a subnet with two addresses: this machine's and the node's.
-// Pods and Services have the same ranges in every cluster, because no cluster can
-// reach another's.
+// Each cluster has a subnet with two addresses: one of this machine and one of the node.
+// Pods and Services have the same ranges in every cluster, because no cluster can reach
+// another one.
 func (c *cluster) hostIP() string { return fmt.Sprintf("10.213.%d.1", c.Slot) }
 func (c *cluster) nodeIP() string { return fmt.Sprintf("10.213.%d.2", c.Slot) }
 func (c *cluster) link() string   { return fmt.Sprintf("procman%d", c.Slot) }

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// readyTimeout is the longest wait for one part of a cluster to become ready.
+// readyTimeout is how long one part of a cluster may take to become ready.
 const readyTimeout = 2 * time.Minute
 
 // up starts the cluster if it does not run, and returns when it is ready. If an
@@ -43,8 +43,8 @@ func up(o options) error {
 			return err
 		}
 	}
-	// Also if the cluster was running: the up that started it may have been
-	// interrupted before this point.
+	// This is also necessary if the cluster was running: the command that started it
+	// may have been interrupted before this point.
 	if err := c.makeReady(); err != nil {
 		return fmt.Errorf("%w; the components' logs are in %s", err, c.file("logs"))
 	}
@@ -57,8 +57,8 @@ func up(o options) error {
 }
 
 // openLockedCluster waits until no other command changes the cluster, and opens
-// it. The caller releases the lock. Its file is not in the directory of the clusters,
-// because down removes that.
+// it. The caller must release the lock. The lock's file is not in the directory of the
+// clusters, because down removes that directory.
 func openLockedCluster(name string) (*cluster, func(), error) {
 	unlock, err := lock("/run/"+newCluster(name).cgroup()+".lock", "another command is changing cluster "+name+"; waiting for it")
 	if err != nil {
@@ -76,7 +76,7 @@ func openLockedCluster(name string) (*cluster, func(), error) {
 }
 
 // awaitRecord waits until a node process either has recorded itself or has ended.
-// An interrupted up can leave one that has done neither yet.
+// After an interrupted up there can be a node process that has done neither yet.
 func (c *cluster) awaitRecord() error {
 	if _, err := os.Stat(c.file("node.lock")); err != nil {
 		return nil
@@ -207,7 +207,8 @@ func (c *cluster) kubectl(args ...string) error {
 	return run(append([]string{programPath("kubectl"), "--kubeconfig", c.kubeconfig()}, args...)...)
 }
 
-// waitFor waits until ready returns true; its error names what was not ready.
+// waitFor waits until ready returns true. If that takes longer than timeout, the error
+// contains what.
 func waitFor(what string, timeout time.Duration, ready func() bool) error {
 	for deadline := time.Now().Add(timeout); !ready(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -217,8 +218,8 @@ func waitFor(what string, timeout time.Duration, ready func() bool) error {
 	return nil
 }
 
-// removeLeftovers stops the node if it runs, and removes the interface and the
-// cgroups, which an interrupted run may have left.
+// removeLeftovers stops the node if it runs, and removes the network interface and the
+// cgroups. They can also be there after an interrupted run.
 func (c *cluster) removeLeftovers() error {
 	if c.running() {
 		_ = syscall.Kill(c.PID, syscall.SIGKILL)
@@ -237,7 +238,7 @@ func (c *cluster) removeLeftovers() error {
 	return c.removeCgroups()
 }
 
-// down stops the cluster and removes all that it created.
+// down stops the cluster and removes everything that it created.
 func down(o options) error {
 	if err := requireRoot(); err != nil {
 		return err

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command echo-worker returns its input as its output, byte for byte. The member
-// "echo" of the input can ask for something else: run for a while, report progress,
-// fail, crash. It is for demonstrations and tests.
+// "echo" of the input can change that: the worker then runs for a while, reports
+// progress, fails or crashes. It is for demonstrations and tests.
 package main
 
 import (
@@ -46,7 +46,7 @@ func run() (code int, err error) {
 	if s.IgnoreTerm {
 		signal.Ignore(syscall.SIGTERM)
 	}
-	defer runtime.KeepAlive(allocate(s.MemoryMiB)) // until the end
+	defer runtime.KeepAlive(allocate(s.MemoryMiB)) // so that the memory is kept until run returns
 	if err := s.useResources(); err != nil {
 		return 0, err
 	}
@@ -99,8 +99,8 @@ func (s *script) work() error {
 	return nil
 }
 
-// childArgument is the first argument of the program as a child. The second one is
-// the number of MiB to allocate.
+// childArgument is the first argument by which the worker starts itself as a child. The
+// second argument is the number of MiB to allocate.
 const childArgument = "allocate"
 
 // useResources runs the child and writes the scratch file.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"procman.dev/procman/workers/internal/whole"
+	"procman.dev/procman/workers/internal/jsoninput"
 )
 
 // script is the member "echo" of the input: what the worker has to do, in the order
@@ -45,13 +45,13 @@ type script struct {
 	ExitCode int `json:"exitCode"`
 }
 
-// parseScript reads the script in an input that is valid by the type's inputSchema.
-// The name "echo" is case-sensitive: other members are only returned.
+// parseScript reads the script in an input that is valid according to the type's
+// inputSchema. The name "echo" is case-sensitive. Other members have no effect.
 func parseScript(input []byte) (*script, error) {
 	var in struct {
 		Echo script `json:"echo"`
 	}
-	if err := whole.Unmarshal(input, &in); err != nil {
+	if err := jsoninput.Unmarshal(input, &in); err != nil {
 		return nil, fmt.Errorf("decode input: %w", err)
 	}
 	return &in.Echo, nil

@@ -29,8 +29,8 @@ type batch struct {
 	resolution int
 }
 
-// batches divides the areas, in the order of their pages, into as few runs as
-// possible: to start tesseract takes longer than to read a small field.
+// batches divides the areas, in the order of their pages, into as few batches as
+// possible, because starting tesseract takes longer than reading a small field.
 func batches(pages []page, areas []area, defaultResolution int) []batch {
 	areas = slices.Clone(areas)
 	slices.SortStableFunc(areas, func(a, b area) int { return cmp.Compare(a.page, b.page) })
@@ -81,7 +81,7 @@ func (d *decoder) release() {
 }
 
 // picture returns the picture of an area for tesseract: the page itself, or a field with
-// a margin around it. The frame says where the picture is on the page.
+// a margin around it. The frame is the position of the picture on the page.
 func (a area) picture(from *image.Gray) (*image.Gray, frame) {
 	if a.whole {
 		return from, frame{within: a.rectangle()}

@@ -27,7 +27,7 @@ const (
 	tagExtraSamples    = 338
 )
 
-// tags are those above: a file could have millions of others.
+// tags are the tags above. Others are ignored, because a directory can have thousands.
 var tags = []uint16{
 	tagNewSubfileType, tagSubfileType, tagImageWidth, tagImageLength, tagPhotometric, tagOrientation, tagSamplesPerPixel,
 	tagXResolution, tagYResolution, tagResolutionUnit, tagExtraSamples,
@@ -39,20 +39,20 @@ type directory struct {
 	file   []byte
 	order  binary.ByteOrder
 	offset uint32
-	// link is where the offset of the next directory is.
+	// link is the position of the next directory's offset.
 	link int
-	// entries has the offset of the entry, of 12 bytes, of each tag that is used here.
+	// entries maps each tag that is used here to the offset of its entry of 12 bytes.
 	entries map[uint16]int
 }
 
-// maxDirectories bounds the directories that are read, pages and others.
+// maxDirectories is how many directories are read, pages and others.
 const maxDirectories = 10 * maxPages
 
-// tiffDirectories reads the directories of a file, or only the first one unless all is
-// set. With an error it also returns the directories before the broken one.
+// tiffDirectories reads all directories of a file, or only the first one if all is false.
+// If it returns an error, it also returns the directories before the broken one.
 func tiffDirectories(file []byte, all bool) ([]directory, error) {
 	var order binary.ByteOrder = binary.LittleEndian
-	if begins(file, "MM") {
+	if hasPrefix(file, "MM") {
 		order = binary.BigEndian
 	}
 	if len(file) < 8 {
@@ -156,26 +156,26 @@ func (d directory) size() image.Point {
 	return image.Pt(d.integer(tagImageWidth, 0), d.integer(tagImageLength, 0))
 }
 
-// integer returns the first value of a tag, or otherwise if there is none.
-func (d directory) integer(tag uint16, otherwise int) int {
+// integer returns the first value of a tag, or fallback if there is none.
+func (d directory) integer(tag uint16, fallback int) int {
 	if n := d.integers(tag); len(n) > 0 {
 		return n[0]
 	}
-	return otherwise
+	return fallback
 }
 
 // resolution returns the horizontal resolution of the upright page in dots per inch,
 // or 0 if the directory has none.
 func (d directory) resolution() int {
-	across := d.rational(tagXResolution)
+	horizontal := d.rational(tagXResolution)
 	if orientation := d.integer(tagOrientation, 1); orientation >= 5 && orientation <= 8 { // rotated by a quarter turn
-		across = cmp.Or(d.rational(tagYResolution), across)
+		horizontal = cmp.Or(d.rational(tagYResolution), horizontal)
 	}
 	switch d.integer(tagResolutionUnit, 2) { // the default unit is the inch
 	case 2:
-		return plausible(across)
+		return plausibleDPI(horizontal)
 	case 3: // centimetre
-		return plausible(across * 2.54)
+		return plausibleDPI(horizontal * 2.54)
 	}
 	return 0
 }

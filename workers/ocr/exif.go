@@ -13,7 +13,7 @@ import (
 // damaged.
 func jpegEXIF(file []byte) directory {
 	for _, body := range segments(file, 0xe1) {
-		if begins(body, exifPrefix) {
+		if hasPrefix(body, exifPrefix) {
 			return exifDirectory(body)
 		}
 	}
@@ -28,9 +28,10 @@ func webpEXIF(file []byte) directory {
 	return exifDirectory(riffChunks.find(file[12:], "EXIF"))
 }
 
-func none([]byte) directory { return directory{} }
+func noEXIF([]byte) directory { return directory{} }
 
-// exifPrefix is before the data in a JPEG file. Some programs write it elsewhere, too.
+// exifPrefix precedes the EXIF data in a JPEG file. Some programs write it in other
+// formats too.
 const exifPrefix = "Exif\x00\x00"
 
 func exifDirectory(data []byte) directory {
@@ -62,17 +63,18 @@ func segments(file []byte, marker byte) (bodies [][]byte) {
 	return bodies
 }
 
-// layout is how the chunks of a file format are laid out.
+// layout describes the chunks of a file format.
 type layout struct {
 	order binary.ByteOrder
-	// name and size are where these are in the 8 bytes before the body.
+	// name and size are the positions of these values in the 8 bytes before the body.
 	name, size int
-	// after is the number of bytes after the body, and then to the next multiple of align.
+	// after is the number of bytes between the body and the next chunk, which starts at a
+	// multiple of align.
 	after, align int64
 }
 
 var (
-	pngChunks  = layout{order: binary.BigEndian, size: 0, name: 4, after: 4, align: 1} // after is a checksum
+	pngChunks  = layout{order: binary.BigEndian, size: 0, name: 4, after: 4, align: 1} // a checksum follows the body
 	riffChunks = layout{order: binary.LittleEndian, name: 0, size: 4, align: 2}
 )
 

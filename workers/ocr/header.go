@@ -9,9 +9,9 @@ import (
 	"math"
 )
 
-// plausible rounds a resolution in dots per inch. It returns 0 for a value that no
+// plausibleDPI rounds a resolution in dots per inch. It returns 0 for a value that no
 // scanner has.
-func plausible(dpi float64) int {
+func plausibleDPI(dpi float64) int {
 	if dpi < 20 || dpi > 10_000 || math.IsNaN(dpi) {
 		return 0
 	}
@@ -24,7 +24,7 @@ const inchesPerMetre = 39.3700787
 // section 11.3.4.3).
 func pngResolution(file []byte) int {
 	if body := pngChunks.find(file[8:], "pHYs"); len(body) == 9 && body[8] == 1 { // per metre
-		return plausible(float64(binary.BigEndian.Uint32(body)) / inchesPerMetre)
+		return plausibleDPI(float64(binary.BigEndian.Uint32(body)) / inchesPerMetre)
 	}
 	return 0
 }
@@ -34,19 +34,19 @@ func bmpResolution(file []byte) int {
 	if len(file) < 42 || binary.LittleEndian.Uint32(file[14:]) < 40 {
 		return 0
 	}
-	return plausible(float64(binary.LittleEndian.Uint32(file[38:])) / inchesPerMetre)
+	return plausibleDPI(float64(binary.LittleEndian.Uint32(file[38:])) / inchesPerMetre)
 }
 
 // jpegResolution returns the resolution in the JFIF segment, or 0.
 func jpegResolution(file []byte) (dpi int) {
 	for _, body := range segments(file, 0xe0) {
-		if begins(body, "JFIF\x00") && len(body) >= 12 {
+		if hasPrefix(body, "JFIF\x00") && len(body) >= 12 {
 			density := float64(binary.BigEndian.Uint16(body[8:]))
 			switch body[7] {
 			case 1: // per inch
-				return plausible(density)
+				return plausibleDPI(density)
 			case 2: // per centimetre
-				return plausible(density * 2.54)
+				return plausibleDPI(density * 2.54)
 			}
 		}
 	}
@@ -84,7 +84,7 @@ func bmpSize(file []byte) image.Point {
 		return image.Pt(int(le.Uint16(file[18:])), int(le.Uint16(file[20:])))
 	}
 	width, height := int32(le.Uint32(file[18:])), int32(le.Uint32(file[22:]))
-	return image.Pt(int(width), max(int(height), -int(height))) // negative: the first row is the upper one
+	return image.Pt(int(width), max(int(height), -int(height))) // the height is negative if the first row is the top row
 }
 
 // webpSize reads the first chunk: VP8, VP8L or VP8X (RFC 9649, sections 2.5 to 2.7).

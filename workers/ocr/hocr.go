@@ -15,7 +15,8 @@ import (
 	"strings"
 )
 
-// line, word and character are what tesseract has read, in reading order.
+// line is a line of text that tesseract has read. Its words, and their characters, are in
+// reading order.
 type line struct {
 	area  image.Rectangle
 	words []word
@@ -42,7 +43,7 @@ var lineClasses = []string{"ocr_line", "ocr_header", "ocr_caption", "ocr_textflo
 type frame struct {
 	// origin is the position of the picture's upper left corner on the page.
 	origin image.Point
-	// within is the area that the picture shows. Boxes of letters are cut to it, because
+	// within is the area of the page that the picture shows. Boxes are cut to it, because
 	// they can extend into the margin.
 	within image.Rectangle
 }
@@ -87,8 +88,8 @@ type hocrParser struct {
 	character *character // the character whose text follows; nil if none
 }
 
-// open handles the start of an element. It ignores an element outside of the elements
-// that must enclose it, which tesseract does not write.
+// open handles the start of an element. It ignores an element that is not inside the
+// elements that must enclose it; tesseract does not write such elements.
 func (p *hocrParser) open(class, title string) {
 	if class == "ocr_page" {
 		p.pictures = append(p.pictures, nil)

@@ -20,7 +20,7 @@ import (
 	"strings"
 )
 
-// policy bounds what ImageMagick may read and how much memory it may take.
+// policy limits what ImageMagick may read and how much memory it may use.
 //
 //go:embed policy.xml
 var policy []byte
@@ -29,11 +29,10 @@ var policy []byte
 // that the formats allow (ADR 31).
 type magick struct {
 	file    []byte
-	patches map[int64][]byte // what to read at these offsets instead; nil for none
-	format  string           // as ImageMagick names it, so that it does not guess
-	// fixes are the options that correct what ImageMagick reads; nil if there is nothing
-	// to correct.
-	fixes []string
+	patches map[int64][]byte // the bytes that replace those at an offset; nil for none
+	format  string           // ImageMagick's name of the format, so that it does not guess
+	// corrections are options that correct what ImageMagick reads; nil for none.
+	corrections []string
 }
 
 // decode returns the image as it is stored, in grey on a white background. The error is a
@@ -48,7 +47,7 @@ func (m magick) decode(ctx context.Context) (*image.Gray, error) {
 	if err := errors.Join(os.WriteFile(filepath.Join(dir, "policy.xml"), policy, 0o600), m.write(source)); err != nil {
 		return nil, fmt.Errorf("write file for ImageMagick: %w", err)
 	}
-	args := slices.Concat([]string{m.format + ":" + source + "[0]"}, m.fixes,
+	args := slices.Concat([]string{m.format + ":" + source + "[0]"}, m.corrections,
 		[]string{"-strip", "-background", "white", "-alpha", "remove", "-alpha", "off", "-colorspace", "Gray", "-depth", "8", "pgm:-"})
 	cmd := exec.CommandContext(ctx, "convert-im6.q16", args...)
 	cmd.Env = append(os.Environ(), "MAGICK_CONFIGURE_PATH="+dir, "MAGICK_TEMPORARY_PATH="+dir)
@@ -62,13 +61,13 @@ func (m magick) decode(ctx context.Context) (*image.Gray, error) {
 		return nil, fmt.Errorf("run ImageMagick: %w", err)
 	}
 	picture, readErr := readPGM(output)
-	_, _ = io.Copy(io.Discard, output) // so that the program can end
+	_, _ = io.Copy(io.Discard, output) // a full pipe would block the program
 	err = cmd.Wait()
 	if exit, exited := errors.AsType[*exec.ExitError](err); err != nil && (!exited || !exit.Exited() || ctx.Err() != nil) {
 		return nil, fmt.Errorf("run ImageMagick: %w", errors.Join(err, ctx.Err()))
 	}
-	if fault := magickFault(stderr.String()); fault != "" {
-		return nil, broken(errors.New(fault))
+	if message := missingPixels(stderr.String()); message != "" {
+		return nil, broken(errors.New(message))
 	}
 	if err := errors.Join(err, readErr); err != nil {
 		return nil, broken(err)
@@ -91,13 +90,13 @@ func (m magick) write(name string) error {
 	return errors.Join(err, f.Close())
 }
 
-// magickFault returns the first line of stderr that reports missing pixels, or "".
-// ImageMagick often fills such pixels and continues. Warnings are about what it could
-// correct, except for the early end of a JPEG.
-func magickFault(stderr string) string {
+// missingPixels returns the message of the first line of stderr that reports missing
+// pixels; "" if there is none. ImageMagick often fills such pixels and continues. Warnings
+// are about errors that it could correct, except for the early end of a JPEG.
+func missingPixels(stderr string) string {
 	for line := range strings.Lines(stderr) {
-		if text, place, ok := strings.Cut(strings.TrimSpace(line), " @ "); ok {
-			if strings.HasPrefix(place, "warning/") && !strings.Contains(text, "remature end of ") {
+		if text, source, ok := strings.Cut(strings.TrimSpace(line), " @ "); ok {
+			if strings.HasPrefix(source, "warning/") && !strings.Contains(text, "remature end of ") {
 				continue
 			}
 			_, text, _ = strings.Cut(text, ": ") // the name of the program
@@ -111,7 +110,7 @@ func magickFault(stderr string) string {
 // libtiffFile matches the name of the file at the start of a message of libtiff.
 var libtiffFile = regexp.MustCompile(`^/\S*/source: `)
 
-// firstBytes keeps the first bytes that are written to it.
+// firstBytes keeps the first limit bytes that are written to it, and drops the rest.
 type firstBytes struct {
 	bytes.Buffer
 	limit int

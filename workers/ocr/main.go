@@ -4,9 +4,8 @@
 // Command ocr-worker reads the text on page images. It is a worker as described in
 // docs/contract.md, section 2, and runs tesseract, which its image contains.
 //
-// It works in these steps: parse the request, find the pages of the file and the areas
-// to read, let tesseract read each area, drop what tesseract is not sure of, and write
-// the output.
+// Its steps are: parse the request, find the pages of the file and the areas to read, run
+// tesseract on the areas, remove characters of low confidence, and write the output.
 package main
 
 import (

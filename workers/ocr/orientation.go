@@ -15,8 +15,8 @@ import (
 	"strings"
 )
 
-// upright rotates and mirrors an image so that it is upright. The orientation, 1 to 8,
-// is that of EXIF and TIFF. Other values leave the image as it is.
+// upright rotates and mirrors an image so that it is upright. orientation is a value of
+// EXIF and TIFF, 1 to 8. Any other value means 1, which changes nothing.
 func upright(source *image.Gray, orientation int) *image.Gray {
 	if orientation < 2 || orientation > 8 {
 		return source
@@ -58,32 +58,33 @@ func uprightSize(size image.Point, orientation int) image.Point {
 	return size
 }
 
-// readable is the confidence below which a page may lie on its side or upside down.
-const readable = 70
+// readableConfidence is the confidence below which a page may be on its side or upside
+// down.
+const readableConfidence = 70
 
-// mayLie reports whether the page of a reading may lie on its side or upside down.
-// Tesseract itself reads lines that run down the page, but leaves them there.
-// A page without any lines is blank.
-func (r reading) mayLie() bool {
-	return len(r.lines) > 0 && (confidence(r.lines) < readable || runsDown(r.lines))
+// mayBeRotated reports whether the page of a reading may be on its side or upside down.
+// Tesseract can read vertical lines, but does not rotate the page for them. A page
+// without any lines is blank.
+func (r reading) mayBeRotated() bool {
+	return len(r.lines) > 0 && (confidence(r.lines) < readableConfidence || mostlyVertical(r.lines))
 }
 
-// runsDown reports whether most characters are in lines that are higher than wide.
-func runsDown(lines []line) bool {
-	all, down := 0, 0
+// mostlyVertical reports whether most characters are in lines that are higher than wide.
+func mostlyVertical(lines []line) bool {
+	all, vertical := 0, 0
 	for _, l := range lines {
 		n := len(l.text())
 		if all += n; n > 2 && l.area.Dy() > l.area.Dx() {
-			down += n
+			vertical += n
 		}
 	}
-	return 2*down > all
+	return 2*vertical > all
 }
 
-// turned reads the page of a reading again, turned as tesseract detects it, and returns
-// the better reading. If there are too few characters to detect how the page lies, it
-// tries all ways.
-func (r reading) turned(ctx context.Context, d *decoder, resolution int, language string) (reading, error) {
+// rotated reads the page of a reading again, rotated as tesseract detects it, and returns
+// the better reading. If there are too few characters to detect the rotation, it tries
+// all of them.
+func (r reading) rotated(ctx context.Context, d *decoder, resolution int, language string) (reading, error) {
 	picture, err := d.page(ctx, r.page)
 	if err != nil {
 		return reading{}, err
@@ -97,42 +98,43 @@ func (r reading) turned(ctx context.Context, d *decoder, resolution int, languag
 		if rotation == 0 {
 			continue
 		}
-		it, err := r.turnedBy(ctx, picture, rotation, resolution, language)
+		candidate, err := r.rotatedBy(ctx, picture, rotation, resolution, language)
 		if err != nil {
 			return reading{}, err
 		}
-		if it.score() > best.score() {
-			best = it
+		if candidate.score() > best.score() {
+			best = candidate
 		}
 	}
 	return best, nil
 }
 
-// score compares readings of one page that lies in different ways. A turned page reads at
-// least about as well as one whose lines run down.
+// score is for the comparison of readings of one page with different rotations. It
+// prefers horizontal lines, even if their confidence is a little lower than that of
+// vertical lines.
 func (r reading) score() float64 {
-	const about = 5
-	if runsDown(r.lines) {
-		return confidence(r.lines) - about
+	const tolerance = 5
+	if mostlyVertical(r.lines) {
+		return confidence(r.lines) - tolerance
 	}
 	return confidence(r.lines)
 }
 
-// turnedBy reads the page of a reading, turned clockwise by 90, 180 or 270 degrees.
-func (r reading) turnedBy(ctx context.Context, picture *image.Gray, rotation, resolution int, language string) (reading, error) {
+// rotatedBy reads the page of a reading, rotated clockwise by 90, 180 or 270 degrees.
+func (r reading) rotatedBy(ctx context.Context, picture *image.Gray, rotation, resolution int, language string) (reading, error) {
 	picture = upright(picture, map[int]int{90: 6, 180: 3, 270: 8}[rotation])
-	turned := page{size: picture.Rect.Max, decode: func(context.Context) (*image.Gray, error) { return picture, nil }}
-	whole := boxOf(turned.bounds())
-	alone := batch{areas: []area{{page: 1, box: whole, whole: true}}, resolution: resolution}
-	lines, err := alone.run(ctx, &decoder{pages: []page{turned}}, language, func(int) {})
+	rotated := page{size: picture.Rect.Max, decode: func(context.Context) (*image.Gray, error) { return picture, nil }}
+	whole := boxOf(rotated.bounds())
+	single := batch{areas: []area{{page: 1, box: whole, whole: true}}, resolution: resolution}
+	lines, err := single.run(ctx, &decoder{pages: []page{rotated}}, language, func(int) {})
 	if err != nil {
 		return reading{}, err
 	}
 	return reading{area: area{index: r.index, page: r.page, box: whole, whole: true}, lines: lines[0], rotation: rotation}, nil
 }
 
-// detectRotation returns by how many degrees, clockwise, tesseract would turn a picture:
-// 0, 90, 180 or 270; all of them if there are too few characters to tell.
+// detectRotation returns by how many degrees, clockwise, tesseract would rotate a picture:
+// 0, 90, 180 or 270. If there are too few characters to decide, it returns all of them.
 func detectRotation(ctx context.Context, picture *image.Gray, resolution int) ([]int, error) {
 	dir, err := os.MkdirTemp("", "orientation-")
 	if err != nil {

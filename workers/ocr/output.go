@@ -12,14 +12,14 @@ import (
 type reading struct {
 	area
 	lines []line
-	// rotation is by how many degrees the page was turned clockwise to be upright: 0, 90,
-	// 180 or 270. The area and the lines are those of the turned page.
+	// rotation is by how many degrees the page was rotated clockwise to be upright: 0, 90,
+	// 180 or 270. The area and the lines are those of the rotated page.
 	rotation int
 }
 
 // confident removes the characters whose confidence, 0 to 100, is below minimum. Then it
-// removes words without characters and lines without words. It also removes words of
-// blanks: so tesseract reports something that is not text, such as a spot.
+// removes words without characters and lines without words. It also removes words that
+// consist of blanks: this is how tesseract reports a spot, for example.
 func confident(lines []line, minimum float64) []line {
 	var kept []line
 	for _, l := range lines {
@@ -115,7 +115,7 @@ type (
 func newOutput(pages []page, readings []reading, fields bool) output {
 	out := output{}
 	for _, p := range pages {
-		if p.lost == nil {
+		if p.missing == nil {
 			out.Pages = append(out.Pages, outputPage{Width: p.size.X, Height: p.size.Y, HorizontalResolution: p.resolution})
 		}
 	}

@@ -17,7 +17,7 @@ import (
 	"io"
 )
 
-// Bounds of what is decoded, so that a small file cannot use up all memory.
+// Bounds of what is decoded, because a small file can describe a very large image.
 const (
 	maxPixels = 100_000_000 // of one page; only one page is decoded at a time
 	maxPages  = 100
@@ -30,47 +30,49 @@ const (
 type page struct {
 	// size is the size of the upright page in pixels.
 	size image.Point
-	// resolution is the horizontal resolution in dots per inch. 0 means not in the file.
+	// resolution is the horizontal resolution in dots per inch. 0 means that the file does
+	// not have it.
 	resolution int
 	// decode returns the page upright, in grey, with its upper left corner at 0, 0. The
 	// error is a refusal if the file is damaged.
 	decode func(context.Context) (*image.Gray, error)
-	// lost is why the page is not in the file, a refusal. All else is absent then.
-	lost error
+	// missing is a refusal if the page cannot be found in the file. The other fields are
+	// then zero.
+	missing error
 }
 
 func (p page) bounds() image.Rectangle { return image.Rectangle{Max: p.size} }
 
-func (p page) resolutionOr(otherwise int) int {
+func (p page) resolutionOr(fallback int) int {
 	if p.resolution > 0 {
 		return p.resolution
 	}
-	return otherwise
+	return fallback
 }
 
 // format is a kind of image file.
 type format struct {
-	name   string // as ImageMagick names it
-	magics []string
-	pages  func([]byte) ([]page, error)
+	name     string // ImageMagick's name of the format
+	prefixes []string
+	pages    func([]byte) ([]page, error)
 }
 
-// known are the supported formats. A file has a format if it begins with one of its
-// magics, in which "?" matches any byte.
-var known = []format{
-	{"PNG", []string{"\x89PNG\r\n\x1a\n"}, single{"PNG", pngSize, png.Decode, pngResolution, pngEXIF}.pages},
-	{"JPEG", []string{"\xff\xd8\xff"}, single{"JPEG", jpegSize, jpeg.Decode, jpegResolution, jpegEXIF}.pages},
-	{"BMP", []string{"BM"}, single{"BMP", bmpSize, nil, bmpResolution, none}.pages},
-	{"WEBP", []string{"RIFF????WEBP"}, single{"WEBP", webpSize, nil, noResolution, webpEXIF}.pages},
+// supported are the supported formats. A file has a format if it begins with one of its
+// prefixes, in which "?" matches any byte.
+var supported = []format{
+	{"PNG", []string{"\x89PNG\r\n\x1a\n"}, singlePage{"PNG", pngSize, png.Decode, pngResolution, pngEXIF}.pages},
+	{"JPEG", []string{"\xff\xd8\xff"}, singlePage{"JPEG", jpegSize, jpeg.Decode, jpegResolution, jpegEXIF}.pages},
+	{"BMP", []string{"BM"}, singlePage{"BMP", bmpSize, nil, bmpResolution, noEXIF}.pages},
+	{"WEBP", []string{"RIFF????WEBP"}, singlePage{"WEBP", webpSize, nil, noResolution, webpEXIF}.pages},
 	{"TIFF", []string{"II*\x00", "MM\x00*"}, tiffPages},
 }
 
 // findPages returns the pages of a file. It reads only the headers. The error is a
 // refusal if the file is not an image, is damaged, or exceeds the bounds.
 func findPages(file []byte) ([]page, error) {
-	for _, f := range known {
-		for _, magic := range f.magics {
-			if begins(file, magic) {
+	for _, f := range supported {
+		for _, prefix := range f.prefixes {
+			if hasPrefix(file, prefix) {
 				return f.pages(file)
 			}
 		}
@@ -78,21 +80,22 @@ func findPages(file []byte) ([]page, error) {
 	return nil, &refusal{at: dataPath, expected: formats, message: "the data is not an image in one of these formats"}
 }
 
-func begins(file []byte, magic string) bool {
-	if len(file) < len(magic) {
+// hasPrefix reports whether a file begins with prefix, in which "?" matches any byte.
+func hasPrefix(file []byte, prefix string) bool {
+	if len(file) < len(prefix) {
 		return false
 	}
-	for i := range len(magic) {
-		if magic[i] != '?' && file[i] != magic[i] {
+	for i := range len(prefix) {
+		if prefix[i] != '?' && file[i] != prefix[i] {
 			return false
 		}
 	}
 	return true
 }
 
-// single decodes a format whose files have one page. Go's decoder is tried first, if
-// there is one: it takes less time than to start ImageMagick, which supports more.
-type single struct {
+// singlePage is a format whose files have one page. Go's decoder is tried first, if there
+// is one: it takes less time than starting ImageMagick, which supports more files.
+type singlePage struct {
 	name       string
 	size       func([]byte) image.Point // as it is stored; zero if the header is damaged
 	goDecode   func(io.Reader) (image.Image, error)
@@ -100,7 +103,7 @@ type single struct {
 	exif       func([]byte) directory
 }
 
-func (s single) pages(file []byte) ([]page, error) {
+func (s singlePage) pages(file []byte) ([]page, error) {
 	size := s.size(file)
 	if err := checkPixels(size); err != nil {
 		return nil, err
@@ -123,7 +126,7 @@ func (s single) pages(file []byte) ([]page, error) {
 func noResolution([]byte) int { return 0 }
 
 // decode returns the image as it is stored.
-func (s single) decode(ctx context.Context, file []byte) (*image.Gray, error) {
+func (s singlePage) decode(ctx context.Context, file []byte) (*image.Gray, error) {
 	if s.goDecode != nil {
 		if decoded, err := s.goDecode(bytes.NewReader(file)); err == nil {
 			return gray(decoded), nil
@@ -141,8 +144,8 @@ func broken(err error) error {
 }
 
 // checkPixels returns a refusal for a page that is too large. It is called before
-// anything is decoded. It divides, because a product of two numbers from a file can
-// overflow.
+// anything is decoded. It divides the maximum, because the product of width and height
+// could overflow.
 func checkPixels(size image.Point) error {
 	switch {
 	case size.X <= 0 || size.Y <= 0:

@@ -40,8 +40,8 @@ func decodeAll(file []byte) ([]page, []*image.Gray, error) {
 	}
 	pictures := make([]*image.Gray, len(pages))
 	for i, p := range pages {
-		if p.lost != nil {
-			return nil, nil, p.lost
+		if p.missing != nil {
+			return nil, nil, p.missing
 		}
 		if pictures[i], err = p.decode(context.Background()); err != nil {
 			return nil, nil, err

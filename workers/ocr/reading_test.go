@@ -133,7 +133,7 @@ func TestPictureOfAField(t *testing.T) {
 
 func TestCommentary(t *testing.T) {
 	var seen []int
-	c := commentary{progress: func(done int) { seen = append(seen, done) }}
+	c := messageReader{progress: func(done int) { seen = append(seen, done) }}
 	for _, part := range []string{"Pa", "ge 0 : /tmp/0\nEmpty page!!\nPage 1 ", ": /tmp/1\nDetected 3 diac", "ritics\n"} {
 		if n, err := c.Write([]byte(part)); n != len(part) || err != nil {
 			t.Fatalf("Write: %d, %v", n, err)
@@ -142,8 +142,8 @@ func TestCommentary(t *testing.T) {
 	if diff := cmp.Diff([]int{0, 1}, seen); diff != "" {
 		t.Errorf("progress: %s", diff)
 	}
-	if diff := cmp.Diff([]string{"Empty page!!", "Detected 3 diacritics"}, c.notes); diff != "" {
-		t.Errorf("notes: %s", diff)
+	if diff := cmp.Diff([]string{"Empty page!!", "Detected 3 diacritics"}, c.messages); diff != "" {
+		t.Errorf("messages: %s", diff)
 	}
 }
 

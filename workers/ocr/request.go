@@ -13,10 +13,10 @@ import (
 	"slices"
 	"strings"
 
-	"procman.dev/procman/workers/internal/whole"
+	"procman.dev/procman/workers/internal/jsoninput"
 )
 
-// request is the decoded input. What depends on the image is not checked yet.
+// request is the decoded input. Values that depend on the image are not checked yet.
 type request struct {
 	file              []byte
 	language          string
@@ -24,7 +24,7 @@ type request struct {
 	minimumConfidence float64
 	// defaultResolution is in dots per inch. 0 means not given.
 	defaultResolution int
-	// detectOrientation turns pages on which hardly anything can be read.
+	// detectOrientation means that pages on which little text can be read are rotated.
 	detectOrientation bool
 }
 
@@ -58,7 +58,7 @@ type area struct {
 	whole bool // whether it is the whole page, not a field
 }
 
-// defaultLanguage is in the image, and needs no check.
+// defaultLanguage is always installed, so checkLanguage does not check it.
 const defaultLanguage = "eng"
 
 const dataPath = "input.source.data"
@@ -66,7 +66,7 @@ const dataPath = "input.source.data"
 // formats lists the supported file formats.
 var formats = map[string]any{"formats": []string{"png", "jpeg", "tiff", "bmp", "webp"}}
 
-// parseRequest decodes the input, which is valid by the type's inputSchema.
+// parseRequest decodes the input, which is valid according to the type's inputSchema.
 func parseRequest(text []byte) (*request, error) {
 	var in struct {
 		Source struct {
@@ -78,7 +78,7 @@ func parseRequest(text []byte) (*request, error) {
 		DefaultHorizontalResolution int     `json:"defaultHorizontalResolution"`
 		DetectOrientation           *bool   `json:"detectOrientation"`
 	}
-	if err := whole.Unmarshal(text, &in); err != nil {
+	if err := jsoninput.Unmarshal(text, &in); err != nil {
 		return nil, fmt.Errorf("decode input: %w", err)
 	}
 	file, err := base64.StdEncoding.DecodeString(strings.TrimSpace(in.Source.Data))
@@ -138,8 +138,8 @@ func (r *request) areas(pages []page) ([]area, error) {
 	if !r.hasFields() {
 		areas := make([]area, len(pages))
 		for i, p := range pages {
-			if p.lost != nil {
-				return nil, p.lost
+			if p.missing != nil {
+				return nil, p.missing
 			}
 			areas[i] = area{index: i, page: i + 1, box: boxOf(p.bounds()), whole: true}
 		}
@@ -148,8 +148,8 @@ func (r *request) areas(pages []page) ([]area, error) {
 	var areas []area
 	for i, f := range r.fields {
 		number := max(f.Page, 1)
-		if last := pages[len(pages)-1]; last.lost != nil && number >= len(pages) {
-			return nil, last.lost
+		if last := pages[len(pages)-1]; last.missing != nil && number >= len(pages) {
+			return nil, last.missing
 		}
 		if number > len(pages) {
 			return nil, &refusal{

@@ -20,7 +20,7 @@ import (
 const (
 	segmentPage  = "3" // find the blocks of text in any layout
 	segmentBlock = "6" // the picture is one block of text
-	detectOnly   = "0" // find out how the picture lies, and read nothing
+	detectOnly   = "0" // detect the orientation of the picture, and read nothing
 )
 
 // recognize runs tesseract on the areas and returns the reading of each area, in the
@@ -34,14 +34,14 @@ func recognize(ctx context.Context, r *request, pages []page, areas []area, prog
 			return nil, err
 		}
 		for i, a := range b.areas {
-			it := reading{area: a, lines: read[i]}
-			if a.whole && r.detectOrientation && it.mayLie() {
-				if it, err = it.turned(ctx, d, b.resolution, r.language); err != nil {
+			current := reading{area: a, lines: read[i]}
+			if a.whole && r.detectOrientation && current.mayBeRotated() {
+				if current, err = current.rotated(ctx, d, b.resolution, r.language); err != nil {
 					return nil, err
 				}
 			}
-			it.lines = confident(it.lines, r.minimumConfidence)
-			readings[a.index] = it
+			current.lines = confident(current.lines, r.minimumConfidence)
+			readings[a.index] = current
 		}
 		done += len(b.areas)
 		progress(done)
@@ -82,28 +82,28 @@ func (b batch) run(ctx context.Context, d *decoder, language string, progress fu
 	}
 	cmd := tesseract(ctx, append(args, "hocr")...)
 	cmd.Stdin = &list
-	stderr := commentary{progress: progress}
+	stderr := messageReader{progress: progress}
 	cmd.Stderr = &stderr
 	hocr, err := cmd.Output()
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("run tesseract: %w", ctx.Err())
 	}
 	if err != nil {
-		return nil, fmt.Errorf("run tesseract: %w: %s", err, strings.Join(stderr.notes, "; "))
+		return nil, fmt.Errorf("run tesseract: %w: %s", err, strings.Join(stderr.messages, "; "))
 	}
 	return parseHOCR(hocr, frames)
 }
 
-// tesseract returns the command with these arguments.
+// tesseract returns the command that runs tesseract.
 func tesseract(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "tesseract", args...)
-	// More threads make it slower: the lines of a page are too small to share out.
+	// More threads make tesseract slower: the lines of a page are too small to be divided.
 	cmd.Env = append(os.Environ(), "OMP_THREAD_LIMIT=1")
 	return cmd
 }
 
-// writePGM writes a picture in PGM, a format without compression, which costs the least
-// time. The rows of the picture must have no gaps: see gray.
+// writePGM writes a picture in PGM, because a format without compression takes the least
+// time. There must be no gaps between the rows of the picture; see gray.
 func writePGM(name string, picture *image.Gray) error {
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -117,18 +117,18 @@ func writePGM(name string, picture *image.Gray) error {
 	return errors.Join(err, file.Close())
 }
 
-// commentary reads the standard error of tesseract: a line "Page N : name" at the start
-// of each picture, N from 0, and other lines, which are notes.
-type commentary struct {
+// messageReader reads the standard error of tesseract. A line "Page N : name", with N from
+// 0, is the start of a picture. All other lines are messages.
+type messageReader struct {
 	progress func(done int)
-	notes    []string // the last lines, at most maxNotes
+	messages []string // the last messages, at most maxMessages
 	rest     []byte   // the start of an incomplete line
 }
 
-// maxNotes is how many notes are kept for the text of an error.
-const maxNotes = 10
+// maxMessages is how many messages are kept for the text of an error.
+const maxMessages = 10
 
-func (c *commentary) Write(text []byte) (int, error) {
+func (c *messageReader) Write(text []byte) (int, error) {
 	c.rest = append(c.rest, text...)
 	for {
 		end := bytes.IndexByte(c.rest, '\n')
@@ -140,8 +140,8 @@ func (c *commentary) Write(text []byte) (int, error) {
 		var n int
 		if _, err := fmt.Sscanf(line, "Page %d :", &n); err == nil {
 			c.progress(n)
-		} else if c.notes = append(c.notes, line); len(c.notes) > maxNotes {
-			c.notes = c.notes[1:]
+		} else if c.messages = append(c.messages, line); len(c.messages) > maxMessages {
+			c.messages = c.messages[1:]
 		}
 	}
 }

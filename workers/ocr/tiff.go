@@ -10,13 +10,13 @@ import (
 	"image"
 )
 
-// tiffPages returns the pages of a TIFF file. Directories that are not pages are left
-// out: thumbnails and transparency masks (TIFF 6.0, NewSubfileType). If the list of
-// directories is broken, the page at which it breaks has the error.
+// tiffPages returns the pages of a TIFF file. Directories that are not pages are ignored:
+// thumbnails and transparency masks (TIFF 6.0, NewSubfileType). If a directory cannot be
+// read, the last page of the result has the error, in its field missing.
 func tiffPages(file []byte) ([]page, error) {
-	directories, lost := tiffDirectories(file, true)
+	directories, listErr := tiffDirectories(file, true)
 	if len(directories) == 0 {
-		return nil, broken(lost)
+		return nil, broken(listErr)
 	}
 	var pages []page
 	for _, d := range directories {
@@ -32,8 +32,8 @@ func tiffPages(file []byte) ([]page, error) {
 		}
 		pages = append(pages, p)
 	}
-	if lost != nil {
-		pages = append(pages, page{lost: onPage(len(pages)+1, broken(lost))})
+	if listErr != nil {
+		pages = append(pages, page{missing: onPage(len(pages)+1, broken(listErr))})
 	}
 	return pages, nil
 }
@@ -58,7 +58,7 @@ func (d directory) page(number int) (page, error) {
 	if err := checkPixels(d.size()); err != nil {
 		return page{}, err
 	}
-	source := magick{file: d.file, patches: d.alone(), format: "TIFF", fixes: d.fixes()}
+	source := magick{file: d.file, patches: d.singlePagePatches(), format: "TIFF", corrections: d.corrections()}
 	orientation := d.integer(tagOrientation, 1)
 	return page{
 		size: uprightSize(d.size(), orientation), resolution: d.resolution(),
@@ -75,10 +75,10 @@ func (d directory) page(number int) (page, error) {
 	}, nil
 }
 
-// alone returns the patches that make this directory the only one of its file, and
-// upright: ImageMagick would follow the whole list first, and libtiff applies some
-// orientations on its own.
-func (d directory) alone() map[int64][]byte {
+// singlePagePatches returns the patches that make this directory the only one of its file
+// and set its orientation to 1. Otherwise ImageMagick would read the whole list first, and
+// libtiff would apply some orientations.
+func (d directory) singlePagePatches() map[int64][]byte {
 	first := make([]byte, 4)
 	d.order.PutUint32(first, d.offset)
 	patches := map[int64][]byte{4: first, int64(d.link): make([]byte, 4)}
@@ -92,7 +92,7 @@ func (d directory) alone() map[int64][]byte {
 	return patches
 }
 
-// onPage adds the number of the page to an error. A refusal stays one.
+// onPage adds the number of the page to an error. A refusal stays a refusal.
 func onPage(number int, err error) error {
 	if refused, ok := errors.AsType[*refusal](err); ok {
 		refused.message = fmt.Sprintf("page %d: %s", number, refused.message)
@@ -101,8 +101,9 @@ func onPage(number int, err error) error {
 	return fmt.Errorf("decode page %d: %w", number, err)
 }
 
-// fixes returns what ImageMagick 6 gets wrong about samples beyond those of the colour.
-func (d directory) fixes() []string {
+// corrections returns the options that correct how ImageMagick 6 reads extra samples,
+// which are those beyond the samples of the colour; nil if none are necessary.
+func (d directory) corrections() []string {
 	const associated, unassociated, whiteIsZero, rgb, separated, ycbcr, lab = 1, 2, 0, 2, 5, 6, 8
 	colours := map[int]int{rgb: 3, ycbcr: 3, lab: 3, separated: 4}[d.integer(tagPhotometric, 1)]
 	if d.integer(tagSamplesPerPixel, 1) <= max(colours, 1) {
@@ -111,10 +112,10 @@ func (d directory) fixes() []string {
 	switch d.integer(tagExtraSamples, 0) {
 	case associated, unassociated:
 		if d.integer(tagPhotometric, 1) == whiteIsZero {
-			return []string{"-channel", "RGB", "-negate", "+channel"} // it is read as if 0 was black
+			return []string{"-channel", "RGB", "-negate", "+channel"} // ImageMagick reads it as if 0 was black
 		}
 		return nil
 	default:
-		return []string{"-alpha", "off"} // it is read as transparency, and means something else
+		return []string{"-alpha", "off"} // ImageMagick reads it as transparency, but it has another meaning
 	}
 }

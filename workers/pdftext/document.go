@@ -29,19 +29,19 @@ const (
 type document struct {
 	path string
 	info info
-	// known has the complaints of poppler about the document as a whole. It repaired
-	// what they are about.
+	// known contains the error lines that poppler prints for the document as a whole.
+	// Poppler has repaired these errors.
 	known map[string]bool
 }
 
-// maxText bounds, in bytes, what one run of poppler prints. It is the largest possible
-// limits.outputBytes, so a longer text could not be returned anyway.
+// maxText is the maximum size, in bytes, of what one run of poppler prints. It is the
+// largest possible limits.outputBytes: a longer text could not be returned.
 const maxText = 1 << 20
 
 // open reads the metadata of a PDF. The error is a *refusal if the document is
 // damaged or needs a password.
 func open(ctx context.Context, path string) (*document, error) {
-	text, complaints, err := poppler(ctx, "pdfinfo", "-isodates", "-enc", "UTF-8", path)
+	text, errorLines, err := poppler(ctx, "pdfinfo", "-isodates", "-enc", "UTF-8", path)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func open(ctx context.Context, path string) (*document, error) {
 		return nil, damaged("no page can be found in the document")
 	}
 	d := &document{path: path, info: metadata, known: map[string]bool{}}
-	d.know(complaints)
+	d.addKnown(errorLines)
 	if d.info.PageCount, err = d.lastPage(ctx); err != nil {
 		return nil, err
 	}
@@ -65,47 +65,47 @@ func open(ctx context.Context, path string) (*document, error) {
 func (d *document) lastPage(ctx context.Context) (int, error) {
 	claimed := d.info.PageCount
 	var err error
-	n := sort.Search(claimed, func(i int) bool { // the number of pages that do not exist
+	missing := sort.Search(claimed, func(i int) bool { // the number of pages that do not exist
 		number := claimed - i
-		text, complaints, e := poppler(ctx, "pdfinfo", "-f", strconv.Itoa(number), "-l", strconv.Itoa(number), d.path)
+		text, errorLines, e := poppler(ctx, "pdfinfo", "-f", strconv.Itoa(number), "-l", strconv.Itoa(number), d.path)
 		err = errors.Join(err, e)
-		d.know(complaints)
+		d.addKnown(errorLines)
 		_, size, ok := strings.Cut(text, fmt.Sprintf(" %d size:", number))
 		return ok && !strings.HasPrefix(strings.TrimSpace(size), "0 x 0 pts")
 	})
-	return claimed - n, err
+	return claimed - missing, err
 }
 
-func (d *document) know(complaints []string) {
-	for _, c := range complaints {
-		d.known[c] = true
+func (d *document) addKnown(errorLines []string) {
+	for _, line := range errorLines {
+		d.known[line] = true
 	}
 }
 
 // texts returns the texts of the pages from first to last.
 //
 // pdftotext ends each page with a form feed. A form feed can also be part of a page's
-// text, and a page that cannot be read has none. Of which page poppler complains is not
-// known either. So if the number of form feeds is not the number of pages, or poppler
-// complains, the pages are split into two halves that are read separately.
+// text, and a page that cannot be read has none. An error line does not show which page
+// it is about. Therefore, if the number of form feeds is not the number of pages, or if
+// there are error lines, the two halves of the pages are read separately.
 func (d *document) texts(ctx context.Context, how layout, first, last int) ([]string, error) {
 	args := []string{"-enc", "UTF-8", "-eol", "unix", "-f", strconv.Itoa(first), "-l", strconv.Itoa(last)}
 	if how == physical {
 		args = append(args, "-layout")
 	}
-	text, complaints, err := poppler(ctx, "pdftotext", append(args, d.path, "-")...)
+	text, errorLines, err := poppler(ctx, "pdftotext", append(args, d.path, "-")...)
 	if err != nil {
 		return nil, err
 	}
-	complaints = slices.DeleteFunc(complaints, func(c string) bool { return d.known[c] })
+	errorLines = slices.DeleteFunc(errorLines, func(line string) bool { return d.known[line] })
 	text, complete := strings.CutSuffix(text, "\f")
 	texts := strings.Split(text, "\f")
 	switch {
-	case first == last && (!complete || isLost(clean(text), complaints)):
+	case first == last && (!complete || textMissing(clean(text), errorLines)):
 		return nil, damaged(fmt.Sprintf("page %d cannot be read", first))
 	case first == last:
 		return []string{clean(text)}, nil
-	case complete && len(texts) == last-first+1 && len(complaints) == 0:
+	case complete && len(texts) == last-first+1 && len(errorLines) == 0:
 		for i := range texts {
 			texts[i] = clean(texts[i])
 		}
@@ -123,20 +123,21 @@ func (d *document) texts(ctx context.Context, how layout, first, last int) ([]st
 	return append(before, after...), nil
 }
 
-// lostContent matches the complaints after which a part of a page is missing: about a
-// stream that cannot be decoded, or a font or an object that does not exist.
-var lostContent = regexp.MustCompile(`flate stream|LZW stream|ASCIIHex stream|Unknown filter|Unknown compression|[xX][rR]ef|font tag|No font|Unterminated|page contents`)
+// missingContent matches the error lines after which a part of a page is missing: a
+// stream cannot be decoded, or a font or an object does not exist.
+var missingContent = regexp.MustCompile(`flate stream|LZW stream|ASCIIHex stream|Unknown filter|Unknown compression|[xX][rR]ef|font tag|No font|Unterminated|page contents`)
 
-// isLost reports whether text, or a part of it, is missing on a page. An empty page about
-// which poppler does not complain is really empty.
-func isLost(text string, complaints []string) bool {
-	return len(complaints) > 0 && text == "" || slices.ContainsFunc(complaints, lostContent.MatchString)
+// textMissing reports whether the text of a page, or a part of it, is missing. A page
+// without text and without error lines is really empty.
+func textMissing(text string, errorLines []string) bool {
+	return len(errorLines) > 0 && text == "" || slices.ContainsFunc(errorLines, missingContent.MatchString)
 }
 
-// poppler runs one of poppler's programs, without a shell, and returns what it prints, and
-// the lines in which it complains of errors. Of the input, only page numbers become
-// arguments. The complaints may quote the document, so they are never part of an error text.
-func poppler(ctx context.Context, program string, args ...string) (text string, complaints []string, err error) {
+// poppler runs one of poppler's programs, without a shell, and returns its standard output
+// and the lines of its standard error that report errors. The only arguments from the
+// input are page numbers. Error lines may quote the document, so they never become part
+// of an error text.
+func poppler(ctx context.Context, program string, args ...string) (text string, errorLines []string, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	stdout, stderr := &bounded{onFull: stop}, &bounded{}
@@ -150,14 +151,14 @@ func poppler(ctx context.Context, program string, args ...string) (text string, 
 	case err == nil:
 		for line := range strings.Lines(stderr.text.String()) {
 			if strings.HasPrefix(line, "Syntax Error") || strings.HasPrefix(line, "Internal Error") {
-				complaints = append(complaints, line)
+				errorLines = append(errorLines, line)
 			}
 		}
-		return stdout.text.String(), complaints, nil
+		return stdout.text.String(), errorLines, nil
 	case !errors.As(err, &exit):
 		return "", nil, fmt.Errorf("run %s: %w", program, err)
 	case killedBy(exit, syscall.SIGKILL), killedBy(exit, syscall.SIGTERM):
-		return "", nil, fmt.Errorf("run %s: %w", program, err) // out of memory or time, so another attempt may help
+		return "", nil, fmt.Errorf("run %s: %w", program, err) // the memory or the time ran out: another attempt may succeed
 	case strings.Contains(stderr.text.String(), "Incorrect password"):
 		return "", nil, passwordRequired
 	default:
@@ -178,9 +179,9 @@ type bounded struct {
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	room := maxText - b.text.Len()
-	b.text.Write(p[:min(len(p), room)])
-	if len(p) > room && !b.full {
+	free := maxText - b.text.Len()
+	b.text.Write(p[:min(len(p), free)])
+	if len(p) > free && !b.full {
 		b.full = true
 		if b.onFull != nil {
 			b.onFull()
@@ -189,12 +190,12 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// replacer replaces U+0000, which JSON cannot contain, and removes the marks of direction
-// that pdftotext adds to lines with letters that are written from right to left. The
-// letters are in logical order.
+// replacer replaces U+0000, which payloads must not contain, and removes the direction
+// marks that pdftotext adds to lines with right-to-left text. The letters are in logical
+// order.
 var replacer = strings.NewReplacer("\x00", "\uFFFD", "\u202A", "", "\u202B", "", "\u202C", "")
 
-// clean returns a text without what replacer removes, and without empty lines at its end.
+// clean returns a text as valid UTF-8, after replacer, and without empty lines at its end.
 func clean(text string) string {
 	return strings.TrimRight(replacer.Replace(strings.ToValidUTF8(text, "\uFFFD")), "\n")
 }

@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// info is the metadata of a document. Strings that the document does not have are
-// left out.
+// info is the metadata of a document. Texts that the document does not have are omitted.
 type info struct {
 	Title      string   `json:"title,omitempty"`
 	Author     string   `json:"author,omitempty"`
@@ -40,42 +39,43 @@ type pageSize struct {
 // pdfinfo prints them. A text can have several lines.
 var textKeys = []string{"Title", "Subject", "Keywords", "Author", "Creator", "Producer", "CreationDate", "ModDate"}
 
-// parseInfo parses the output of pdfinfo. It returns false if that does not describe
-// a document with pages.
+// parseInfo parses the output of pdfinfo. ok is false if the output does not describe a
+// document with pages.
 func parseInfo(text string) (metadata info, ok bool) {
-	// pdfinfo prints the texts of the document first. A text can contain lines that
-	// look like facts. Only what follows the last line with this key is safe.
-	const firstFact = "Custom Metadata:"
-	split := strings.LastIndex("\n"+text, "\n"+firstFact)
+	// pdfinfo prints the texts of the document first, then its properties. A text can
+	// contain lines that look like properties. Only the lines after the last one with this
+	// key are certainly properties.
+	const firstProperty = "Custom Metadata:"
+	split := strings.LastIndex("\n"+text, "\n"+firstProperty)
 	if split < 0 {
 		return info{}, false
 	}
-	facts := map[string]string{}
+	properties := map[string]string{}
 	for line := range strings.Lines(text[split:]) {
 		key, value, _ := strings.Cut(line, ":")
-		facts[key] = strings.TrimSpace(value)
+		properties[key] = strings.TrimSpace(value)
 	}
 	texts := parseTexts(text[:split])
 	metadata = info{
 		Title: texts["Title"], Author: texts["Author"], Subject: texts["Subject"], Keywords: texts["Keywords"],
 		Creator: texts["Creator"], Producer: texts["Producer"],
 		Created: timestamp(texts["CreationDate"]), Modified: timestamp(texts["ModDate"]),
-		PDFVersion: facts["PDF version"],
-		Encrypted:  strings.HasPrefix(facts["Encrypted"], "yes"),
+		PDFVersion: properties["PDF version"],
+		Encrypted:  strings.HasPrefix(properties["Encrypted"], "yes"),
 	}
-	if form := facts["Form"]; form != "none" {
+	if form := properties["Form"]; form != "none" {
 		metadata.Form = form
 	}
 	size := &metadata.PageSize
-	if _, err := fmt.Sscanf(facts["Page size"], "%f x %f pts", &size.Width, &size.Height); err != nil || math.IsInf(size.Width+size.Height, 0) {
+	if _, err := fmt.Sscanf(properties["Page size"], "%f x %f pts", &size.Width, &size.Height); err != nil || math.IsInf(size.Width+size.Height, 0) {
 		return info{}, false
 	}
-	metadata.PageCount, _ = strconv.Atoi(facts["Pages"]) // 0 if it is not a number
+	metadata.PageCount, _ = strconv.Atoi(properties["Pages"]) // 0 if it is not a number
 	return metadata, metadata.PageCount > 0
 }
 
-// parseTexts parses the texts of the document. A line that does not begin with one of
-// the keys that can still follow belongs to the text before it.
+// parseTexts parses the texts of the document. The keys are in the order of textKeys. A
+// line that does not begin with one of the remaining keys continues the text before it.
 func parseTexts(text string) map[string]string {
 	texts := map[string]string{}
 	key, rest := "", textKeys
@@ -94,8 +94,8 @@ func parseTexts(text string) map[string]string {
 	return texts
 }
 
-// timestamp converts a date of pdfinfo to RFC 3339. It returns "" for text that is not
-// a date, which documents can contain.
+// timestamp converts a date of pdfinfo to RFC 3339. It returns "" for a text that is not
+// a date: documents can contain any text.
 func timestamp(date string) string {
 	for _, form := range []string{"2006-01-02T15:04:05Z07", "2006-01-02T15:04:05Z07:00"} {
 		if t, err := time.Parse(form, date); err == nil {

@@ -18,10 +18,11 @@ import (
 	"strconv"
 	"strings"
 
-	"procman.dev/procman/workers/internal/whole"
+	"procman.dev/procman/workers/internal/jsoninput"
 )
 
-// input is the input, which is valid by the inputSchema in processtype.yaml.
+// input is the worker's input. It is valid according to the inputSchema in
+// processtype.yaml.
 type input struct {
 	Source struct {
 		Data string `json:"data"`
@@ -58,8 +59,8 @@ func main() {
 	}
 }
 
-// work reads the input file and writes the output file. An error that is not a
-// *refusal may not happen again in another attempt.
+// work reads the input file and writes the output file. After an error that is not a
+// *refusal, another attempt may succeed.
 func work(ctx context.Context) error {
 	in, err := readInput(os.Getenv("PROCESS_INPUT_FILE"))
 	if err != nil {
@@ -69,11 +70,11 @@ func work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	path, err := temporary(withoutNulls(pdf))
+	path, err := writeTemporary(withoutNullPages(pdf))
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(path) }() // otherwise removed with the container
+	defer func() { _ = os.Remove(path) }() // after an error, it is removed with the container
 	doc, err := open(ctx, path)
 	if err != nil {
 		return err
@@ -90,8 +91,8 @@ func work(ctx context.Context) error {
 	return errors.Join(extract(ctx, doc, in.Layout, first, last, out), out.Close())
 }
 
-// extract writes the output while it reads the pages. So the agent can end the worker
-// as soon as the output is too large, and the worker does not collect it in memory.
+// extract writes the output while it reads the pages. The output is therefore not in
+// memory, and the agent can kill the worker as soon as the output is too large.
 func extract(ctx context.Context, doc *document, how layout, first, last int, out io.Writer) error {
 	info, err := json.Marshal(doc.info)
 	if err != nil {
@@ -129,7 +130,7 @@ func readInput(path string) (input, error) {
 		return input{}, err
 	}
 	var in input
-	if err := whole.Unmarshal(text, &in); err != nil {
+	if err := jsoninput.Unmarshal(text, &in); err != nil {
 		return input{}, fmt.Errorf("read the input: %w", err)
 	}
 	return in, nil
@@ -148,29 +149,29 @@ func (in input) document() ([]byte, error) {
 	return pdf, nil
 }
 
-// resolve returns the first and the last page to read in a document with that many
-// pages.
+// resolve returns the first and the last page to read. pages is the number of pages of
+// the document. The error is a *refusal.
 func (r pageRange) resolve(pages int) (first, last int, err error) {
 	first, last = 1, pages
 	for _, end := range []struct {
-		at    string
-		asked *int
-		page  *int
+		at        string
+		requested *int
+		page      *int
 	}{{"input.pages.first", r.First, &first}, {"input.pages.last", r.Last, &last}} {
-		if end.asked == nil {
+		if end.requested == nil {
 			continue
 		}
-		if *end.asked < first || *end.asked > pages {
+		if *end.requested < first || *end.requested > pages {
 			expected := map[string]any{"type": "integer", "minimum": first, "maximum": pages}
 			return 0, 0, invalid(end.at, expected, fmt.Sprintf("the document has %d pages", pages))
 		}
-		*end.page = *end.asked
+		*end.page = *end.requested
 	}
 	return first, last, nil
 }
 
-// temporary writes the document to a temporary file and returns its path.
-func temporary(pdf []byte) (string, error) {
+// writeTemporary writes the document to a temporary file and returns its path.
+func writeTemporary(pdf []byte) (string, error) {
 	f, err := os.CreateTemp("", "*.pdf")
 	if err != nil {
 		return "", err

@@ -18,10 +18,10 @@ var (
 	objectStream = regexp.MustCompile(`/ObjStm\b[^>]*>>\s*stream\r?\n`)
 )
 
-// maxObjects bounds, in bytes, what is searched in all object streams of a document.
+// maxObjects is how many bytes of a document's object streams are searched in total.
 const maxObjects = 16 << 20
 
-// isPortfolio reports whether a document is a portfolio. Poppler does not tell.
+// isPortfolio reports whether a document is a portfolio. Poppler does not report that.
 func isPortfolio(pdf []byte) bool {
 	if collection.Match(pdf) {
 		return true
@@ -43,13 +43,14 @@ func isPortfolio(pdf []byte) bool {
 	return false
 }
 
-// kids matches the list of pages in a document. In it, null is a page that was
-// removed. Poppler reads no page after it.
-var kids = regexp.MustCompile(`/Kids\s*\[[^\]]*\bnull\b[^\]]*\]`)
+// nullPages matches a list of pages that contains null, which is a page that was removed.
+// Poppler reads no page after it.
+var nullPages = regexp.MustCompile(`/Kids\s*\[[^\]]*\bnull\b[^\]]*\]`)
 
-// withoutNulls returns the document without such pages. All else stays where it is.
-func withoutNulls(pdf []byte) []byte {
-	return kids.ReplaceAllFunc(pdf, func(list []byte) []byte {
+// withoutNullPages returns the document without such pages. It does not change the
+// offsets of the objects.
+func withoutNullPages(pdf []byte) []byte {
+	return nullPages.ReplaceAllFunc(pdf, func(list []byte) []byte {
 		return bytes.ReplaceAll(list, []byte("null"), []byte("    "))
 	})
 }

@@ -10,7 +10,7 @@ type refusal struct {
 	Details details `json:"errorDetails"`
 }
 
-// details describe the error in the same form as the API does.
+// details has the same form as the error details of the API.
 type details struct {
 	In       string         `json:"in"`
 	At       string         `json:"at"`

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package jobpods finds the pods of a Job, and the Process that a pod works for. Pods
-// have no label or name of a Process: what connects them are owner references, from the
+// have no label or name of a Process. They are connected by owner references, from the
 // pod to its Job and from the Job to its Process.
 package jobpods
 
@@ -19,10 +19,10 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 )
 
-// ControllerUID is the field of the index that List uses.
+// ControllerUID is the name of the index that List uses.
 const ControllerUID = "metadata.controllerUID"
 
-// IndexControllerUID returns the value of ControllerUID of a pod.
+// IndexControllerUID returns the value of a pod in that index: the UID of its controller.
 func IndexControllerUID(pod client.Object) []string {
 	if owner := metav1.GetControllerOfNoCopy(pod); owner != nil {
 		return []string{string(owner.UID)}
@@ -48,8 +48,9 @@ func List(ctx context.Context, cache client.Reader, job *batchv1.Job) ([]corev1.
 	return pods.Items, nil
 }
 
-// Process returns the Process that a pod works for. ok is false when the pod has no Job,
-// or the cache does not have the Job: then the Job's own event follows, or was the last.
+// Process returns the Process that a pod works for. ok is false if the pod has no Job or
+// the cache does not have the Job. In the second case the Job was deleted, or an event of
+// the Job follows.
 func Process(ctx context.Context, cache client.Reader, pod client.Object) (process types.NamespacedName, ok bool) {
 	owner := metav1.GetControllerOfNoCopy(pod)
 	if owner == nil || owner.Kind != "Job" {

@@ -1,9 +1,9 @@
 // Copyright The Process Manager Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package jobspec builds the pods and Jobs that run workers: Pod is a pure function of
-// a ProcessType and the operator's settings, and Job adds the Process. Nothing else
-// shapes a pod, and nothing of a Process gets into one.
+// Package jobspec builds the pods and Jobs that run workers. Pod is a pure function of
+// a ProcessType and the operator's settings; it does not depend on a Process. Job adds
+// the Process.
 package jobspec
 
 import (
@@ -28,15 +28,15 @@ import (
 // WorkerContainer is the name of the container in which the worker runs.
 const WorkerContainer = "worker"
 
-// annotationDefaultContainer names the container of a pod that kubectl logs shows, if
-// something of the cluster adds others.
+// annotationDefaultContainer names the container that kubectl logs shows by default. It
+// matters if the cluster adds containers to the pod.
 const annotationDefaultContainer = "kubectl.kubernetes.io/default-container"
 
 // Config is the operator's settings for all pods.
 type Config struct {
-	// AgentImage has the agent at agentapi.AgentPath.
+	// AgentImage contains the agent at agentapi.AgentPath.
 	AgentImage string
-	// AgentInjection is for types that do not choose one.
+	// AgentInjection is used for types that do not set it.
 	AgentInjection v1alpha1.AgentInjection
 	// CollectorURL is the collector's base URL for agents.
 	CollectorURL string
@@ -53,7 +53,7 @@ type Config struct {
 // same one, so that a pod can be started before its process exists; its agent gets
 // everything about the process from the collector.
 func Pod(t *v1alpha1.ProcessType, c Config) corev1.PodTemplateSpec {
-	labels, annotations := plain(t.Spec.Template.Labels), plain(t.Spec.Template.Annotations)
+	labels, annotations := stringMap(t.Spec.Template.Labels), stringMap(t.Spec.Template.Annotations)
 	labels[v1alpha1.LabelType] = t.Name
 	annotations[annotationDefaultContainer] = WorkerContainer
 	return corev1.PodTemplateSpec{
@@ -62,9 +62,9 @@ func Pod(t *v1alpha1.ProcessType, c Config) corev1.PodTemplateSpec {
 	}
 }
 
-// Job returns the Job of a Process, whose type is t, with pods from a template that Pod
-// returned. The Process has at most one Job, because it has the Process's name, and owns
-// it, so that both are deleted together.
+// Job returns the Job of a Process of type t. pod is what Pod returned. The Job has the
+// name of the Process, so there is at most one. The Process owns the Job, so that both
+// are deleted together.
 func Job(p *v1alpha1.Process, t *v1alpha1.ProcessType, pod corev1.PodTemplateSpec) *batchv1.Job {
 	labels, annotations := maps.Clone(pod.Labels), maps.Clone(pod.Annotations)
 	labels[v1alpha1.LabelProcess] = p.Name
@@ -94,14 +94,15 @@ func Job(p *v1alpha1.Process, t *v1alpha1.ProcessType, pod corev1.PodTemplateSpe
 	return job
 }
 
-// ttlSeconds is how long after its end Kubernetes deletes a Job that the operator has
-// not deleted. It is the lifetime of the Process, so the Process has expired by then:
-// the pod's status can have the only copy of a result, if the operator is down.
+// ttlSeconds returns how long after its end Kubernetes deletes a Job that the operator
+// has not deleted. While the operator is down, the status of the pod can have the only
+// copy of the result. Therefore it is the lifetime of the Process: when Kubernetes
+// deletes the Job, the Process has expired.
 func ttlSeconds(p *v1alpha1.Process) int32 {
 	return int32(p.ExpirationTime().Sub(p.CreationTimestamp.Time) / time.Second)
 }
 
-// Timeout returns the longest run of a worker of the Job: its type's timeoutSeconds when
+// Timeout returns how long a worker of the Job may run: timeoutSeconds of its type when
 // the Job was created.
 func Timeout(job *batchv1.Job) (time.Duration, error) {
 	seconds, err := strconv.ParseInt(job.Annotations[v1alpha1.AnnotationTimeoutSeconds], 10, 32)
@@ -111,8 +112,8 @@ func Timeout(job *batchv1.Job) (time.Duration, error) {
 	return time.Duration(seconds) * time.Second, nil
 }
 
-// failurePolicy fails the Job at once when the agent's exit code asks for it. Pods that
-// the cluster itself ended, or that were interrupted, do not count as attempts.
+// failurePolicy fails the Job immediately if the agent exits with agentapi.ExitFinal. Pods
+// that the cluster itself ended, or that were interrupted, do not count as attempts.
 func failurePolicy() *batchv1.PodFailurePolicy {
 	return &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{
 		{
@@ -141,8 +142,8 @@ func failurePolicy() *batchv1.PodFailurePolicy {
 }
 
 // nodeTolerationSeconds is how long a pod stays on a node that is not ready or not
-// reachable. Kubernetes' default is 300, which suits servers. A process is better run
-// again on another node.
+// reachable. The default of Kubernetes, 300, is meant for servers. A worker should run
+// again on another node sooner.
 const nodeTolerationSeconds = 30
 
 func tolerations() []corev1.Toleration {
@@ -157,8 +158,8 @@ func tolerations() []corev1.Toleration {
 }
 
 func podSpec(t *v1alpha1.ProcessType, c Config) corev1.PodSpec {
-	// The agent ends the worker in time; this bound is for an agent that cannot. It has
-	// the pause before an attempt in it, because the pod exists and waits during it.
+	// The agent ends the worker in time. This bound is for an agent that fails to do so.
+	// It includes the pause before an attempt, because the pod exists during the pause.
 	longest := int64(t.Spec.StartTimeoutSeconds) + int64(timing.TypePause(t.Spec.BackoffSeconds, t.Spec.Attempts-1)/time.Second) +
 		int64(t.Spec.TimeoutSeconds) + int64(c.GraceSeconds) + int64(c.DeliverySeconds)
 	spec := corev1.PodSpec{
@@ -213,8 +214,9 @@ func workerContainer(t *v1alpha1.ProcessType, c Config) corev1.Container {
 // registry.
 func program(t *v1alpha1.ProcessType) (image string, command []string) {
 	if len(t.Spec.Command) == 0 {
-		// The kubelet replaces $(NAME) and $$ in a pod's command. It would not do so in the
-		// image's own entrypoint, so that is escaped here. The type's args follow it.
+		// The kubelet replaces $(NAME) and $$ in a pod's command, but not in the entrypoint
+		// of an image. Therefore the words from the image are escaped here. The last words
+		// are the type's args, if it has any.
 		command = slices.Clone(t.Status.Command)
 		for i := range max(len(command)-len(t.Spec.Args), 0) {
 			command[i] = strings.ReplaceAll(command[i], "$", "$$")
@@ -224,9 +226,9 @@ func program(t *v1alpha1.ProcessType) (image string, command []string) {
 	return t.Spec.Image, slices.Concat(t.Spec.Command, t.Spec.Args)
 }
 
-// processDirBytes returns the size of /process, which is a file system in memory. A disk
-// would not do: its limit is enforced late, while a worker that writes without end gets
-// ENOSPC here at once. It has room for the input, the output, a second output that is
+// processDirBytes returns the size of /process, which is a file system in memory. A
+// worker that writes too much gets ENOSPC immediately; on a disk, the limit would be
+// enforced late. There is space for the input, the output, a second output that is
 // renamed over the first one, and the small files.
 func processDirBytes(t *v1alpha1.ProcessType) int64 {
 	return int64(t.MaxInputBytes()) + 2*int64(t.MaxOutputBytes()) + 1<<20
@@ -259,15 +261,15 @@ func injectAgent(spec *corev1.PodSpec, t *v1alpha1.ProcessType, c Config) {
 	spec.Containers[0].VolumeMounts = append(spec.Containers[0].VolumeMounts, mount)
 }
 
-// emptyDir is an empty directory that holds at most this many bytes.
+// emptyDir returns a volume that is an empty directory and stores at most bytes bytes.
 func emptyDir(medium corev1.StorageMedium, bytes int64) corev1.VolumeSource {
 	return corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
 		Medium: medium, SizeLimit: resource.NewQuantity(bytes, resource.BinarySI),
 	}}
 }
 
-// token is the projected token with which the agent proves which pod it runs in. It is
-// bound to the pod, and only the collector accepts it.
+// token returns a volume with the token by which the agent proves which pod it runs in.
+// The token is bound to the pod, and only the collector accepts it.
 func token() corev1.VolumeSource {
 	return corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
 		Sources: []corev1.VolumeProjection{{

@@ -9,9 +9,9 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 )
 
-// addKueue gives the Job, but not its pods, the type's labels for Kueue. A Job with a
-// queue is created suspended, and Kueue resumes it. Kueue's webhook would suspend it
-// too; this is for when the webhook is not available.
+// addKueue copies the type's labels for Kueue to the Job, but not to its pods. A Job with
+// a queue is created suspended, and Kueue resumes it. Kueue's webhook would suspend it
+// too, but may be unavailable.
 func addKueue(job *batchv1.Job, t *v1alpha1.ProcessType) {
 	for _, label := range []string{v1alpha1.LabelKueueQueue, v1alpha1.LabelKueuePriority} {
 		if value := t.Labels[label]; value != "" {

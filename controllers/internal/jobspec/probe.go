@@ -19,14 +19,14 @@ const (
 	ProbeName = "procman-agent-probe"
 	// ProbeSeconds is how long the pod may take.
 	ProbeSeconds = 60
-	// probeDir is the pod's mount of the agent's volume. It is not the directory that the
-	// agent has in its image, which is also the pod's image: there the agent would run
-	// without the volume.
+	// probeDir is where the pod mounts the agent's volume. The image of the pod contains
+	// the agent too, in another directory. A probe in that directory would succeed without
+	// the volume.
 	probeDir = "/probe"
 )
 
-// Probe returns a pod that succeeds exactly where a worker's pod gets its agent from an
-// image volume. It is such a pod, and runs "agent version" from the volume.
+// Probe returns a pod that succeeds if and only if image volumes work. It is a worker's
+// pod that gets its agent from an image volume, and runs "agent version" from there.
 func Probe(namespace string, c Config) *corev1.Pod {
 	small := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi")}
 	t := &v1alpha1.ProcessType{Spec: v1alpha1.ProcessTypeSpec{

@@ -13,8 +13,8 @@ import (
 // workerUser is the user and the group of workers whose type does not set them.
 const workerUser int64 = 65532
 
-// podSecurity returns the users and groups of a pod. It applies whatever the type asks
-// for: the operator's policy has accepted the type.
+// podSecurity returns the users and groups of a pod. It does not check what the type asks
+// for: the operator's policy has already accepted the type.
 func podSecurity(s v1alpha1.SecurityContext) *corev1.PodSecurityContext {
 	user := ptr.Deref(s.RunAsUser, workerUser)
 	out := &corev1.PodSecurityContext{
@@ -25,7 +25,7 @@ func podSecurity(s v1alpha1.SecurityContext) *corev1.PodSecurityContext {
 	}
 	if s.FSGroup != nil {
 		out.FSGroup = new(*s.FSGroup)
-		// The kubelet would otherwise visit every file of the volume for each process.
+		// Otherwise the kubelet would change every file of the volume for each process.
 		out.FSGroupChangePolicy = new(corev1.FSGroupChangeOnRootMismatch)
 	}
 	return out
@@ -43,7 +43,7 @@ func workerSecurity(s v1alpha1.SecurityContext) *corev1.SecurityContext {
 	return out
 }
 
-// restricted is what the Pod Security Standard "restricted" requires, with a read-only
+// restricted returns what the Pod Security Standard "restricted" requires, and a read-only
 // root file system.
 func restricted() *corev1.SecurityContext {
 	return &corev1.SecurityContext{

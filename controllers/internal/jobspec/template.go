@@ -12,8 +12,8 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 )
 
-// plain returns a map of strings with room for a few more.
-func plain[V ~string](m map[string]V) map[string]string {
+// stringMap returns a copy of m, to which entries can be added.
+func stringMap[V ~string](m map[string]V) map[string]string {
 	out := make(map[string]string, len(m)+2)
 	for key, value := range m {
 		out[key] = string(value)
@@ -26,7 +26,7 @@ func plain[V ~string](m map[string]V) map[string]string {
 func applyTemplate(spec *corev1.PodSpec, t v1alpha1.WorkerTemplate) {
 	t = *t.DeepCopy() // the type belongs to a cache
 	spec.NodeSelector = map[string]string{corev1.LabelOSStable: "linux"}
-	maps.Copy(spec.NodeSelector, plain(t.NodeSelector))
+	maps.Copy(spec.NodeSelector, stringMap(t.NodeSelector))
 	spec.Tolerations = append(spec.Tolerations, t.Tolerations...)
 	if t.Affinity != (corev1.Affinity{}) {
 		spec.Affinity = &t.Affinity
@@ -83,8 +83,9 @@ func templateMounts(mounts []v1alpha1.VolumeMount) []corev1.VolumeMount {
 	return out
 }
 
-// templateEnv returns the variables of a type, and HOME: in most images the worker's user
-// has no home, and programs that write there would fail.
+// templateEnv returns the variables of a type, and HOME if the type does not set it: in
+// most images the worker's user has no home directory, and programs that write there
+// would fail.
 func templateEnv(variables []v1alpha1.EnvVar) []corev1.EnvVar {
 	var out []corev1.EnvVar
 	if !slices.ContainsFunc(variables, func(v v1alpha1.EnvVar) bool { return v.Name == "HOME" }) {

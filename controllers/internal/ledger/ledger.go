@@ -10,9 +10,8 @@
 // from its informers, so a restarted operator builds the same record again.
 //
 // An admitted Process has one of the maxConcurrent slots of its type until it is
-// terminal or deleted. It gets the slot before its Job is created. Therefore a
-// cache that does not contain the new Job yet cannot give the slot to a second
-// Process.
+// terminal or deleted. It gets the slot before its Job is created. Therefore no second
+// Process can get the slot while the cache does not contain the new Job yet.
 package ledger
 
 import (
@@ -29,9 +28,8 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 )
 
-// Ledger is the record of all types. Processes and types are named by namespace
-// and name: types of the same name in two namespaces have nothing in common. It
-// is safe for concurrent use.
+// Ledger is the record of all types. Its keys are namespace and name: two types with
+// the same name in different namespaces are independent. It is safe for concurrent use.
 type Ledger struct {
 	clock clock.PassiveClock
 	waits *prometheus.HistogramVec
@@ -43,17 +41,17 @@ type Ledger struct {
 	types         map[types.NamespacedName]*processType
 }
 
-// process is the record of one Process. That of a terminal one is kept until the
-// Process is deleted, because it is counted.
+// process is the record of one Process. It is kept until the Process is deleted, because
+// terminal Processes are counted too.
 type process struct {
-	key     types.NamespacedName
-	uid     types.UID
-	created time.Time
-	of      *processType
-	state   state
+	key         types.NamespacedName
+	uid         types.UID
+	created     time.Time
+	processType *processType
+	state       state
 }
 
-// state is how far a Process has come.
+// state is the state of a Process, as far as the ledger distinguishes it.
 type state int
 
 const (
@@ -69,9 +67,8 @@ func (p *process) hasSlot() bool { return p.state == admitted || p.state == runn
 
 // processType is the record of one type.
 type processType struct {
-	key types.NamespacedName
-	// registered: the ProcessType exists.
-	registered    bool
+	key           types.NamespacedName
+	registered    bool      // the ProcessType exists
 	maxConcurrent int       // 0 if there is no limit
 	deletedAt     time.Time // zero if the type was not deleted
 	count         [states]int
@@ -128,17 +125,17 @@ func (l *Ledger) Observe(p *v1alpha1.Process, hasJob bool) []types.NamespacedNam
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key := client.ObjectKeyFromObject(p)
-	var woken []types.NamespacedName
+	var keys []types.NamespacedName
 	r := l.processes[key]
 	if r != nil && (r.uid != p.UID || p.DeletionTimestamp != nil) {
-		woken = l.remove(r)
+		keys = l.remove(r)
 		r = nil
 	}
 	if p.DeletionTimestamp != nil {
-		return woken
+		return keys
 	}
 	if r == nil {
-		r = &process{key: key, uid: p.UID, created: p.CreationTimestamp.Time, of: l.record(typeKey(p))}
+		r = &process{key: key, uid: p.UID, created: p.CreationTimestamp.Time, processType: l.record(typeKey(p))}
 		l.processes[key] = r
 	}
 	switch {
@@ -149,7 +146,7 @@ func (l *Ledger) Observe(p *v1alpha1.Process, hasJob bool) []types.NamespacedNam
 	case r.state == unknown:
 		l.move(r, waiting)
 	}
-	return append(woken, l.admit(r.of)...)
+	return append(keys, l.admit(r.processType)...)
 }
 
 // Forget records that a Process was deleted. It returns the Processes that were
@@ -163,9 +160,9 @@ func (l *Ledger) Forget(key types.NamespacedName, uid types.UID) []types.Namespa
 	return nil
 }
 
-// ObserveJob records that a Process, by its UID, has a Job or that its Job was
-// deleted. A Process that has a Job has a slot, even above maxConcurrent: a
-// leader before this one admitted it. It keeps the slot if the Job is deleted.
+// ObserveJob records whether the Process with this UID has a Job. A Process that has a
+// Job has a slot, even above maxConcurrent: an earlier leader admitted it. It keeps the
+// slot if the Job is deleted.
 func (l *Ledger) ObserveJob(key types.NamespacedName, uid types.UID, exists bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -228,7 +225,7 @@ func (t *processType) unlaunched() []types.NamespacedName {
 	return keys
 }
 
-// Admitted reports whether a Process, by its UID, has a slot and can be launched.
+// Admitted reports whether the Process with this UID has a slot and can be launched.
 func (l *Ledger) Admitted(key types.NamespacedName, uid types.UID) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -286,7 +283,7 @@ func (l *Ledger) admit(t *processType) []types.NamespacedName {
 
 // move changes the state of a Process. It is O(log n).
 func (l *Ledger) move(p *process, to state) {
-	t, from := p.of, p.state
+	t, from := p.processType, p.state
 	if from == to {
 		return
 	}
@@ -311,8 +308,8 @@ func (l *Ledger) move(p *process, to state) {
 func (l *Ledger) remove(p *process) []types.NamespacedName {
 	l.move(p, unknown)
 	delete(l.processes, p.key)
-	keys := l.admit(p.of)
-	l.dropIfUnused(p.of)
+	keys := l.admit(p.processType)
+	l.dropIfUnused(p.processType)
 	return keys
 }
 
@@ -320,7 +317,7 @@ func typeKey(p *v1alpha1.Process) types.NamespacedName {
 	return types.NamespacedName{Namespace: p.Namespace, Name: p.Spec.Type}
 }
 
-// record returns the record of a type, a new one if there is none.
+// record returns the record of a type. It creates the record if there is none.
 func (l *Ledger) record(key types.NamespacedName) *processType {
 	t := l.types[key]
 	if t == nil {

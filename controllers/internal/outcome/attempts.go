@@ -18,7 +18,7 @@ import (
 	"procman.dev/procman/internal/timing"
 )
 
-// Attempts returns those of the pods that the Job controls, oldest first.
+// Attempts returns the pods that the Job controls, oldest first.
 func Attempts(job *batchv1.Job, pods []corev1.Pod) []corev1.Pod {
 	own := make([]corev1.Pod, 0, len(pods))
 	for _, pod := range pods {
@@ -36,8 +36,7 @@ func Attempts(job *batchv1.Job, pods []corev1.Pod) []corev1.Pod {
 }
 
 // Number returns the number of a pod's attempt, from 1. attempts are the Job's,
-// oldest first. Attempts whose pods were deleted are known from the Job's count of
-// failures.
+// oldest first. The Job's count of failures includes attempts whose pods were deleted.
 func Number(job *batchv1.Job, attempts []corev1.Pod, pod *corev1.Pod) int32 {
 	index := indexOf(attempts, pod)
 	number := int32(index + 1)
@@ -48,8 +47,8 @@ func Number(job *batchv1.Job, attempts []corev1.Pod, pod *corev1.Pod) int32 {
 }
 
 // Last reports whether a failure of the pod is final: its Job creates no pod after it.
-// The Job's count of failures decides, because it leaves out attempts that the cluster
-// interrupted. It may contain the failure of this pod already.
+// It uses the Job's count of failures, which does not include attempts that the cluster
+// interrupted. The count may already include the failure of this pod.
 func Last(job *batchv1.Job, pod *corev1.Pod) bool {
 	failures := int(job.Status.Failed)
 	if pod.Status.Phase != corev1.PodFailed {
@@ -58,11 +57,11 @@ func Last(job *batchv1.Job, pod *corev1.Pod) bool {
 	return failures >= attemptLimit(job)
 }
 
-// DueAt returns when the worker of a pod may start: after the type's
-// backoffSeconds since the crash of the attempt before. It is zero when there is
-// nothing to wait for: the type has no backoffSeconds, that attempt did not crash,
-// or its pod was deleted. attempts are the Job's, oldest first. Interrupted attempts
-// are skipped: the pod after them waits for the rest of the pause.
+// DueAt returns when the worker of a pod may start: after the crash of the previous
+// attempt and the pause that follows from the type's backoffSeconds. It is zero if
+// there is nothing to wait for: the type has no backoffSeconds, that attempt did not
+// crash, or its pod was deleted. attempts are the Job's, oldest first. Interrupted
+// attempts are skipped: the pod after them waits for the rest of the pause.
 func DueAt(job *batchv1.Job, attempts []corev1.Pod, pod *corev1.Pod) time.Time {
 	seconds, err := strconv.ParseInt(job.Annotations[v1alpha1.AnnotationBackoffSeconds], 10, 32)
 	index := indexOf(attempts, pod)

@@ -14,18 +14,19 @@ import (
 )
 
 const (
-	// settleTime is how long after the end of a pod or Job the cache may take to
-	// show a result that was delivered, or the end of the last pod.
+	// settleTime is how long after the end of a pod or Job the cache may need until it
+	// contains a result that was delivered, or the end of the last pod.
 	settleTime = 10 * time.Second
 	// nodeReportTime is how long a node may take to report a pod that must have
 	// ended.
 	nodeReportTime = 30 * time.Second
-	// defaultStartTimeout is that of the API, for a Job whose annotation was removed.
+	// defaultStartTimeout is the API's default of startTimeoutSeconds. It is used for a Job
+	// whose annotation was removed.
 	defaultStartTimeout = 180 * time.Second
 )
 
 // overallBound returns the end of the time that all attempts have together. Attempts
-// that the cluster interrupts use this time up without being counted.
+// that the cluster interrupts are not counted, but use up this time too.
 func (o *Observation) overallBound() time.Time {
 	bound := startOf(o.Job).Add(nodeReportTime)
 	for n := range attemptLimit(o.Job) {
@@ -34,8 +35,8 @@ func (o *Observation) overallBound() time.Time {
 	return bound
 }
 
-// startBound returns when a pod that may be created or started from since on must
-// have started. The time in which the Job was suspended does not count.
+// startBound returns the time at which a pod must have started. since is when it could
+// be created or started first. The time in which the Job was suspended does not count.
 func (o *Observation) startBound(since time.Time) time.Time {
 	return later(since, startOf(o.Job)).Add(startTimeout(o.Job))
 }
@@ -57,8 +58,8 @@ func startTimeout(job *batchv1.Job) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// longestAttempt returns the time from the start of a pod until the kubelet has killed
-// it. A pod lives longer only on a node that is lost.
+// longestAttempt returns how long after the start of a pod the kubelet has killed it at
+// the latest. A pod can run longer only on a node that is lost.
 func longestAttempt(job *batchv1.Job) time.Duration {
 	var seconds int64
 	spec := &job.Spec.Template.Spec

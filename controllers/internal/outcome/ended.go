@@ -18,7 +18,7 @@ import (
 const (
 	// ReasonNodeLost: the operator abandoned the pod, because its node does not answer.
 	ReasonNodeLost = "NodeLost"
-	// ReasonWorkerEnded: only containers of others were still running in the pod.
+	// ReasonWorkerEnded: only containers that the cluster added were still running.
 	ReasonWorkerEnded = "WorkerEnded"
 )
 
@@ -83,7 +83,8 @@ func cannotStart(o *Observation) *Decision {
 	if o.Terminated == nil || o.Terminated.Reason != "StartError" && o.Terminated.Reason != "ContainerCannotRun" {
 		return nil
 	}
-	// The runtime has no reason of its own for a closed directory: its message has the name.
+	// The runtime has no separate reason for a working directory that the user may not
+	// enter. Its message names the system call that failed.
 	hint := "the image of a type with agent: Embedded must contain " + agentapi.AgentPath
 	if strings.Contains(o.Terminated.Message, "chdir") {
 		hint = "the worker's user must be able to enter the WORKDIR of the image"
@@ -101,7 +102,7 @@ func podDeadline(o *Observation) *Decision {
 }
 
 // evictedTooOften applies when nodes evicted as many pods as the type has attempts.
-// The Job does not count evictions, and would create pods without end.
+// The Job does not count evictions, and would never stop creating pods.
 func evictedTooOften(o *Observation) *Decision {
 	evictions := 0
 	for i := range o.Attempts {
@@ -188,11 +189,11 @@ func noNextPod(o *Observation) *Decision {
 	return podNotCreated(o)
 }
 
-// failedInit returns the init container whose failure kept the worker from
-// starting; nil when there is none.
+// failedInit returns the init container whose failure prevented the start of the
+// worker; nil when there is none.
 func (o *Observation) failedInit() *corev1.ContainerStatus {
 	if o.Terminated != nil {
-		return nil // sidecars end with the pod
+		return nil // the worker has started; only sidecars can have ended since then
 	}
 	for i := range o.Pod.Status.InitContainerStatuses {
 		status := &o.Pod.Status.InitContainerStatuses[i]
@@ -203,8 +204,8 @@ func (o *Observation) failedInit() *corev1.ContainerStatus {
 	return nil
 }
 
-// exitCode returns errorDetails with the worker's exit code, if it has one of its
-// own.
+// exitCode returns errorDetails with the worker's exit code, if the worker has ended and
+// was not interrupted.
 func (o *Observation) exitCode() map[string]any {
 	if o.Terminated == nil || o.Terminated.ExitCode == agentapi.ExitInterrupted {
 		return map[string]any{}

@@ -9,7 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"procman.dev/procman/controllers/internal/prose"
+	"procman.dev/procman/controllers/internal/truncate"
 	"procman.dev/procman/internal/errorcode"
 )
 
@@ -18,12 +18,12 @@ const maxEventText = 1024
 
 // eventSummary is what the events of a Job or pod show.
 type eventSummary struct {
-	// podCreated is when the Job's newest pod was created.
+	// podCreated is when the Job created its newest pod; zero if there was none.
 	podCreated time.Time
-	// refused is the time of the first warning since then.
-	refused time.Time
-	// warning is the message of the newest one.
-	warning string
+	// firstWarning is the time of the first warning since then; zero if there was none.
+	firstWarning time.Time
+	// lastWarning is the message of the last one.
+	lastWarning string
 }
 
 // AddEvents adds the events of the object that Decision.EventsOf names.
@@ -40,32 +40,32 @@ func (o *Observation) AddEvents(events []corev1.Event) {
 		if e.Type != corev1.EventTypeWarning || at.Before(s.podCreated) {
 			continue
 		}
-		if s.refused.IsZero() || at.Before(s.refused) {
-			s.refused = at
+		if s.firstWarning.IsZero() || at.Before(s.firstWarning) {
+			s.firstWarning = at
 		}
 		if !at.Before(newest) {
-			newest, s.warning = at, e.Message
+			newest, s.lastWarning = at, e.Message
 		}
 	}
 	o.events = s
 }
 
-// eventTime returns when an event was last seen; which field has it depends on the
-// client that wrote it.
+// eventTime returns when an event happened last. Which of its fields are set depends on
+// the client that wrote it.
 func eventTime(e *corev1.Event) time.Time {
 	return later(later(e.CreationTimestamp.Time, e.EventTime.Time), e.LastTimestamp.Time)
 }
 
-// explained ends the process with a StartTimeout whose cause only the events of an
-// object show.
-func (o *Observation) explained(message string, object types.UID) *Decision {
+// failStartTimeout ends the process with StartTimeout. The cause is in the events of an
+// object: it requests them, or adds the last warning to the message.
+func (o *Observation) failStartTimeout(message string, object types.UID) *Decision {
 	switch {
 	case o.events == nil:
 		d := fail(errorcode.StartTimeout, message, nil)
 		d.EventsOf = object
 		return d
-	case o.events.warning != "":
-		message += ": " + prose.Cut(o.events.warning, maxEventText)
+	case o.events.lastWarning != "":
+		message += ": " + truncate.Bytes(o.events.lastWarning, maxEventText)
 	}
 	return fail(errorcode.StartTimeout, message, nil)
 }

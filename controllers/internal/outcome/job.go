@@ -11,7 +11,7 @@ import (
 	"procman.dev/procman/internal/errorcode"
 )
 
-// jobEnding applies while the cache may not show the delivered result, or the end of
+// jobEnding applies while the cache may not contain the delivered result, or the end of
 // the last pod, yet.
 func jobEnding(o *Observation) *Decision {
 	return o.waitUntil(o.JobEnd.LastTransitionTime.Add(settleTime))
@@ -38,16 +38,16 @@ func resultMissing(o *Observation) *Decision {
 	return fail(errorcode.ResultLost, "the worker's Job ended, and no result was delivered; send the work again: "+o.JobEnd.Message, nil)
 }
 
-// noPod waits for the first pod. Pods that the cluster ended and removed are not in
-// the Job's status: only its events show them.
+// noPod waits for the first pod. If the cluster ended and deleted a pod, the Job's status
+// does not show that, but its events do.
 func noPod(o *Observation) *Decision {
 	if d := o.waitUntil(o.startBound(startOf(o.Job))); d != nil {
 		return d
 	}
 	if o.events != nil && !o.events.podCreated.IsZero() {
 		bound := o.Now.Add(settleTime)
-		if !o.events.refused.IsZero() {
-			bound = o.events.refused.Add(startTimeout(o.Job))
+		if !o.events.firstWarning.IsZero() {
+			bound = o.events.firstWarning.Add(startTimeout(o.Job))
 		}
 		if d := o.waitUntil(bound); d != nil {
 			return d
@@ -56,9 +56,9 @@ func noPod(o *Observation) *Decision {
 	return podNotCreated(o)
 }
 
-// podNotCreated ends a process whose Job got no pod.
+// podNotCreated ends a process whose Job has no pod.
 func podNotCreated(o *Observation) *Decision {
-	return o.explained("the cluster created no pod for the worker within startTimeoutSeconds of its type", o.Job.UID)
+	return o.failStartTimeout("the cluster created no pod for the worker within startTimeoutSeconds of its type", o.Job.UID)
 }
 
 // overdueDisrupted applies when the cluster ended one of the pods.

@@ -19,17 +19,17 @@ type Observation struct {
 	Job *batchv1.Job
 	// Attempts are the Job's pods, oldest first.
 	Attempts []corev1.Pod
-	// Pod is the newest of them, the attempt that counts; nil when there is no pod.
+	// Pod is the newest of them, whose result counts; nil when there is no pod.
 	Pod *corev1.Pod
 	// Worker is the status of that pod's worker container; nil until the kubelet has
 	// reported it.
 	Worker *corev1.ContainerStatus
 	// Terminated is how that container ended; nil when it has not.
 	Terminated *corev1.ContainerStateTerminated
-	// Receipt is what the agent wrote about that end; nil when it wrote nothing.
+	// Receipt is the receipt that the agent wrote; nil when it wrote none.
 	Receipt *agentapi.Receipt
-	// JobEnd is the condition by which the Job creates no more pods; nil when the Job
-	// has not ended.
+	// JobEnd is the condition that shows that the Job creates no more pods; nil when the
+	// Job has not ended.
 	JobEnd *batchv1.JobCondition
 	// Suspended reports whether the Job waits until it is resumed.
 	Suspended bool
@@ -62,7 +62,7 @@ func (o *Observation) workerStarted() bool {
 	return o.Worker != nil && (o.Worker.State.Running != nil || o.Worker.State.Terminated != nil)
 }
 
-// EndCondition returns the condition by which a Job creates no more pods; nil when
+// EndCondition returns the condition that shows that a Job creates no more pods; nil when
 // the Job has not ended.
 func EndCondition(job *batchv1.Job) *batchv1.JobCondition {
 	for i := range job.Status.Conditions {
@@ -109,7 +109,7 @@ func workerStatus(pod *corev1.Pod) *corev1.ContainerStatus {
 	return nil
 }
 
-// condition returns a pod's condition of a type; nil when it has none.
+// condition returns a pod's condition of the given type; nil when the pod does not have it.
 func condition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
 	for i := range pod.Status.Conditions {
 		if pod.Status.Conditions[i].Type == kind {
@@ -119,8 +119,8 @@ func condition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodConditi
 	return nil
 }
 
-// disruption returns the condition of a pod that the cluster itself ended; nil when
-// it did not.
+// disruption returns the condition DisruptionTarget of a pod that the cluster itself
+// ended; nil for any other pod.
 func disruption(pod *corev1.Pod) *corev1.PodCondition {
 	if c := condition(pod, corev1.DisruptionTarget); c != nil && c.Status == corev1.ConditionTrue {
 		return c
@@ -133,7 +133,7 @@ func Alive(pod corev1.Pod) bool {
 	return pod.Status.Phase != corev1.PodFailed && pod.Status.Phase != corev1.PodSucceeded
 }
 
-// endTime returns when a pod ended, as far as its status shows it.
+// endTime returns when a pod ended: the latest time in its status.
 func endTime(pod *corev1.Pod) time.Time {
 	last := pod.CreationTimestamp.Time
 	if s := workerStatus(pod); s != nil && s.State.Terminated != nil {

@@ -6,9 +6,8 @@
 // has no client and no clock.
 //
 // Observe gathers the facts. Rules lists what follows from them, in order: the
-// first rule that applies decides. The rules are for all cases in which the agent's
-// result did not arrive over HTTP; a delivered result does not pass through here.
-// docs/process.md explains the same list to users.
+// first rule that applies decides. The rules are for all cases in which the agent did
+// not deliver a result over HTTP. docs/process.md explains the same list to users.
 package outcome
 
 import (
@@ -27,9 +26,9 @@ type Decision struct {
 	Rule string
 	// Result ends the process.
 	Result *agentapi.Result
-	// EventsOf is the UID of the object whose events can explain Result, or show
-	// that it is too early for it: call AddEvents with them and decide again. Empty
-	// when no events are needed.
+	// EventsOf is the UID of the object whose events can explain Result, or show that it
+	// is too early for a result. Call AddEvents with these events and decide again. It is
+	// empty when no events are needed.
 	EventsOf types.UID
 	// Fail is a pod that has to be marked as failed, so that its Job continues.
 	Fail *PodFailure
@@ -38,8 +37,8 @@ type Decision struct {
 	RecheckAt time.Time
 }
 
-// PodFailure is what the status of a pod becomes: failed, with one of the reasons
-// below and a message for people.
+// PodFailure is what to write into the status of a pod that is marked as failed: Reason
+// is ReasonNodeLost or ReasonWorkerEnded, Message is for people.
 type PodFailure struct {
 	Pod             *corev1.Pod
 	Reason, Message string
@@ -74,7 +73,7 @@ func first(rules []Rule, o *Observation) Decision {
 			return *d
 		}
 	}
-	return Decision{} // never: the last rule of each list always applies
+	return Decision{} // not reached: the last rule of each list always applies
 }
 
 // waitForChange waits until an object changes, or the overall bound has passed.

@@ -18,8 +18,8 @@ func nodeLost(o *Observation) *Decision {
 		map[string]any{"node": node})
 }
 
-// podAbandoned makes room for another attempt. The worker may still run on the
-// lost node, so the abandoned pod counts as an attempt.
+// podAbandoned marks the pod as failed, so that the Job starts another attempt. The
+// worker may still run on the lost node, so the abandoned pod counts as an attempt.
 func podAbandoned(o *Observation) *Decision {
 	return &Decision{Fail: &PodFailure{
 		Pod: o.Pod, Reason: ReasonNodeLost,
@@ -28,11 +28,11 @@ func podAbandoned(o *Observation) *Decision {
 }
 
 // waitForNode waits for the node to report the end of the pod.
-func waitForNode(o *Observation) *Decision { return o.waitUntil(o.silentAt()) }
+func waitForNode(o *Observation) *Decision { return o.waitUntil(o.reportBound()) }
 
-// silentAt returns when the node must have reported the end of the newest pod,
-// whatever its worker does. It is for a pod that has not ended.
-func (o *Observation) silentAt() time.Time {
+// reportBound returns the time at which the node must have reported the end of the
+// newest pod, whatever the worker does. The pod must not have ended.
+func (o *Observation) reportBound() time.Time {
 	if o.Pod.DeletionTimestamp != nil { // it includes the grace period
 		return o.Pod.DeletionTimestamp.Add(nodeReportTime)
 	}
@@ -54,8 +54,8 @@ func imageNameInvalid(o *Observation) *Decision {
 	return nil
 }
 
-// podStarting applies while the pod has time to start. The rules after it are about
-// what used up this time.
+// podStarting applies while the pod has time to start. The rules after it find out why
+// the pod did not start in time.
 func podStarting(o *Observation) *Decision {
 	return o.waitUntil(o.startBound(o.Pod.CreationTimestamp.Time))
 }
@@ -73,7 +73,7 @@ func unschedulable(o *Observation) *Decision {
 func imageNotPulled(o *Observation) *Decision {
 	container := o.waitingContainer()
 	if container == nil {
-		// With its volumes and its network ready, a pod waits only for images.
+		// A pod whose volumes and network are ready waits only for images.
 		if c := condition(o.Pod, corev1.PodReadyToStartContainers); c == nil || c.Status != corev1.ConditionTrue {
 			return nil
 		}
@@ -98,11 +98,11 @@ func podNotStarted(o *Observation) *Decision {
 		waiting := c.State.Waiting
 		return fail(errorcode.StartTimeout, message+": "+waiting.Message, map[string]any{"reason": waiting.Reason})
 	}
-	return o.explained(message, o.Pod.UID)
+	return o.failStartTimeout(message, o.Pod.UID)
 }
 
-// waitingContainer returns the first container that has a reason of its own to wait,
-// init containers first; nil when there is none.
+// waitingContainer returns the first container, init containers first, that waits for
+// something other than the preparation of the pod; nil when there is none.
 func (o *Observation) waitingContainer() *corev1.ContainerStatus {
 	for _, statuses := range [][]corev1.ContainerStatus{o.Pod.Status.InitContainerStatuses, o.Pod.Status.ContainerStatuses} {
 		for i := range statuses {

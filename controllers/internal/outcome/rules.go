@@ -16,15 +16,14 @@ type Rule struct {
 	// Code is the errorCode of the rule's results. It is empty for a rule that only
 	// waits, fails a pod, or passes on the result in a receipt.
 	Code string
-	// When is the situation that the rule is for.
+	// When is the first condition for the rule to apply.
 	When func(*Observation) bool
-	// Decide returns nil when the situation alone is not enough for the rule to
-	// apply.
+	// Decide returns the decision, or nil when the rule does not apply although When is
+	// true.
 	Decide func(*Observation) *Decision
 }
 
-// Rules are all rules, in order. A rule may rely on the fact that no rule above it
-// applied.
+// Rules are all rules, in order. A rule may assume that no rule above it applied.
 var Rules = []Rule{
 	{"JobDeleted", "", jobDeleted, waitForChange},
 
@@ -81,23 +80,21 @@ func podDeleted(o *Observation) bool { return hasPod(o) && o.Pod.DeletionTimesta
 
 func workerEnded(o *Observation) bool { return o.Terminated != nil }
 
-// podEnded reports whether the worker of the newest pod, or all of that pod, ended.
+// podEnded reports whether the worker of the newest pod, or the whole pod, has ended.
 func podEnded(o *Observation) bool { return workerEnded(o) || hasPod(o) && !Alive(*o.Pod) }
 
-// reported reports whether the receipt shows how the worker ended. The receipt of a
-// worker that was interrupted does not: it says nothing about the work.
+// reported reports whether the receipt shows how the worker ended. The receipt of an
+// interrupted worker does not: it contains no result of the work.
 func reported(o *Observation) bool       { return o.Receipt != nil && !o.Receipt.Interrupted }
 func unreported(o *Observation) bool     { return podEnded(o) && !reported(o) }
 func lastUnreported(o *Observation) bool { return jobEnded(o) && unreported(o) }
 
-// nodeSilent reports whether the newest pod must have ended, and its node did not
-// report that.
-func nodeSilent(o *Observation) bool { return hasPod(o) && !o.Now.Before(o.silentAt()) }
+// nodeSilent reports whether the newest pod must have ended, but its node has not
+// reported that.
+func nodeSilent(o *Observation) bool { return hasPod(o) && !o.Now.Before(o.reportBound()) }
 
-// lastNodeSilent reports whether this is so in the last possible attempt.
-func lastNodeSilent(o *Observation) bool {
-	return nodeSilent(o) && Last(o.Job, o.Pod)
-}
+// lastNodeSilent reports the same for the last possible attempt.
+func lastNodeSilent(o *Observation) bool { return nodeSilent(o) && Last(o.Job, o.Pod) }
 
 // podsCounted reports whether the Job has created pods that it counts.
 func podsCounted(o *Observation) bool { return o.Job.Status.Active > 0 || o.Job.Status.Failed > 0 }

@@ -5,8 +5,8 @@ package registry
 
 import "net/http"
 
-// bounded is a transport that limits the size of answers to maxConfigBytes. A larger
-// one ends with a *http.MaxBytesError.
+// bounded is a transport that limits the size of a response body to maxConfigBytes.
+// Reading more returns a *http.MaxBytesError.
 type bounded struct{ http.RoundTripper }
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -14,9 +14,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Keychain has the credentials of pull secrets. An entry is for a registry or for a path
-// in it. As with the kubelet, the entry with the longest matching path is used. The
-// kubelet also tries the others if that one fails; a Keychain does not.
+// Keychain contains the credentials of pull secrets. An entry is for a registry or for a
+// path in it. The entry with the longest matching path is used, as by the kubelet. The
+// kubelet also tries other entries if that one fails; a Keychain does not.
 type Keychain []credential
 
 type credential struct {
@@ -24,8 +24,8 @@ type credential struct {
 	authn.AuthConfig
 }
 
-// NewKeychain reads Secrets of type kubernetes.io/dockerconfigjson. It returns an error
-// with the name of a Secret that is invalid, and nothing of its content.
+// NewKeychain reads Secrets of type kubernetes.io/dockerconfigjson. If a Secret is
+// invalid, the error has its name, but nothing of its content.
 func NewKeychain(secrets []corev1.Secret) (Keychain, error) {
 	var k Keychain
 	for _, secret := range secrets {
@@ -61,7 +61,7 @@ func split(entry string) (host, path string) {
 	return host, path
 }
 
-// Resolve returns the credentials for a repository; anonymous ones if there are none.
+// Resolve returns the credentials for a repository; authn.Anonymous if there are none.
 func (k Keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
 	_, repository, _ := strings.Cut(target.String(), "/")
 	for _, c := range k {
@@ -72,8 +72,8 @@ func (k Keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
 	return authn.Anonymous, nil
 }
 
-// matches reports whether a host matches the host of an entry. There, * matches one
-// label, or a part of one.
+// matches reports whether a host matches the host of an entry. A * in the entry matches
+// one label, or a part of a label.
 func matches(entry, host string) bool {
 	want, got := strings.Split(entry, "."), strings.Split(host, ".")
 	if len(want) != len(got) {

@@ -1,8 +1,8 @@
 // Copyright The Process Manager Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package registry asks the registry of a container image which digest the image has
-// and which entrypoint and arguments are in its configuration.
+// Package registry reads the digest, the entrypoint and the default arguments of a
+// container image from its registry.
 package registry
 
 import (
@@ -48,18 +48,18 @@ var (
 	ErrUnreachable  = errors.New("the registry gives no valid answer")
 )
 
-// Resolver asks registries. Its zero value is ready for use.
+// Resolver sends requests to registries. Its zero value is ready for use.
 type Resolver struct {
-	// Transport sends the requests; one with timeouts if nil.
+	// Transport sends the requests. Nil means a transport with short timeouts.
 	Transport http.RoundTripper
 }
 
-// Resolve asks the registry for the image of a reference, for Linux on an architecture
-// such as amd64. A reference without a registry means Docker Hub. The digest is that of
-// the reference: of the index, if the image has several architectures.
+// Resolve returns the image that a reference names, for Linux on an architecture such as
+// amd64. A reference without a registry means Docker Hub. If the image has several
+// architectures, the digest is that of its index.
 //
 // The error is an ErrNotFound (also for an invalid name), an ErrUnauthorized or an
-// ErrUnreachable. It contains the message of the registry, shortened.
+// ErrUnreachable. It contains the first bytes of the registry's message.
 func (r *Resolver) Resolve(ctx context.Context, reference, architecture string, keychain authn.Keychain) (Image, error) {
 	ref, err := name.ParseReference(reference)
 	if err != nil {
@@ -104,7 +104,8 @@ func (r *Resolver) Resolve(ctx context.Context, reference, architecture string, 
 
 // classify returns one of the errors of Resolve, with a message for people.
 func classify(reference string, err error) error {
-	// A registry at a private address is then asked without TLS, and the error has both answers.
+	// The library tries a registry at a private address again without TLS. The error then
+	// contains both errors.
 	if invalid, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return fmt.Errorf("%w: %s: its certificate of %q is not valid: %s; docs/installing.md says how to add a certificate authority",
 			ErrUnreachable, reference, shorten(invalid.UnverifiedCertificates[0].Issuer.String()), shorten(invalid.Err.Error()))
@@ -126,8 +127,8 @@ func classify(reference string, err error) error {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		reason = ErrUnauthorized
 	}
-	// A body that is not an error of a registry is left out: any server can be at this
-	// address, and its answer may be confidential.
+	// The message contains no body except the error of a registry: any server can be at
+	// this address, and its response may be confidential.
 	message := fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
 	if len(answer.Errors) > 0 {
 		message += ", " + shorten(fmt.Sprintf("%s: %s", answer.Errors[0].Code, answer.Errors[0].Message))
@@ -135,8 +136,7 @@ func classify(reference string, err error) error {
 	return fmt.Errorf("%w: %s: %s", reason, reference, message)
 }
 
-// isTransport reports whether err comes from a request, and not from the content of the
-// answer.
+// isTransport reports whether a request failed, and not the decoding of its response.
 func isTransport(err error) bool {
 	_, ok := errors.AsType[*transport.Error](err)
 	_, network := errors.AsType[net.Error](err)

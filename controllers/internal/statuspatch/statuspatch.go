@@ -27,7 +27,7 @@ import (
 // UID does not exist any more, and the error of the API server otherwise.
 func Apply(ctx context.Context, c client.StatusClient, o client.Object, status any) error {
 	err := patch(ctx, c, o, metadata{UID: o.GetUID()}, status)
-	if apierrors.IsConflict(err) { // the patch has no resourceVersion, so the UID is not the same
+	if apierrors.IsConflict(err) { // the patch has no resourceVersion, so the UID differs
 		return apierrors.NewNotFound(schema.GroupResource{}, o.GetName())
 	}
 	return err
@@ -54,9 +54,9 @@ func patch(ctx context.Context, c client.StatusClient, o client.Object, m metada
 	if err != nil {
 		return fmt.Errorf("encode status patch: %w", err)
 	}
-	answer, ok := o.DeepCopyObject().(client.Object) // the client decodes the answer into it
+	response, ok := o.DeepCopyObject().(client.Object) // the client decodes the response into it
 	if !ok {
 		return fmt.Errorf("copy %T: not a client.Object", o)
 	}
-	return c.Status().Patch(ctx, answer, client.RawPatch(types.MergePatchType, body))
+	return c.Status().Patch(ctx, response, client.RawPatch(types.MergePatchType, body))
 }

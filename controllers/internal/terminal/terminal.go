@@ -3,7 +3,7 @@
 
 // Package terminal writes the terminal status of a Process. The collector writes
 // what the agent delivered, the process controller what it concludes from Job and
-// pods. The first one wins; a terminal status is never overwritten.
+// pods. The first write counts; a terminal status is never overwritten.
 package terminal
 
 import (
@@ -27,12 +27,12 @@ import (
 	"procman.dev/procman/internal/rules"
 )
 
-// maxObjectBytes is the maximum size of a Process that is written. It is the default
-// limit of etcd for a request, 1.5 MiB, less room for the rest of the request.
+// maxObjectBytes is the maximum size of a Process. It is etcd's default limit for a
+// request, 1.5 MiB, minus 64 KiB for the other parts of the request.
 const maxObjectBytes = 3<<19 - 64<<10
 
-// alwaysFitsBytes is an output size for which the Process need not be measured: with
-// any input that the facade accepts, it is smaller than maxObjectBytes.
+// alwaysFitsBytes is the size of an output up to which Commit does not measure the
+// Process: with any input that the facade accepts, it is smaller than maxObjectBytes.
 const alwaysFitsBytes = 16 << 10
 
 // Writer commits terminal states.
@@ -46,9 +46,9 @@ type Writer struct {
 }
 
 // Commit writes the terminal status of the Process, in one write, unless it has one
-// already. Every result passes through here, so the output is validated here against
-// the limit and the outputSchema of the type. p may come from a cache. Commit returns
-// a NotFound error if the Process with this UID does not exist any more.
+// already. It validates the output against the limit and the outputSchema of the type;
+// there is no other way to write a result. p may come from a cache. Commit returns a
+// NotFound error if the Process with this UID does not exist any more.
 func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Result, jobName string) error {
 	t, err := w.typeOf(ctx, p)
 	if err != nil {
@@ -87,7 +87,7 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 	}
 }
 
-// typeOf returns the type of the Process as it is now; nil if it was deleted.
+// typeOf returns the current type of the Process; nil if it was deleted.
 func (w *Writer) typeOf(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.ProcessType, error) {
 	key := client.ObjectKey{Namespace: p.Namespace, Name: p.Spec.Type}
 	t := &v1alpha1.ProcessType{}
@@ -106,24 +106,24 @@ func (w *Writer) typeOf(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Pro
 // JSON object.
 var anyOutput = rules.New(&v1alpha1.ProcessType{Spec: v1alpha1.ProcessTypeSpec{Limits: v1alpha1.Limits{OutputBytes: math.MaxInt32}}})
 
-// checkOutput returns r, or an error result if the type, or nil for one that was deleted,
-// does not allow the output. The agent has checked the output too, but anyone with the
+// checkOutput returns r, or an error result if the type does not allow the output. t is
+// nil if the type was deleted. The agent has checked the output too, but anyone with the
 // token of a worker can send a result.
 func (w *Writer) checkOutput(t *v1alpha1.ProcessType, r agentapi.Result) agentapi.Result {
 	allowed := anyOutput
 	if t != nil {
 		allowed = w.Rules.Of(t)
 	}
-	// A new outputSchema may not compile. The condition Accepted of the type reports
-	// that, and the work of the worker is not lost for it.
+	// Any other error means that a new outputSchema does not compile. The condition
+	// Accepted of the type reports that. The result is kept.
 	if v, ok := errors.AsType[*rules.Violation](allowed.CheckOutput([]byte(r.Output))); ok {
 		return r.Failed(v.Code, v.Details)
 	}
 	return r
 }
 
-// fits reports whether the Process with this output, as JSON in etcd, is small enough
-// to be stored.
+// fits reports whether the Process with this output is small enough to be stored in etcd,
+// as JSON.
 func fits(p *v1alpha1.Process, output string) bool {
 	stored := p.DeepCopy()
 	stored.ManagedFields = nil

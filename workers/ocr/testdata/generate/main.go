@@ -5,7 +5,7 @@
 //
 //	cd workers/ocr/testdata && go build -C generate -o generate . && generate/generate
 //
-// Go has no encoder for some of them. note.webp was made with cwebp from note.png,
+// Go has no encoder for some of the formats. note.webp was made with cwebp from note.png,
 // which this program writes to the temporary directory. The other TIFF files and
 // cmyk.jpg were made with libtiff's tiffcp and ImageMagick from a line of page.png.
 // page.txt is the text that tesseract 5.3.0 reads on page.png, and sample.hocr is its

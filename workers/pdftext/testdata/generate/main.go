@@ -6,7 +6,7 @@
 //	go run ./generate
 //
 // It writes the PDF objects itself, so that each document contains only what its test
-// needs. It makes the encrypted ones with qpdf; they differ each time.
+// needs. It encrypts documents with qpdf; the encrypted files differ each time.
 package main
 
 import (
@@ -24,8 +24,8 @@ type document struct {
 	info  map[string]string // texts of its information dictionary
 	dates map[string]string // dates of its information dictionary, in PDF's format
 	pages []string          // the lines of each page
-	means map[rune]string   // the text that a character is mapped to, if not to itself
-	named bool              // whether the text has a named encoding, not its own
+	means map[rune]string   // the text that a character is mapped to; itself by default
+	named bool              // whether the text has a named encoding, not one of the document
 }
 
 var documents = map[string]document{
@@ -45,7 +45,7 @@ var documents = map[string]document{
 	"lost.pdf":     {pages: []string{"one", lost, "three"}},
 }
 
-// lost is a page that the page tree lists and that does not exist.
+// lost is a page that is in the page tree, but does not exist.
 const lost = "lost"
 
 func main() {
@@ -64,9 +64,9 @@ func main() {
 	}
 }
 
-// pdf returns the file. Its objects are 1 the catalog, 2 the page tree, 3 the
-// information, 4 the font, 5 the map of its codes, and then a page and its content
-// for each page.
+// pdf returns the file. Its objects are: 1 the catalog, 2 the page tree, 3 the
+// information, 4 the font, 5 the character map of the font, and then two for each page,
+// the page and its content.
 func (d document) pdf() []byte {
 	codes := d.codes()
 	objects := []string{

@@ -1,7 +1,7 @@
 // Copyright The Process Manager Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package rehearsal
+package localrun
 
 import (
 	"testing"

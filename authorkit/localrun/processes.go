@@ -1,7 +1,7 @@
 // Copyright The Process Manager Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package rehearsal
+package localrun
 
 import (
 	"bytes"
@@ -20,40 +20,41 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// Running returns the pids of the programs that the worker of a process runs: those
-// with the id of the process and the files of the contract in their environment.
+// Running returns the PIDs of the worker of a process and of the programs that it runs:
+// those with the id of the process and PROCESS_INPUT_FILE in their environment.
 func Running(processID string) []int {
 	var found []int
-	entries, _ := os.ReadDir("/proc") // a program that ends meanwhile is not running
+	entries, _ := os.ReadDir("/proc") // an error means that a program has just ended
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
 		if err != nil {
 			continue
 		}
 		environ, _ := os.ReadFile(filepath.Join("/proc", entry.Name(), "environ")) // empty for a zombie
-		if has(environ, agentapi.EnvProcessID+"="+processID) && has(environ, agentapi.EnvInputFile+"=") {
+		if hasEntry(environ, agentapi.EnvProcessID+"="+processID) && hasEntry(environ, agentapi.EnvInputFile+"=") {
 			found = append(found, pid)
 		}
 	}
 	return found
 }
 
-// has reports whether an entry of an environment, as /proc shows it, begins with
-// prefix.
-func has(environ []byte, prefix string) bool {
+// hasEntry reports whether an entry of an environment, in the format of /proc, begins
+// with prefix.
+func hasEntry(environ []byte, prefix string) bool {
 	return bytes.HasPrefix(environ, []byte(prefix)) || bytes.Contains(environ, []byte("\x00"+prefix))
 }
 
 // childExitTime is how long children may still run after their parent has ended.
 const childExitTime = 200 * time.Millisecond
 
-// LeftBehind runs the worker's command without the agent, which would kill all its
-// children, and returns the names of the programs that are still running after it has
-// ended. It kills them. A program that has cleared its environment is not found.
+// LeftBehind runs the worker's command and returns the names of the programs that are
+// still running after the command has ended. It runs the command without the agent,
+// because the agent would kill these programs. LeftBehind kills them at the end. It does
+// not find a program that has cleared its environment.
 func LeftBehind(ctx context.Context, o Options) (names []string, err error) {
 	dir, err := os.MkdirTemp("", "procman-")
 	if err != nil {
-		return nil, fmt.Errorf("make the directory of the process: %w", err)
+		return nil, fmt.Errorf("create the directory of the process: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	config := agent.Config{Dir: dir, Environ: environment(o.Type)}
@@ -70,7 +71,7 @@ func LeftBehind(ctx context.Context, o Options) (names []string, err error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	_ = cmd.Wait() // only its children matter
+	_ = cmd.Wait() // its exit status does not matter
 	deadline := time.After(childExitTime)
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()

@@ -1,7 +1,7 @@
 // Copyright The Process Manager Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package rehearsal_test
+package localrun_test
 
 import (
 	"context"
@@ -14,18 +14,18 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/authorkit/rehearsal"
+	"procman.dev/procman/authorkit/localrun"
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == rehearsal.AgentCommand {
-		os.Exit(rehearsal.RunAgent(os.Args[2:], os.Environ()))
+	if len(os.Args) > 1 && os.Args[1] == localrun.AgentCommand {
+		os.Exit(localrun.RunAgent(os.Args[2:], os.Environ()))
 	}
 	os.Exit(m.Run())
 }
 
-func script(text string) rehearsal.Options {
-	return rehearsal.Options{
+func script(text string) localrun.Options {
+	return localrun.Options{
 		Type: &v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Name: "test"}, Spec: v1alpha1.ProcessTypeSpec{
 			TimeoutSeconds: 20, Attempts: 3, LifetimeSeconds: 60,
 		}},
@@ -37,7 +37,7 @@ func TestRun(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		script   string
-		change   func(*rehearsal.Options)
+		change   func(*localrun.Options)
 		want     v1alpha1.ProcessStatus
 		attempts int
 	}{
@@ -51,7 +51,7 @@ func TestRun(t *testing.T) {
 		},
 		"no output": {script: "true", attempts: 1, want: v1alpha1.ProcessStatus{State: v1alpha1.StateError, ErrorCode: "OutputMissing"}},
 		"a deadline": {
-			script: "sleep 20", change: func(o *rehearsal.Options) { o.Timeout = time.Second }, attempts: 1,
+			script: "sleep 20", change: func(o *localrun.Options) { o.Timeout = time.Second }, attempts: 1,
 			want: v1alpha1.ProcessStatus{State: v1alpha1.StateError, ErrorCode: "DeadlineExceeded"},
 		},
 		"each attempt has a directory of its own": {
@@ -66,7 +66,7 @@ func TestRun(t *testing.T) {
 			if test.change != nil {
 				test.change(&o)
 			}
-			got, err := rehearsal.Run(t.Context(), o)
+			got, err := localrun.Run(t.Context(), o)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -83,18 +83,18 @@ func TestProgress(t *testing.T) {
 	reported := filepath.Join(t.TempDir(), "reported") // the worker waits for it
 	o := script(`echo 30.7 >"$PROCESS_PROGRESS_FILE"; until test -e ` + reported + `; do sleep 0.05; done; echo {} >"$PROCESS_OUTPUT_FILE"`)
 	var wrote []string
-	o.Observe = func(e rehearsal.Event) {
+	o.Observe = func(e localrun.Event) {
 		switch e.Kind {
-		case rehearsal.Wrote:
+		case localrun.Wrote:
 			wrote = append(wrote, e.Text)
-		case rehearsal.Progressed:
+		case localrun.Progressed:
 			if err := os.WriteFile(reported, nil, 0o600); err != nil || e.Percent != 30 || e.Attempt != 1 || e.Attempts != 3 {
 				t.Errorf("got %+v, %v", e, err)
 			}
 		default:
 		}
 	}
-	got, err := rehearsal.Run(t.Context(), o)
+	got, err := localrun.Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,12 +108,12 @@ func TestCancelling(t *testing.T) {
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
 	o := script(`trap 'touch ` + filepath.Join(dir, "sigterm") + `; exit 3' TERM; echo 1 >"$PROCESS_PROGRESS_FILE"; while :; do sleep 0.05; done`)
-	o.Observe = func(e rehearsal.Event) {
-		if e.Kind == rehearsal.Wrote { // the worker has set its trap
+	o.Observe = func(e localrun.Event) {
+		if e.Kind == localrun.Wrote { // the worker has set its trap
 			cancel()
 		}
 	}
-	got, err := rehearsal.Run(ctx, o)
+	got, err := localrun.Run(ctx, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestLeftBehind(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			names, err := rehearsal.LeftBehind(t.Context(), script(test.script))
+			names, err := localrun.LeftBehind(t.Context(), script(test.script))
 			if err != nil {
 				t.Fatal(err)
 			}

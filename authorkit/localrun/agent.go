@@ -1,7 +1,7 @@
 // Copyright The Process Manager Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package rehearsal
+package localrun
 
 import (
 	"context"
@@ -17,19 +17,20 @@ import (
 	"procman.dev/procman/internal/agentapi"
 )
 
-// AgentCommand is the first argument of a program that has to run as the agent. The
-// agent needs an operating system process of its own, because it reaps all its
-// children.
+// AgentCommand is the first argument by which a program is started as the agent. The
+// agent needs an operating system process of its own, because it waits for all children
+// of its process.
 const AgentCommand = "agent"
 
-// envDir is the directory with the agent's files. In a pod, they have fixed paths.
+// envDir is the variable with the directory of the agent's files. In a pod, these files
+// have fixed paths.
 const envDir = agentapi.EnvPrefix + "LOCAL_DIR"
 
 // stopSignal is the signal by which the kubelet stops a pod.
 const stopSignal = syscall.SIGTERM
 
-// placeIn sets the paths of what a pod has at fixed paths.
-func placeIn(dir string, c *agent.Config) {
+// setPaths sets the paths that are fixed in a pod to paths in dir.
+func setPaths(c *agent.Config, dir string) {
 	c.Dir, c.TokenFile, c.TerminationLog = filepath.Join(dir, "process"), filepath.Join(dir, "token"), filepath.Join(dir, "termination-log")
 }
 
@@ -42,13 +43,13 @@ func RunAgent(args, environ []string) int {
 		slog.Error("read the settings", "error", err)
 		return agentapi.ExitFinal
 	}
-	placeIn(os.Getenv(envDir), &config)
+	setPaths(&config, os.Getenv(envDir))
 	return agent.Run(context.Background(), config)
 }
 
-// agentCommand returns the command that runs the agent of one attempt. The agent has
-// its own process group: so Ctrl-C on a terminal does not reach it directly, and Run
-// can send SIGTERM as the kubelet does. It gets SIGTERM also when this process ends.
+// agentCommand returns the command that runs the agent of one attempt. The agent has its
+// own process group, so that a terminal does not send Ctrl-C to it; Run sends SIGTERM, as
+// the kubelet does. The agent also gets SIGTERM when this process ends.
 func agentCommand(r *run, dir string) *exec.Cmd {
 	cmd := exec.Command(r.Program, append([]string{AgentCommand, "--"}, r.Command...)...)
 	cmd.Env = append(environment(r.Type),

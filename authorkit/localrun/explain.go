@@ -1,7 +1,7 @@
 // Copyright The Process Manager Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package rehearsal
+package localrun
 
 import (
 	"slices"
@@ -10,13 +10,13 @@ import (
 	"procman.dev/procman/internal/errorcode"
 )
 
-// CommandOf returns the command to run: given, or else the type's command and args,
-// expanded as the kubelet does it. It is empty if there is neither.
+// CommandOf returns the command to run: given if it is not empty, or else the type's
+// command and args, expanded as the kubelet does. It is empty if the type has no command.
 func CommandOf(t *v1alpha1.ProcessType, given []string) []string {
 	if len(given) > 0 {
 		return given
 	}
-	if len(t.Spec.Command) == 0 { // args alone belong to the image's entrypoint, which is unknown here
+	if len(t.Spec.Command) == 0 { // args without a command belong to the image's entrypoint, which is not known here
 		return nil
 	}
 	command := slices.Concat(t.Spec.Command, t.Spec.Args)
@@ -29,8 +29,8 @@ func CommandOf(t *v1alpha1.ProcessType, given []string) []string {
 
 // Explain describes an errorCode and its errorDetails in one line.
 func Explain(code, details string) string {
-	if said := errorcode.Explain(details); said != "" {
-		return code + ": " + said
+	if text := errorcode.Explain(details); text != "" {
+		return code + ": " + text
 	}
 	return code
 }

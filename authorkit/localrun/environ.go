@@ -1,7 +1,7 @@
 // Copyright The Process Manager Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package rehearsal
+package localrun
 
 import (
 	"os"
@@ -15,8 +15,8 @@ import (
 // environment returns the environment of this process and the variables of a type,
 // without variables that only the agent may set.
 func environment(t *v1alpha1.ProcessType) []string {
-	ofType, _ := typeEnviron(t)
-	return append(withoutReserved(os.Environ()), ofType...)
+	variables, _ := typeEnviron(t)
+	return append(withoutReserved(os.Environ()), variables...)
 }
 
 // withoutReserved returns an environment without the variables of the worker contract
@@ -32,7 +32,7 @@ func withoutReserved(environ []string) []string {
 }
 
 // typeEnviron returns the variables that a type sets by value, with references
-// expanded as the kubelet does it. Variables from Secrets and ConfigMaps are left out.
+// expanded as the kubelet does. Variables from Secrets and ConfigMaps are not included.
 func typeEnviron(t *v1alpha1.ProcessType) (entries []string, values map[string]string) {
 	values = map[string]string{}
 	for _, v := range t.Spec.Template.Env {
@@ -49,6 +49,7 @@ func typeEnviron(t *v1alpha1.ProcessType) (entries []string, values map[string]s
 	return entries, values
 }
 
+// reference matches $$ and $(NAME).
 var reference = regexp.MustCompile(`\$\$|\$\([^)]*\)`)
 
 // expand replaces $(NAME) by the value of NAME and $$ by $, as the kubelet does in a

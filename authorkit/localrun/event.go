@@ -1,7 +1,7 @@
 // Copyright The Process Manager Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package rehearsal
+package localrun
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ type Kind int
 
 // The kinds of events.
 const (
-	// Started: the agent has fetched the input and is about to start the worker.
+	// Started: the agent has fetched the input and starts the worker next.
 	Started Kind = iota
 	// Progressed: the agent has reported the progress in Percent.
 	Progressed
@@ -64,15 +64,15 @@ func (s *events) emit(e Event) {
 	}
 }
 
-// pollInterval is the time between two reads of the worker's progress file. The agent
-// reads it less often; here, values that clients would not see count, too.
+// pollInterval is the time between two reads of the worker's progress file. It is shorter
+// than the agent's interval, to find also wrong values that clients would not see.
 const pollInterval = 10 * time.Millisecond
 
-// maxProgressBytes bounds what is read of the progress file.
+// maxProgressBytes is how much of the progress file is read.
 const maxProgressBytes = 64
 
-// watch emits Wrote for each new content of the worker's progress file. The function
-// that it returns reads the file a last time and ends the watch.
+// watch emits Wrote for each new content of the worker's progress file. stop reads the
+// file a last time and ends the watch.
 func (s *events) watch(name string) (stop func()) {
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -96,8 +96,8 @@ func (s *events) watch(name string) (stop func()) {
 }
 
 // content returns the first bytes of a file, without white space around them. It
-// returns false for a file that does not exist or is empty: the worker may be about
-// to write it.
+// returns false for a file that does not exist or is empty: the worker may not have
+// written it yet.
 func content(name string) (string, bool) {
 	f, err := os.Open(name)
 	if err != nil {

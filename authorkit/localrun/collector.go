@@ -1,7 +1,7 @@
 // Copyright The Process Manager Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package rehearsal
+package localrun
 
 import (
 	"context"
@@ -21,9 +21,9 @@ import (
 // collector is the collector of one process without a cluster. It applies the same
 // rules as the operator's, and keeps the process in memory.
 type collector struct {
-	// token is the token of the only agent.
+	// token is the token of the agent.
 	token string
-	// timeout bounds one attempt.
+	// timeout is how long the worker may run in one attempt.
 	timeout     time.Duration
 	processType *v1alpha1.ProcessType
 	rules       *rules.Rules
@@ -34,21 +34,22 @@ type collector struct {
 	process *v1alpha1.Process
 	attempt int32
 	last    bool
-	// reported is when the attempt's last report of progress was accepted.
+	// reported is when the last progress report of the attempt was accepted.
 	reported time.Time
-	// result is the result of the attempt. It is nil before there is one.
+	// result is the result of the attempt; nil if there is none yet.
 	result *agentapi.Result
 }
 
-// begin starts attempt number n, from 1. last reports that no other attempt follows.
+// begin starts attempt number n, from 1. last is true if no other attempt follows.
 func (c *collector) begin(n int32, last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.attempt, c.last, c.result, c.reported = n, last, nil, time.Time{}
 }
 
-// end ends the attempt. It returns its result, and whether another attempt must follow.
-// receipt is the result in the agent's receipt, for an agent that delivered none.
+// end ends the attempt. It returns the result of the attempt, and whether another attempt
+// must follow. receipt is the result in the agent's receipt. It is used if the agent did
+// not deliver a result.
 func (c *collector) end(receipt agentapi.Result) (result agentapi.Result, retry bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -65,7 +66,7 @@ func (c *collector) current() *v1alpha1.Process {
 	return c.process.DeepCopy()
 }
 
-// Attempt returns the current attempt if the token is right.
+// Attempt returns the current attempt, or agentapi.ErrUnauthenticated if the token is wrong.
 func (c *collector) Attempt(_ context.Context, token string) (agentserver.Attempt, error) {
 	if subtle.ConstantTimeCompare([]byte(token), []byte(c.token)) != 1 {
 		return nil, agentapi.ErrUnauthenticated
@@ -87,7 +88,7 @@ func (c *collector) Input(context.Context) (agentapi.Input, error) {
 	return in, nil
 }
 
-// Result accepts one result for each attempt.
+// Result accepts one result for each attempt. The error for any other is agentapi.ErrOver.
 func (c *collector) Result(_ context.Context, r agentapi.Result) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -113,7 +114,8 @@ func (c *collector) commit(r agentapi.Result) {
 	}
 }
 
-// Progress stores the progress in the status of the process, if it is due.
+// Progress stores the progress in the status of the process if a report is due, and
+// returns agentapi.ErrTooSoon otherwise.
 func (c *collector) Progress(_ context.Context, p agentapi.Progress) error {
 	c.mu.Lock()
 	last := c.process.Status.PercentComplete

@@ -1,10 +1,10 @@
 // Copyright The Process Manager Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rehearsal runs a worker on this machine as in a cluster: the product's own
-// agent fetches the input from a collector, runs the worker and delivers the result.
-// The collector applies the same rules as the operator's. Only the pod is missing.
-package rehearsal
+// Package localrun runs a worker on this machine as in a cluster: the same agent
+// fetches the input from a collector, runs the worker and delivers the result. The
+// collector applies the same rules as the operator's. There is no pod.
+package localrun
 
 import (
 	"cmp"
@@ -39,19 +39,20 @@ type Options struct {
 	// Program is an executable that calls RunAgent when its first argument is
 	// AgentCommand.
 	Program string
-	// Attempts is how often the worker is started if it crashes. 0 means as often as
-	// the type says.
+	// Attempts is how often the worker is started if it crashes. 0 means the attempts of
+	// the type.
 	Attempts int32
-	// Timeout bounds one attempt, in whole seconds. 0 means the type's timeout.
+	// Timeout is how long the worker may run in one attempt, in whole seconds. 0 means the
+	// type's timeout.
 	Timeout time.Duration
 	// Grace is the time between SIGTERM and SIGKILL, in whole seconds, at least 1.
 	Grace time.Duration
 	// Backoff is the pause between two attempts.
 	Backoff time.Duration
-	// Stdout and Stderr get what the worker prints. Nil discards it.
+	// Stdout and Stderr get what the worker prints. Nil means that it is discarded.
 	Stdout, Stderr io.Writer
-	// Observe is called with each event, from several goroutines, but never twice at
-	// the same time. It can be nil.
+	// Observe is called with each event, by several goroutines, but not concurrently. It
+	// can be nil.
 	Observe func(Event)
 }
 
@@ -61,7 +62,7 @@ type Outcome struct {
 	Process *v1alpha1.Process
 	// Attempts are all attempts, in order. There is at least one.
 	Attempts []Attempt
-	// Cancelled reports whether the context ended before the process did.
+	// Cancelled is true if the context ended before the process did.
 	Cancelled bool
 }
 
@@ -76,7 +77,7 @@ func (o *Outcome) Last() Attempt { return o.Attempts[len(o.Attempts)-1] }
 
 // Run runs the process until it is terminal. If ctx ends before, the worker gets
 // SIGTERM and, after the grace, SIGKILL, and the outcome is Cancelled. An error means
-// that the process could not be run. It says nothing about the worker.
+// that the process could not be run. The worker is not the cause of it.
 func Run(ctx context.Context, o Options) (outcome *Outcome, err error) {
 	dir, err := os.MkdirTemp("", "procman-")
 	if err != nil {
@@ -114,26 +115,26 @@ func (r *run) open() error {
 		ObjectMeta: metav1.ObjectMeta{Name: newID(), CreationTimestamp: now.Rfc3339Copy()},
 		Spec:       v1alpha1.ProcessSpec{Type: r.Type.Name, LifetimeSeconds: r.Type.Spec.LifetimeSeconds, Input: string(r.Input)},
 	}
-	ofType := rules.New(r.Type)
-	if err := ofType.OutputSchemaError(); err != nil {
+	typeRules := rules.New(r.Type)
+	if err := typeRules.OutputSchemaError(); err != nil {
 		return err
 	}
 	r.observe, r.processID = r.Observe, process.Name
-	r.collector = &collector{token: r.token, timeout: max(r.timeout, time.Second), processType: r.Type, rules: ofType, emit: r.emit, process: process}
+	r.collector = &collector{token: r.token, timeout: max(r.timeout, time.Second), processType: r.Type, rules: typeRules, emit: r.emit, process: process}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listen for the agent: %w", err)
 	}
 	r.url = "http://" + listener.Addr().String()
-	unlogged := func(*http.Request, int, error) {} // the agent logs the status
-	r.server = agentserver.NewServer(agentserver.New(r.collector, unlogged))
-	go func() { _ = r.server.Serve(listener) }() // returns after close
+	noLog := func(*http.Request, int, error) {} // the agent logs the status
+	r.server = agentserver.NewServer(agentserver.New(r.collector, noLog))
+	go func() { _ = r.server.Serve(listener) }() // it returns after close
 	return nil
 }
 
 func (r *run) close() { _ = r.server.Close() }
 
-// newID returns an id for a process that is in no cluster.
+// newID returns an id for a process without a cluster.
 func newID() string { return "local-" + strings.ToLower(rand.Text()) }
 
 // loop starts attempts until the process is terminal.
@@ -169,12 +170,12 @@ func (r *run) loop(ctx context.Context) (*Outcome, error) {
 
 // attempt runs one agent until it exits, and returns the result in its receipt.
 func (r *run) attempt(ctx context.Context) (agentapi.Result, error) {
-	dir, err := os.MkdirTemp(r.dir, "attempt-") // as each pod has its own
+	dir, err := os.MkdirTemp(r.dir, "attempt-") // each attempt has files of its own, as in a pod
 	if err != nil {
 		return agentapi.Result{}, fmt.Errorf("create the directory of the attempt: %w", err)
 	}
 	var files agent.Config
-	placeIn(dir, &files)
+	setPaths(&files, dir)
 	if err := errors.Join(os.Mkdir(files.Dir, 0o700), os.WriteFile(files.TokenFile, []byte(r.token), 0o600)); err != nil {
 		return agentapi.Result{}, fmt.Errorf("create the directory of the attempt: %w", err)
 	}
@@ -197,17 +198,17 @@ func (r *run) attempt(ctx context.Context) (agentapi.Result, error) {
 	return readReceipt(files.TerminationLog, cmd.ProcessState), nil
 }
 
-// readReceipt returns the result in an agent's receipt. An agent without a receipt
-// was killed: that counts as a crash of the worker.
+// readReceipt returns the result in an agent's receipt. If there is no receipt, the agent
+// was killed, which counts as a crash of the worker.
 func readReceipt(name string, state *os.ProcessState) agentapi.Result {
 	if text, err := os.ReadFile(name); err == nil {
 		if receipt, err := agentapi.DecodeReceipt(string(text)); err == nil {
 			return receipt.Result
 		}
 	}
-	lost := agentapi.Failure(errorcode.WorkerFailed, map[string]any{
+	result := agentapi.Failure(errorcode.WorkerFailed, map[string]any{
 		"message": "the agent ended without a result: " + state.String(),
 	})
-	lost.Retry = true
-	return lost
+	result.Retry = true
+	return result
 }
