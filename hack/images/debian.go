@@ -23,9 +23,9 @@ const suite = "bookworm"
 // different contents.
 const systemVersion = 4
 
-// dropped are files of a Debian system that no worker uses, or that depend on the
+// removed are files of a Debian system that no worker uses, or that depend on the
 // machine and the day of the build.
-var dropped = []string{
+var removed = []string{
 	"usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian",
 	"usr/share/zoneinfo", "usr/share/fonts", "usr/share/X11", "usr/share/bash-completion",
 	"var/cache", "var/lib/apt", "var/log",
@@ -33,8 +33,8 @@ var dropped = []string{
 }
 
 // debian returns the path of a tar of a minimal Debian system with the packages.
-// The tar is built once and cached. An interrupted build leaves no tar under its
-// final name.
+// The tar is built once and cached. After an interrupted build, there is no tar under
+// its final name.
 func debian(packages []string) (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {
@@ -44,7 +44,7 @@ func debian(packages []string) (string, error) {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return "", fmt.Errorf("create cache directory: %w", err)
 	}
-	sum := sha256.Sum256([]byte(fmt.Sprint(systemVersion, suite, packages, dropped)))
+	sum := sha256.Sum256([]byte(fmt.Sprint(systemVersion, suite, packages, removed)))
 	final := filepath.Join(cache, hex.EncodeToString(sum[:6])+".tar")
 	locked, err := lock(filepath.Join(cache, "lock"))
 	if err != nil {
@@ -63,8 +63,8 @@ func debian(packages []string) (string, error) {
 	fmt.Printf("  building a Debian system with %s (about a minute, once)\n", strings.Join(packages, ", "))
 	start := time.Now()
 	root := filepath.Join(cache, "root")
-	if err := os.RemoveAll(root); err != nil { // of an interrupted run
-		return "", fmt.Errorf("remove the rest of an interrupted run: %w", err)
+	if err := os.RemoveAll(root); err != nil {
+		return "", fmt.Errorf("remove the files of an interrupted run: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(root) }()
 	if err := makeSystem(root, packages, locked); err != nil {
@@ -86,7 +86,7 @@ func debian(packages []string) (string, error) {
 // and Debian's essential packages, with security updates. mmdebstrap takes less than
 // half of the CPU time of debootstrap (docs/adr/0027-the-first-run.md). It runs in a
 // mount namespace of its own, so that nothing stays mounted if it is interrupted. It
-// also gets the lock's file, so that the lock is kept until it ends.
+// inherits the lock's file, so that the lock is not released before it ends.
 func makeSystem(root string, packages []string, locked *os.File) error {
 	cmd := exec.Command("unshare", "--mount", "mmdebstrap", "--quiet", "--mode=root", "--variant=essential",
 		"--dpkgopt=force-unsafe-io", // an interrupted build starts again
@@ -95,12 +95,12 @@ func makeSystem(root string, packages []string, locked *os.File) error {
 		"--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
 		"--include=usr-is-merged,"+strings.Join(packages, ","), suite, root)
 	cmd.ExtraFiles = []*os.File{locked}
-	if err := finish(cmd); err != nil {
+	if err := runCommand(cmd); err != nil {
 		return err
 	}
-	for _, name := range dropped {
+	for _, name := range removed {
 		if err := os.RemoveAll(filepath.Join(root, name)); err != nil {
-			return fmt.Errorf("drop %s: %w", name, err)
+			return fmt.Errorf("remove %s: %w", name, err)
 		}
 	}
 	for name, mode := range map[string]os.FileMode{".": 0o755, "var/cache": 0o755, "var/log": 0o755} {
@@ -139,10 +139,10 @@ func lock(path string) (*os.File, error) {
 	return file, nil
 }
 
-func execute(command ...string) error { return finish(exec.Command(command[0], command[1:]...)) }
+func execute(command ...string) error { return runCommand(exec.Command(command[0], command[1:]...)) }
 
-// finish runs a command. Its error includes the end of the command's output.
-func finish(cmd *exec.Cmd) error {
+// runCommand runs a command. Its error includes the end of the command's output.
+func runCommand(cmd *exec.Cmd) error {
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("run %s: %w: %s", strings.Join(cmd.Args, " "), err, output[max(0, len(output)-2000):])
 	}
