@@ -24,16 +24,16 @@
 package docs
 
 import (
-	"cmp"
 	"context"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
-	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp"
 )
 
 var update = flag.Bool("update", false, "write the output of the commands into the pages")
@@ -56,7 +56,11 @@ func Run(t testing.TB, page string, setting Setting) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	updated, wrong, err := runPage(t.Context(), string(text), cmp.Or(setting.Dir, t.TempDir()), setting)
+	dir := setting.Dir
+	if dir == "" {
+		dir = newDirectory(t)
+	}
+	updated, wrong, err := runPage(t.Context(), string(text), dir, setting)
 	if err != nil {
 		t.Fatalf("%s:%v", page, err)
 	}
@@ -69,6 +73,22 @@ func Run(t testing.TB, page string, setting Setting) {
 	if err := os.WriteFile(page, []byte(updated), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// newDirectory returns a new empty directory. The go.mod above it ends the search of the
+// go command for a module, which would else see what others left in /tmp.
+func newDirectory(t testing.TB) string {
+	t.Helper()
+	above := t.TempDir()
+	module := "module page\n\ngo " + strings.TrimPrefix(runtime.Version(), "go") + "\n"
+	if err := write(filepath.Join(above, "go.mod"), module); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(above, "page")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // Files returns the files in the page at a path, by name. It returns an error if the
@@ -132,7 +152,7 @@ func runPage(ctx context.Context, page, dir string, setting Setting) (updated st
 		}
 		pairs.guess(s.printed, got)
 		wrong = append(wrong, fmt.Sprintf("%d: $ %s\n-page +output:\n%s",
-			s.line, s.text, gocmp.Diff(plain(s.printed), plain(pairs.page(got)))))
+			s.line, s.text, cmp.Diff(plain(s.printed), plain(pairs.page(got)))))
 		out = append(out, got...)
 	}
 	out = append(out, lines[next:]...)

@@ -177,6 +177,22 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// TestModuleInTemporaryDirectory: a go.mod that somebody left in /tmp changes nothing.
+func TestModuleInTemporaryDirectory(t *testing.T) {
+	temporary := t.TempDir()
+	if err := os.WriteFile(filepath.Join(temporary, "go.mod"), []byte("module left\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", temporary)
+	page := filepath.Join(temporary, "page.md")
+	text := "<!-- file: main.go -->\n```go\npackage main\n\nfunc main() {}\n```\n" + console("$ go vet main.go")
+	if err := os.WriteFile(page, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// The directories of this test were made before TMPDIR was set.
+	t.Run("page", func(t *testing.T) { Run(t, page, Setting{}) })
+}
+
 // recorder records the errors of a test that must fail.
 type recorder struct {
 	testing.TB
