@@ -36,8 +36,15 @@ func Run(ctx context.Context, c Config) int {
 	// being stopped, the agent delivers the result, until the kubelet sends SIGKILL.
 	ctx, _ = signal.NotifyContext(ctx, stopSignals()...)
 
-	in, err := collector.fetchInput(ctx)
+	if err := removeOld(&c); err != nil {
+		slog.Error("prepare the worker's files", "error", err)
+		return fail(&c, "its files could not be created: "+err.Error())
+	}
+	in, err := collector.fetchInput(ctx, c.InputFile())
 	switch {
+	case errors.Is(err, errFile):
+		slog.Error("prepare the worker's files", "error", err)
+		return fail(&c, "its files could not be created: "+err.Error())
 	case errors.Is(err, agentapi.ErrSuperseded):
 		slog.Info("the worker is not started: a newer attempt of the process exists", "cause", err)
 		return agentapi.ExitInterrupted
@@ -52,10 +59,6 @@ func Run(ctx context.Context, c Config) int {
 		return fail(&c, "its pod could not get the input from the operator; the pod's log has the reason")
 	}
 	deadline := time.Now().Add(in.Timeout)
-	if err := prepare(&c, in.Text); err != nil {
-		slog.Error("prepare the worker's files", "error", err)
-		return fail(&c, "its files could not be created: "+err.Error())
-	}
 
 	stopProgress := collector.reportProgress(ctx, c.ProgressFile())
 	started := time.Now()
@@ -124,16 +127,13 @@ func exitCode(e ending, r agentapi.Result) int {
 	return e.exitCode
 }
 
-// prepare removes the output, error and progress files that an earlier run in this
-// container left, and writes the input.
-func prepare(c *Config, input string) error {
+// removeOld removes the output, error and progress files that an earlier run in this
+// container left.
+func removeOld(c *Config) error {
 	for _, name := range []string{c.outputFile(), c.errorFile(), c.ProgressFile()} {
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove the file of an earlier run: %w", err)
 		}
-	}
-	if err := os.WriteFile(c.InputFile(), []byte(input), 0o600); err != nil {
-		return fmt.Errorf("write the input: %w", err)
 	}
 	return nil
 }

@@ -70,15 +70,15 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(status)
 		return
 	}
-	if err := f.answer(w, r.URL.Path, r.Header.Get("Authorization"), body); err != nil {
+	if err := f.answer(w, r.URL.Path, r.Header, body); err != nil {
 		agentapi.WriteError(w, err)
 	}
 }
 
-func (f *fake) answer(w http.ResponseWriter, path, authorization string, body []byte) error {
+func (f *fake) answer(w http.ResponseWriter, path string, header http.Header, body []byte) error {
 	w.Header().Set(agentapi.HeaderCollector, "1")
 	switch {
-	case authorization != "Bearer secret":
+	case header.Get("Authorization") != "Bearer secret":
 		return agentapi.ErrUnauthenticated
 	case f.unavailable > 0:
 		f.unavailable--
@@ -95,8 +95,11 @@ func (f *fake) answer(w http.ResponseWriter, path, authorization string, body []
 	case path == agentapi.ResultPath && f.result != nil:
 		return agentapi.ErrOver
 	case path == agentapi.ResultPath:
-		f.result = &agentapi.Result{}
-		_ = json.Unmarshal(body, f.result)
+		result, err := agentapi.ReadResult(header, string(body))
+		if err != nil {
+			return err
+		}
+		f.result = &result
 		if f.loseReply {
 			return errors.New("the reply is lost")
 		}

@@ -116,7 +116,7 @@ func TestFetchInputInTime(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := &collector{baseURL: "http://collector", tokenFile: token, http: &http.Client{Transport: &test.responses}}
 				began := time.Now()
-				in, err := c.fetchInput(context.Background())
+				in, err := c.fetchInput(context.Background(), filepath.Join(filepath.Dir(token), "input"))
 				if took := time.Since(began); took < test.atLeast || took > test.atMost {
 					t.Errorf("it took %s, want %s to %s", took, test.atLeast, test.atMost)
 				}

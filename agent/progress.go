@@ -41,7 +41,7 @@ func (c *collector) reportProgress(ctx context.Context, name string) (stop func(
 				continue
 			}
 			body, _ := json.Marshal(progress) // a struct with one number always encodes
-			if _, _, err := c.do(ctx, http.MethodPut, agentapi.ProgressPath, body); err == nil {
+			if err := c.do(ctx, http.MethodPut, agentapi.ProgressPath, nil, string(body), nil); err == nil {
 				last, reported = &percent, time.Now() // later than the collector's own time of this report
 			}
 		}

@@ -31,6 +31,7 @@ import (
 	"procman.dev/procman/apiserver/keyring"
 	"procman.dev/procman/apiserver/processes"
 	"procman.dev/procman/apiserver/processid"
+	"procman.dev/procman/internal/store/storetest"
 )
 
 // storesNothing is an API server that accepts every create, keeps nothing, and must
@@ -64,7 +65,9 @@ func newAlone(t *testing.T, registry *prometheus.Registry, origins ...string) *S
 		Spec:       v1alpha1.ProcessSpec{Type: "echo", LifetimeSeconds: 600, Input: `{}`},
 	})
 	s, err := New(Options{
-		Namespace: "work", Processes: processes.NewStore(cache, storesNothing{}, keyring.Fixed(ring), clock.RealClock{}, types.MaxConcurrent), Catalog: types, Metrics: registry, Origins: origins,
+		Namespace: "work", Processes: processes.NewStore(processes.Config{
+			Cache: cache, Live: storesNothing{}, Ring: keyring.Fixed(ring), Objects: storetest.New(t).Store, Clock: clock.RealClock{}, MaxConcurrent: types.MaxConcurrent,
+		}), Catalog: types, Metrics: registry, Origins: origins,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +118,7 @@ func serveAlone(t *testing.T) {
 	s := newAlone(t, registry)
 	api, down, ended := start(t, s)
 	api.Server.RegisterOnShutdown(s.Drain)
-	health, _, _ := start(t, probes(func() bool { return true }, registry))
+	health, _, _ := start(t, probes(func() Health { return healthy }, registry))
 	fmt.Printf("serving %s %s\n", api.Listener.Addr(), health.Listener.Addr())
 	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
 		t.Fatal(err)

@@ -15,14 +15,15 @@ import (
 	"strings"
 	"time"
 
+	"procman.dev/procman/internal/budget"
 	"procman.dev/procman/internal/rules"
 	"procman.dev/procman/internal/schema"
 )
 
 const (
-	// maxBodyBytes bounds the memory of all bodies that are being read or processed. On
-	// its way to the API server a body takes several times its size.
-	maxBodyBytes = 16 << 20
+	// maxBodyBytes bounds the memory of all bodies that are being read or processed. It is
+	// enough for the largest one and what it takes to parse it.
+	maxBodyBytes = 64 << 20
 	// envelopeBytes is the room in a body for more than the input: {"input":} and white
 	// space. The input itself is checked against its own limit.
 	envelopeBytes = 1024
@@ -31,19 +32,36 @@ const (
 	firstRead = 4 << 10
 	// gzipBytes is the memory that the decompression of a body takes.
 	gzipBytes = 64 << 10
-	// If less than lowMemory is free, a body must deliver paceBytes, or its rest, in
-	// each paceTime. Otherwise stalled clients would exclude others for readTimeout.
-	lowMemory = maxBodyBytes / 2
+	// paceBytes is how often it is checked whether a body arrives fast enough.
 	paceBytes = 64 << 10
-	paceTime  = 5 * time.Second
+	// lowMemory is how little memory must be free for fastPace.
+	lowMemory = maxBodyBytes / 2
 )
 
+// pace is how fast a body must arrive: within the time of its bytes at bytesPerSecond, and
+// the slack.
+type pace struct {
+	slack          time.Duration
+	bytesPerSecond int
+}
+
+// If little memory is free, slow clients must not exclude others.
+var (
+	slowPace = pace{readTimeout, 16 << 10}
+	fastPace = pace{5 * time.Second, 100 << 10}
+)
+
+// deadline returns when a body that began at a time must have more than some bytes.
+func (p pace) deadline(began time.Time, bytes int) time.Time {
+	return began.Add(p.slack + time.Duration(bytes)*time.Second/time.Duration(p.bytesPerSecond))
+}
+
 // readBody returns the body of a request, decompressed, whose input can have up to
-// maxInputBytes, and a function that releases its memory. It refuses a body that announces
+// maxInputBytes, and the memory that it takes, which the caller releases. It refuses a body that announces
 // to be longer without reading it, and any other as soon as it is longer, compressed or
 // not. A body that is too slow, or for which there is no memory, is refused with
 // TooManyRequests.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request, maxInputBytes int) (_ []byte, release func(), err error) {
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, maxInputBytes int) (_ []byte, _ *budget.Reservation, err error) {
 	if !isJSON(r.Header) {
 		return nil, nil, unsupportedMediaType.problem().with("Accept-Post", jsonType)
 	}
@@ -73,23 +91,24 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, maxInputBytes 
 	due := 0 // this many bytes, or all, must have arrived at the read deadline
 	for {
 		if len(data) == cap(data) {
-			if err := memory.Grow(int64(cap(data))); err != nil {
+			grown := min(2*cap(data), int(limit)+1)
+			if err := memory.Grow(int64(grown - cap(data))); err != nil {
 				return nil, nil, tryAgain(err)
 			}
-			data = append(make([]byte, 0, 2*cap(data)), data...)
+			data = append(make([]byte, 0, grown), data...)
 		}
 		if len(data) >= due {
 			due = len(data) + paceBytes
-			deadline := began.Add(readTimeout)
-			if pace := time.Now().Add(paceTime); s.bodyMemory.Free() < lowMemory && pace.Before(deadline) {
-				deadline = pace
+			pace := slowPace
+			if s.bodyMemory.Free() < lowMemory {
+				pace = fastPace
 			}
-			_ = conn.SetReadDeadline(deadline) // a recorder of a test has no deadline
+			_ = conn.SetReadDeadline(pace.deadline(began, len(data))) // a recorder of a test has no deadline
 		}
 		n, err := body.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
 		if err == io.EOF {
-			return data, memory.Release, nil
+			return data, memory, nil
 		}
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return nil, nil, rules.InputTooLarge("", maxInputBytes)

@@ -37,11 +37,14 @@ func (s *Server) createProcess(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	body, release, err := s.readBody(w, r.Request, t.MaxInputBytes())
+	body, memory, err := s.readBody(w, r.Request, t.MaxInputBytes())
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer memory.Release()
+	if err := memory.Grow(t.Rules.ParseBytes(body)); err != nil {
+		return tryAgain(err)
+	}
 	input, refusal := inputOf(body, t.Rules)
 	sub := processes.Submission{Type: t.ProcessType, Input: input, Labels: labels, IdempotencyKey: key}
 	var created *v1alpha1.Process
@@ -61,11 +64,14 @@ func (s *Server) createProcess(w http.ResponseWriter, r *request) error {
 	}
 	w.Header().Set("Content-Location", "/v1/processes/"+t.Name+"/"+created.Name)
 	if _, ok := preferredWait(r.Header); ok {
-		release() // a wait is long
+		memory.Release() // a wait is long
 		return s.showAfterWait(w, r, created)
 	}
-	reply(w, http.StatusOK, wire.Accepted(created, input))
-	return nil
+	answer := s.processes.NewBody()
+	for _, part := range wire.Accepted(created, input) {
+		answer.Append(part.Text)
+	}
+	return s.replyWith(w, r, answer)
 }
 
 // byteOrderMark can precede JSON and is ignored (RFC 8259, section 8.1).

@@ -41,13 +41,13 @@ func getRoot(w http.ResponseWriter, r *request) error {
 
 // getLivez serves GET and HEAD of /livez.
 func getLivez(w http.ResponseWriter, _ *request) error {
-	replyHealth(w, true)
+	replyHealth(w, healthy)
 	return nil
 }
 
 // getReadyz serves GET and HEAD of /readyz.
 func (s *Server) getReadyz(w http.ResponseWriter, _ *request) error {
-	replyHealth(w, s.ready())
+	replyHealth(w, s.health())
 	return nil
 }
 

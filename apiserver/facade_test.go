@@ -32,6 +32,7 @@ import (
 	"procman.dev/procman/apiserver/keyring"
 	"procman.dev/procman/apiserver/processes"
 	"procman.dev/procman/apiserver/processid"
+	"procman.dev/procman/internal/store/storetest"
 	"procman.dev/procman/test/contract"
 	"procman.dev/procman/test/fakeapi"
 )
@@ -47,6 +48,7 @@ type facade struct {
 	url     string
 	cache   *processes.Cache // what the informer knows
 	live    *fakeapi.Server  // what the API server has
+	objects *storetest.Directory
 	types   *catalog.Catalog
 	ring    *processid.Ring
 	clock   *testingclock.FakeClock
@@ -81,9 +83,11 @@ func newFacade(t testing.TB) *facade {
 	f := &facade{
 		TB: t, types: catalog.New(apiserver.Contract), ring: ring, clock: testingclock.NewFakeClock(epoch.Add(250 * time.Millisecond)), metrics: prometheus.NewRegistry(),
 	}
-	f.live, f.cache = fakeapi.New(t, f.clock), processes.NewCache()
+	f.live, f.cache, f.objects = fakeapi.New(t, f.clock), processes.NewCache(), storetest.New(t)
 	s, err := apiserver.New(apiserver.Options{
-		Namespace: namespace, Processes: processes.NewStore(f.cache, f.live, keyring.Fixed(ring), f.clock, f.types.MaxConcurrent), Catalog: f.types, Clock: f.clock, Metrics: f.metrics,
+		Namespace: namespace, Processes: processes.NewStore(processes.Config{
+			Cache: f.cache, Live: f.live, Ring: keyring.Fixed(ring), Objects: f.objects.Store, Clock: f.clock, MaxConcurrent: f.types.MaxConcurrent,
+		}), Catalog: f.types, Clock: f.clock, Metrics: f.metrics,
 		Log:    funcr.NewJSON(f.log.add, funcr.Options{Verbosity: 1}),
 		Sunset: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC),
 	})

@@ -49,6 +49,5 @@ func (s *Server) showAfterWait(w http.ResponseWriter, r *request, p *v1alpha1.Pr
 	}
 	defer shown.Close()
 	setProcessHeaders(h, shown.Process, shown.QueuePosition, r.query.Show) // it can be a newer form
-	reply(w, http.StatusOK, shown.Body)
-	return nil
+	return s.replyWith(w, r, shown.Body)
 }

@@ -4,7 +4,6 @@
 package apiserver
 
 import (
-	"bytes"
 	"net/http"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -21,14 +20,21 @@ func (s *Server) listProcesses(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	defer page.Close()
-	var body bytes.Buffer
-	body.WriteString(`{"processes":[`)
-	body.Write(bytes.Join(page.Items, []byte(",")))
-	body.WriteByte(']')
-	if page.More {
-		body.WriteString(`,"continue":"` + page.Next.Token() + `"`)
+	body := s.processes.NewBody()
+	defer body.Close()
+	separator := `{"processes":[`
+	for _, item := range page.Items {
+		body.Append([]byte(separator))
+		body.AppendBody(item)
+		separator = ","
 	}
-	body.WriteByte('}')
-	reply(w, http.StatusOK, body.Bytes())
-	return nil
+	if len(page.Items) == 0 {
+		body.Append([]byte(separator))
+	}
+	end := "]}"
+	if page.More {
+		end = `],"continue":"` + page.Next.Token() + `"}`
+	}
+	body.Append([]byte(end))
+	return s.replyWith(w, r, body)
 }

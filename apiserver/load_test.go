@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+
+	"procman.dev/procman/apiserver/processes"
 )
 
 // DefaultMaxWaiters requests wait on one replica, half of them event streams, within
@@ -153,7 +155,9 @@ func TestLargeAnswersAreNotCopied(t *testing.T) {
 		}, want},
 		"event": {func(w http.ResponseWriter, body []byte) error {
 			w.WriteHeader(http.StatusOK)
-			return (&stream{w: w}).sendBody("1", body)
+			answer := (&processes.Store{}).NewBody()
+			answer.Append(body)
+			return (&stream{w: w}).sendBody(t.Context(), "1", answer)
 		}, "id: 1\ndata: " + want + "\n\n"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"procman.dev/procman/internal/errorcode"
 	"procman.dev/procman/internal/rules"
 	"procman.dev/procman/internal/schema"
+	"procman.dev/procman/internal/store"
 )
 
 // cause is a status with its errorCode.
@@ -90,6 +91,9 @@ func violated(v *rules.Violation) *problem {
 	return cause{480, v.Code}.at(v.Details)
 }
 
+// storeRetryAfter is how long, in seconds, a client waits while the store does not answer.
+const storeRetryAfter = "5"
+
 // problemOf returns the response for an error. It is the one place where the errors of
 // other packages are mapped to HTTP. An error that it does not know is our fault.
 func problemOf(err error) *problem {
@@ -108,6 +112,9 @@ func problemOf(err error) *problem {
 	}
 	if v, ok := errors.AsType[*rules.Violation](err); ok {
 		return violated(v)
+	}
+	if e, ok := errors.AsType[*processes.StoreError](err); ok && !errors.Is(e, store.ErrNotFound) && !errors.Is(e, store.ErrDamaged) {
+		return internalError.problem().with("Retry-After", storeRetryAfter).because(err)
 	}
 	switch {
 	case errors.Is(err, processes.ErrNotFound):
@@ -159,6 +166,8 @@ func (s *Server) note(r *http.Request, p *problem) {
 	case p.log == nil:
 	case l.clientGone:
 		log.V(1).Info("client disconnected", "cause", p.log.Error())
+	case errors.Is(p.log, store.ErrDamaged):
+		log.Error(p.log, "a payload in the store is damaged")
 	case p.cause == internalError:
 		log.Error(p.log, "request failed")
 	default:

@@ -5,6 +5,7 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -16,15 +17,18 @@ import (
 
 	"procman.dev/procman/apiserver/keyring"
 	"procman.dev/procman/apiserver/processes"
+	"procman.dev/procman/internal/store"
 )
 
 // Config configures a replica of the facade.
 type Config struct {
-	// Options configure the Server. Run sets Processes, Catalog, Log and Ready. Metrics is
+	// Options configure the Server. Run sets Processes, Catalog, Log and Health. Metrics is
 	// controller-runtime's registry by default.
 	Options
 	// KeyNamespace contains the Secret with the id keys.
 	KeyNamespace string
+	// Store is the URL of the object store.
+	Store string
 	// BindAddress is where the API is served.
 	BindAddress string
 	// HealthBindAddress is where /livez, /readyz and /metrics are served.
@@ -44,11 +48,20 @@ const keyTimeout = time.Minute
 // keys are missing for a minute; and if a part of it fails later.
 func Run(ctx context.Context, config *rest.Config, c Config, log logr.Logger) error {
 	ready := &atomic.Bool{}
-	c.Log, c.Ready = log.WithName("http"), ready.Load
+	c.Log = log.WithName("http")
 	if c.Metrics == nil {
 		c.Metrics = ctrlmetrics.Registry
 	}
-	health, err := newServer("health", c.HealthBindAddress, 0, probes(ready.Load, c.Metrics), log)
+	objects, err := store.Open(ctx, c.Store)
+	if err != nil {
+		return err
+	}
+	monitor, err := store.NewMonitor(objects, log.WithName("store"), c.Metrics)
+	if err != nil {
+		return err
+	}
+	c.Health = func() Health { return Health{Ready: ready.Load(), StoreReachable: monitor.Reachable()} }
+	health, err := newServer("health", c.HealthBindAddress, 0, probes(c.Health, c.Metrics), log)
 	if err != nil {
 		return err
 	}
@@ -66,7 +79,7 @@ func Run(ctx context.Context, config *rest.Config, c Config, log logr.Logger) er
 	if err != nil {
 		return err
 	}
-	if err := mgr.Add(health); err != nil {
+	if err := errors.Join(mgr.Add(health), mgr.Add(monitor)); err != nil {
 		return err
 	}
 	// The manager ends this part first, then the informers, and the health server last.
@@ -78,7 +91,9 @@ func Run(ctx context.Context, config *rest.Config, c Config, log logr.Logger) er
 		if err := informers.sync(ctx); err != nil {
 			return err
 		}
-		c.Processes, c.Catalog = processes.NewStore(informers.processes, mgr.GetClient(), ring, clock.RealClock{}, informers.catalog.MaxConcurrent), informers.catalog
+		c.Catalog, c.Processes = informers.catalog, processes.NewStore(processes.Config{
+			Cache: informers.processes, Live: mgr.GetClient(), Ring: ring, Objects: objects, Clock: clock.RealClock{}, MaxConcurrent: informers.catalog.MaxConcurrent,
+		})
 		facade, err := New(c.Options)
 		if err != nil {
 			return err

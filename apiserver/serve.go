@@ -17,9 +17,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
 
-// The limits of the HTTP server. A body of 1 MiB arrives within readTimeout at 150
-// kbit/s. writeTimeout is enough for all attempts of a create; a wait or a stream extends
-// it.
+// The limits of the HTTP server. readBody extends readTimeout while a body arrives, and
+// extendWriteDeadline writeTimeout. writeTimeout is enough for all attempts of a create.
 const (
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = 60 * time.Second
@@ -71,19 +70,33 @@ func (l logWriter) Write(line []byte) (int, error) {
 }
 
 // probes serves /livez, /readyz, and /metrics for Prometheus.
-func probes(ready func() bool, metrics prometheus.Gatherer) http.Handler {
+func probes(health func() Health, metrics prometheus.Gatherer) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { replyHealth(w, true) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { replyHealth(w, ready()) })
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { replyHealth(w, healthy) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { replyHealth(w, health()) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError}))
 	return mux
 }
 
+// Health is what /readyz reports.
+type Health struct {
+	// Ready is false before the facade serves and while it drains.
+	Ready bool
+	// StoreReachable is false while the object store cannot be reached. Processes with small
+	// payloads work nevertheless, so it does not make the facade unready.
+	StoreReachable bool
+}
+
+var healthy = Health{Ready: true, StoreReachable: true}
+
 // replyHealth answers a probe.
-func replyHealth(w http.ResponseWriter, ok bool) {
-	if ok {
-		reply(w, http.StatusOK, []byte(`{"status":"ok"}`))
-	} else {
+func replyHealth(w http.ResponseWriter, h Health) {
+	switch {
+	case !h.Ready:
 		reply(w, http.StatusServiceUnavailable, []byte(`{"status":"not ready"}`))
+	case !h.StoreReachable:
+		reply(w, http.StatusOK, []byte(`{"status":"ok","store":"unreachable"}`))
+	default:
+		reply(w, http.StatusOK, []byte(`{"status":"ok"}`))
 	}
 }

@@ -57,15 +57,21 @@ func start(t *testing.T, h http.Handler) (s *manager.Server, down func(), ended 
 func TestProbes(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "some_gauge"}))
-	ready := &atomic.Bool{}
-	s, _, _ := start(t, probes(ready.Load, registry))
+	health := &atomic.Value{}
+	s, _, _ := start(t, probes(func() Health { return health.Load().(Health) }, registry))
 	for _, want := range []struct {
-		ready  bool
+		health Health
 		status int
-	}{{false, 503}, {true, 200}, {false, 503}} {
-		ready.Store(want.ready)
-		if status, _ := get(t.Context(), t, s, "/readyz"); status != want.status {
-			t.Errorf("/readyz is %d, want %d", status, want.status)
+		body   string
+	}{
+		{Health{StoreReachable: true}, 503, `{"status":"not ready"}`},
+		{Health{Ready: true, StoreReachable: true}, 200, `{"status":"ok"}`},
+		{Health{Ready: true}, 200, `{"status":"ok","store":"unreachable"}`},
+		{Health{}, 503, `{"status":"not ready"}`},
+	} {
+		health.Store(want.health)
+		if status, body := get(t.Context(), t, s, "/readyz"); status != want.status || body != want.body {
+			t.Errorf("/readyz is %d %s, want %d %s", status, body, want.status, want.body)
 		}
 		if status, _ := get(t.Context(), t, s, "/livez"); status != 200 {
 			t.Errorf("/livez is %d, want 200", status)

@@ -59,8 +59,8 @@ type Options struct {
 	// Origins are the origins of the pages whose scripts may use the API, such as
 	// https://example.com, or * for all. By default, no origin is allowed.
 	Origins []string
-	// Ready reports whether /readyz is good; always by default.
-	Ready func() bool
+	// Health is what /readyz reports; always good by default.
+	Health func() Health
 }
 
 // Server is the facade's http.Handler.
@@ -76,7 +76,7 @@ type Server struct {
 	log        logr.Logger
 	metrics    *metrics
 	sunset     time.Time
-	ready      func() bool
+	health     func() Health
 
 	draining  chan struct{} // closed by Drain
 	drainOnce sync.Once
@@ -94,8 +94,8 @@ func New(o Options) (*Server, error) {
 	if o.Log.GetSink() == nil {
 		o.Log = logr.Discard()
 	}
-	if o.Ready == nil {
-		o.Ready = func() bool { return true }
+	if o.Health == nil {
+		o.Health = func() Health { return healthy }
 	}
 	if err := CheckOrigins(o.Origins); err != nil {
 		return nil, err
@@ -107,7 +107,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		namespace: o.Namespace, processes: o.Processes, catalog: o.Catalog,
 		bodyMemory: budget.New(maxBodyBytes), waiters: semaphore.NewWeighted(int64(cmp.Or(o.MaxWaiters, DefaultMaxWaiters))),
-		limiter: newLimiter(o.Limit), clock: o.Clock, log: o.Log, metrics: m, sunset: o.Sunset, ready: o.Ready, draining: make(chan struct{}),
+		limiter: newLimiter(o.Limit), clock: o.Clock, log: o.Log, metrics: m, sunset: o.Sunset, health: o.Health, draining: make(chan struct{}),
 	}
 	s.handler = s.routes()
 	// Every request passes these, the last one first.

@@ -6,7 +6,9 @@ package apiserver
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"strconv"
@@ -125,19 +127,29 @@ func (s *Server) sendIfChanged(events *stream, r *request, key processes.Key) (l
 		shown, err = s.processes.Show(r.Context(), p, r.query.Show)
 	}
 	if err != nil {
-		problem := problemOf(err)
-		s.note(r.Request, problem)
-		return true, events.sendEnd(events.sendBody("", problemBody(problem)))
+		return true, s.sendProblem(events, r, err)
 	}
 	defer shown.Close()
 	if id := version(shown.Process, shown.QueuePosition, r.query.Show); id != events.sent { // Show can return a newer form than Find
+		if err := shown.Body.Open(r.Context()); err != nil {
+			return true, s.sendProblem(events, r, err)
+		}
 		events.position = shown.QueuePosition
-		err = events.sendBody(id, shown.Body)
+		err = events.sendBody(r.Context(), id, shown.Body)
 	}
 	if !shown.Process.Finished() {
 		return false, err
 	}
 	return true, events.sendEnd(err)
+}
+
+// sendProblem sends an error as the last event with data.
+func (s *Server) sendProblem(events *stream, r *request, err error) error {
+	problem := problemOf(err)
+	s.note(r.Request, problem)
+	body := s.processes.NewBody()
+	body.Append(problemBody(problem))
+	return events.sendEnd(events.sendBody(r.Context(), "", body))
 }
 
 // hasForm reports whether a client needs no event of p. A new position alone is not worth a
@@ -151,20 +163,54 @@ func (s *Server) hasForm(events *stream, p *v1alpha1.Process, show wire.Payloads
 	return version(p, events.position, show) == events.sent && !s.processes.IsCached(p, show)
 }
 
-// sendBody sends JSON as one event, with an id if that is not empty. The lines of the JSON
-// become those of the event. It makes no copy of the JSON.
-func (e *stream) sendBody(id string, json []byte) error {
+// sendBody sends JSON as one event, with an id if that is not empty. The body is open.
+func (e *stream) sendBody(ctx context.Context, id string, body *processes.Body) error {
 	e.sent = id
-	extendWriteDeadline(e.w)
+	extendWriteDeadline(e.w, body.Bytes())
 	if id != "" {
-		_, _ = e.w.Write([]byte("id: " + id + "\n")) // send returns the errors
+		_, _ = io.WriteString(e.w, "id: "+id+"\n") // send returns the errors
 	}
-	for line := range bytes.FieldsFuncSeq(json, func(r rune) bool { return r == '\r' || r == '\n' }) {
-		_, _ = e.w.Write([]byte("data: "))
-		_, _ = e.w.Write(line)
-		_, _ = e.w.Write([]byte("\n"))
+	if err := send(ctx, &dataWriter{w: e.w}, body); err != nil {
+		return err
 	}
-	return e.send("\n")
+	return e.send("\n\n")
+}
+
+// dataWriter writes lines as those of the data of an event. It leaves out empty lines, which
+// have no meaning in JSON and would end the event. The last line has no end.
+type dataWriter struct {
+	w       io.Writer
+	begun   bool // there is a line
+	newLine bool // the next byte of a line begins a new one
+}
+
+func (w *dataWriter) Write(p []byte) (n int, err error) {
+	for rest := p; len(rest) > 0; {
+		end := bytes.IndexAny(rest, "\r\n")
+		if end == 0 {
+			w.newLine, rest = true, rest[1:]
+			continue
+		}
+		if end < 0 {
+			end = len(rest)
+		}
+		prefix := ""
+		switch {
+		case !w.begun:
+			prefix = "data: "
+		case w.newLine:
+			prefix = "\ndata: "
+		}
+		w.begun, w.newLine = true, false
+		if _, err := io.WriteString(w.w, prefix); err != nil {
+			return len(p) - len(rest), err
+		}
+		if _, err := w.w.Write(rest[:end]); err != nil {
+			return len(p) - len(rest), err
+		}
+		rest = rest[end:]
+	}
+	return len(p), nil
 }
 
 // sendEnd sends the last event of a stream, unless err is the error of the event before
@@ -179,7 +225,7 @@ func (e *stream) sendEnd(err error) error {
 // send sends a text and what has been written. An error means that the client is gone or
 // too slow.
 func (e *stream) send(text string) error {
-	extendWriteDeadline(e.w)
+	extendWriteDeadline(e.w, 0)
 	_, _ = e.w.Write([]byte(text))
 	if err := http.NewResponseController(e.w).Flush(); err != nil {
 		return fmt.Errorf("%w: %w", errClientGone, err)

@@ -21,10 +21,11 @@ const (
 	DefaultMaxWaiters = 4000
 	// maxWaitBodyBytes is the size of the largest body of a GET that waits.
 	maxWaitBodyBytes = 4 << 10
-	// sendTimeout is how long a client can take to read an event, or an answer after a
-	// wait. It is longer than heartbeatInterval: HTTP/2 ends a stream at its deadline
-	// even if nothing is being sent.
-	sendTimeout = 30 * time.Second
+	// sendTimeout is how long a client can take to read a small answer or event; a large
+	// one it must read with sendBytesPerSecond. It is longer than heartbeatInterval: HTTP/2
+	// ends a stream at its deadline even if nothing is being sent.
+	sendTimeout        = 30 * time.Second
+	sendBytesPerSecond = 16 << 10
 )
 
 // preferredWait returns the wait that a client prefers (RFC 7240, section 4.3), at most
@@ -79,14 +80,15 @@ func (s *Server) beginWait(w http.ResponseWriter, r *request) (end func(), ok bo
 	return func() {
 		s.metrics.waiting.Dec()
 		s.waiters.Release(1)
-		extendWriteDeadline(w)
+		extendWriteDeadline(w, 0)
 		logOf(r.Request).clientGone = r.Context().Err() != nil
 	}, true
 }
 
-// extendWriteDeadline gives the client sendTimeout from now on.
-func extendWriteDeadline(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(sendTimeout)) // a recorder of a test has no deadline
+// extendWriteDeadline gives the client time to read an answer of some bytes from now on.
+func extendWriteDeadline(w http.ResponseWriter, bytes int64) {
+	deadline := time.Now().Add(sendTimeout + time.Duration(bytes/sendBytesPerSecond)*time.Second)
+	_ = http.NewResponseController(w).SetWriteDeadline(deadline) // a recorder of a test has no deadline
 }
 
 // Drain ends all waits and event streams; each waiter gets the process as it is. Requests

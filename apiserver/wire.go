@@ -5,14 +5,18 @@ package apiserver
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/apiserver/processes"
 	"procman.dev/procman/internal/schema"
 	"procman.dev/procman/internal/wire"
 )
@@ -27,6 +31,34 @@ func reply(w http.ResponseWriter, status int, body []byte) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
+}
+
+// replyWith writes a whole response with a body that is not open yet. It opens the body,
+// except for HEAD, which needs only its size.
+func (s *Server) replyWith(w http.ResponseWriter, r *request, body *processes.Body) error {
+	if r.Method != http.MethodHead {
+		if err := body.Open(r.Context()); err != nil {
+			return err
+		}
+	}
+	h := w.Header()
+	h.Set("Content-Type", jsonType)
+	h.Set("Content-Length", strconv.FormatInt(body.Bytes(), 10))
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	extendWriteDeadline(w, body.Bytes())
+	return send(r.Context(), w, body)
+}
+
+// send writes a body that is open. The error is errClientGone, or that of the store.
+func send(ctx context.Context, w io.Writer, body *processes.Body) error {
+	err := body.Send(ctx, w)
+	if _, ok := errors.AsType[*processes.StoreError](err); ok || err == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errClientGone, err)
 }
 
 // replyWithoutBody writes a whole response that has no body.

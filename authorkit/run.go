@@ -109,7 +109,11 @@ func (f *runFlags) run(c *cobra.Command, command []string) error {
 		_, _ = fmt.Fprintln(c.ErrOrStderr(), "procman: cancelled. In a cluster, a DELETE does this and removes the process")
 		return exitStatus(exitCancelled)
 	}
-	if _, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", wire.Process(outcome.Process, wire.All, 0)); err != nil {
+	var shown []byte
+	for _, part := range wire.Process(outcome.Process, wire.All, 0) { // nothing is in a store
+		shown = append(shown, part.Text...)
+	}
+	if _, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", shown); err != nil {
 		return fmt.Errorf("print the process: %w", err)
 	}
 	if outcome.Process.Status.State != v1alpha1.StateComplete {

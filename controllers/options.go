@@ -16,6 +16,7 @@ import (
 	"procman.dev/procman/controllers/internal/jobspec"
 	"procman.dev/procman/controllers/processtype"
 	"procman.dev/procman/internal/agentapi"
+	"procman.dev/procman/internal/store"
 )
 
 // Options are the settings of the operator. Each one is a flag; AddFlags has their
@@ -28,6 +29,8 @@ type Options struct {
 	// PodSecurity is the level of the Pod Security Standard for the pods of process
 	// types: restricted, baseline or privileged.
 	PodSecurity string
+	// Store is the URL of the object store.
+	Store string
 	// KeepCompleteJobs and KeepFailedJobs are how long a Job is kept after its process is
 	// complete or in error; 0 means as long as the process.
 	KeepCompleteJobs, KeepFailedJobs time.Duration
@@ -45,6 +48,7 @@ func (o *Options) AddFlags(f *flag.FlagSet) {
 	int32Var(f, &o.Job.GraceSeconds, "grace-seconds", 25, "seconds between SIGTERM and SIGKILL for a worker")
 	int32Var(f, &o.Job.DeliverySeconds, "delivery-seconds", int32(agentapi.DeliveryTimeout.Seconds()), "seconds after the end of its worker for which an agent tries to deliver the result; the operator can be unavailable for that long")
 	f.StringVar(&o.PodSecurity, "pod-security", "restricted", "Pod Security Standard that process types must satisfy: restricted, baseline or privileged")
+	f.StringVar(&o.Store, "store", "", store.FlagUsage)
 	f.DurationVar(&o.KeepCompleteJobs, "keep-complete-jobs", time.Minute, "how long the Job of a complete process is kept, with its pods and their logs; 0 means until the process expires")
 	f.DurationVar(&o.KeepFailedJobs, "keep-failed-jobs", 10*time.Minute, "how long the Job of a process in error is kept, with its pods and their logs; 0 means until the process expires")
 	f.IntVar(&o.Concurrency, "concurrency", 16, "how many objects each controller reconciles at the same time")
@@ -62,6 +66,9 @@ func (o *Options) Validate() error {
 	}
 	if !slices.Contains([]v1alpha1.AgentInjection{injection.Auto, v1alpha1.AgentEmbedded, v1alpha1.AgentImageVolume, v1alpha1.AgentInitContainer}, o.Job.AgentInjection) {
 		invalid("--agent-injection is %q, expected Auto, Embedded, ImageVolume or InitContainer", o.Job.AgentInjection)
+	}
+	if o.Store == "" {
+		invalid("--store is not set")
 	}
 	if o.Job.GraceSeconds < 1 {
 		invalid("--grace-seconds is %d, expected a positive number", o.Job.GraceSeconds)

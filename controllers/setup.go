@@ -29,7 +29,9 @@ import (
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/controllers/process"
 	"procman.dev/procman/controllers/processtype"
+	"procman.dev/procman/controllers/sweeper"
 	"procman.dev/procman/internal/rules"
+	"procman.dev/procman/internal/store"
 )
 
 // component is a part of the operator: a controller, or something else that the
@@ -56,9 +58,20 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options, agents net.Liste
 	if err := jobpods.AddIndex(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
+	objects, err := store.Open(ctx, o.Store)
+	if err != nil {
+		return err
+	}
+	monitor, err := store.NewMonitor(objects, mgr.GetLogger().WithName("store"), metrics)
+	if err != nil {
+		return err
+	}
+	if err := mgr.Add(monitor); err != nil {
+		return fmt.Errorf("add the monitor of the store: %w", err)
+	}
 	c, live, now := mgr.GetClient(), mgr.GetAPIReader(), clock.RealClock{}
 	typeRules := &rules.Cache{}
-	writer := &terminal.Writer{Client: c, Live: live, Clock: now, Rules: typeRules}
+	writer := &terminal.Writer{Client: c, Live: live, Objects: objects, Clock: now, Rules: typeRules}
 	prober := &injection.Prober{Client: c, Live: live, Namespace: o.Namespace, Job: o.Job}
 	processLedger := ledger.New(now)
 	if err := metrics.Register(processLedger); err != nil {
@@ -76,9 +89,10 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options, agents net.Liste
 		&processtype.ImageReconciler{Client: c, Live: live, Resolver: &registry.Resolver{}, ServiceAccount: o.Job.ServiceAccount},
 		&processtype.CountReconciler{Client: c, Ledger: processLedger},
 		&collector.Collector{
-			Client: c, Live: live, Clock: now, Writer: writer,
+			Client: c, Live: live, Objects: objects, Clock: now, Writer: writer,
 			Namespace: o.Namespace, ServiceAccount: o.Job.ServiceAccount, Listener: agents,
 		},
+		&sweeper.Sweeper{Client: c, Live: live, Objects: objects, Namespace: o.Namespace},
 	} {
 		if err := part.SetupWithManager(mgr); err != nil {
 			return fmt.Errorf("set up %T: %w", part, err)

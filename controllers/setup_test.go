@@ -72,7 +72,7 @@ func newRecorder(t *testing.T) *recorder {
 }
 
 func validOptions() Options {
-	o := Options{Namespace: "work", PodSecurity: "restricted", Concurrency: 1}
+	o := Options{Namespace: "work", Store: "file:///tmp", PodSecurity: "restricted", Concurrency: 1}
 	o.Job.AgentInjection = "Auto"
 	return o
 }
@@ -91,7 +91,7 @@ func TestSetupAddsEveryComponent(t *testing.T) {
 	want := []string{
 		"*controller.Controller expiration", "*controller.Controller idempotency-key-expiration", "*controller.Controller process",
 		"*controller.Controller processtype", "*controller.Controller processtype-counts", "*controller.Controller processtype-image",
-		"*injection.Prober", "*manager.Server collector",
+		"*injection.Prober", "*manager.Server collector", "*store.Monitor", "*sweeper.Sweeper",
 	}
 	if diff := cmp.Diff(want, mgr.added); diff != "" {
 		t.Error(diff)

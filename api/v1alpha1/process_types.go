@@ -57,6 +57,7 @@ const DefaultLifetimeSeconds int32 = 1200
 
 // ProcessSpec is the requested work. It is immutable: for another input, create
 // another Process.
+// +kubebuilder:validation:XValidation:rule="!has(self.input) || !has(self.storedInput)",message="input and storedInput exclude each other"
 type ProcessSpec struct {
 	// type is the object name, not an alias, of the ProcessType in the same
 	// namespace whose worker handles this process. Required. Immutable.
@@ -76,13 +77,17 @@ type ProcessSpec struct {
 	LifetimeSeconds int32 `json:"lifetimeSeconds,omitempty"`
 
 	// input is the input of the worker: the text of one JSON object. It is text and
-	// not an object because the worker gets it byte for byte. At most 1048576
-	// characters; "{}" if absent. Immutable.
-	// +default="{}"
+	// not an object because the worker gets it byte for byte. At most 262144
+	// characters. If input and storedInput are absent, the input is "{}". Immutable.
 	// +kubebuilder:validation:MinLength=2
-	// +kubebuilder:validation:MaxLength=1048576
+	// +kubebuilder:validation:MaxLength=262144
 	// +optional
 	Input string `json:"input,omitempty"`
+
+	// storedInput is where the input is in the object store. The facade writes it, for an
+	// input of more than 16 KiB. Absent if the input is in the field input. Immutable.
+	// +optional
+	StoredInput *StoredPayload `json:"storedInput,omitempty"`
 
 	// labels are the client's own references to the process, such as invoice: "17". They
 	// are not the labels of Kubernetes: a value can be any text of up to 256 characters. A
@@ -94,11 +99,36 @@ type ProcessSpec struct {
 	Labels map[string]string `json:"labels,omitempty"`
 }
 
+// StoredPayload is a payload in the object store. Its key there is
+// processes/NAMESPACE/NAME/ID, with the namespace and the name of its Process.
+type StoredPayload struct {
+	// id is the last part of the key: random, and another one for each write. Required.
+	// +kubebuilder:validation:Pattern=`^[a-z2-7]{26}$`
+	// +kubebuilder:validation:MinLength=26
+	// +kubebuilder:validation:MaxLength=26
+	// +required
+	ID string `json:"id,omitempty"`
+
+	// bytes is the size of the payload in bytes. From 2 to 8388608 (8 MiB). Required.
+	// +kubebuilder:validation:Minimum=2
+	// +kubebuilder:validation:Maximum=8388608
+	// +required
+	Bytes int32 `json:"bytes,omitempty"`
+
+	// sha256 is the SHA-256 of the payload in hexadecimal digits. Required.
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
+	// +kubebuilder:validation:MinLength=64
+	// +kubebuilder:validation:MaxLength=64
+	// +required
+	SHA256 string `json:"sha256,omitempty"`
+}
+
 // ProcessStatus is the progress and the result of the work. Only the operator writes
 // it. Once state is terminal, only conditions can change, and of these not Finished.
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.state) || oldSelf.state == 'processing' || (has(self.state) && self.state == oldSelf.state && has(self.output) == has(oldSelf.output) && (!has(self.output) || self.output == oldSelf.output) && has(self.errorCode) == has(oldSelf.errorCode) && (!has(self.errorCode) || self.errorCode == oldSelf.errorCode) && has(self.errorDetails) == has(oldSelf.errorDetails) && (!has(self.errorDetails) || self.errorDetails == oldSelf.errorDetails) && has(self.stderr) == has(oldSelf.stderr) && (!has(self.stderr) || self.stderr == oldSelf.stderr) && has(self.percentComplete) == has(oldSelf.percentComplete) && (!has(self.percentComplete) || self.percentComplete == oldSelf.percentComplete) && has(self.attempts) == has(oldSelf.attempts) && (!has(self.attempts) || self.attempts == oldSelf.attempts) && has(self.startTime) == has(oldSelf.startTime) && (!has(self.startTime) || self.startTime == oldSelf.startTime) && has(self.completionTime) == has(oldSelf.completionTime) && (!has(self.completionTime) || self.completionTime == oldSelf.completionTime) && has(self.expirationTime) == has(oldSelf.expirationTime) && (!has(self.expirationTime) || self.expirationTime == oldSelf.expirationTime) && has(self.jobName) == has(oldSelf.jobName) && (!has(self.jobName) || self.jobName == oldSelf.jobName))",message="the result of a finished process cannot change"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.state) || oldSelf.state == 'processing' || (has(self.state) && self.state == oldSelf.state && has(self.output) == has(oldSelf.output) && (!has(self.output) || self.output == oldSelf.output) && has(self.storedOutput) == has(oldSelf.storedOutput) && (!has(self.storedOutput) || self.storedOutput == oldSelf.storedOutput) && has(self.errorCode) == has(oldSelf.errorCode) && (!has(self.errorCode) || self.errorCode == oldSelf.errorCode) && has(self.errorDetails) == has(oldSelf.errorDetails) && (!has(self.errorDetails) || self.errorDetails == oldSelf.errorDetails) && has(self.stderr) == has(oldSelf.stderr) && (!has(self.stderr) || self.stderr == oldSelf.stderr) && has(self.percentComplete) == has(oldSelf.percentComplete) && (!has(self.percentComplete) || self.percentComplete == oldSelf.percentComplete) && has(self.attempts) == has(oldSelf.attempts) && (!has(self.attempts) || self.attempts == oldSelf.attempts) && has(self.startTime) == has(oldSelf.startTime) && (!has(self.startTime) || self.startTime == oldSelf.startTime) && has(self.completionTime) == has(oldSelf.completionTime) && (!has(self.completionTime) || self.completionTime == oldSelf.completionTime) && has(self.expirationTime) == has(oldSelf.expirationTime) && (!has(self.expirationTime) || self.expirationTime == oldSelf.expirationTime) && has(self.jobName) == has(oldSelf.jobName) && (!has(self.jobName) || self.jobName == oldSelf.jobName))",message="the result of a finished process cannot change"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.conditions) || oldSelf.conditions.all(c, c.type != 'Finished' || c.status != 'True' || (has(self.conditions) && c in self.conditions))",message="the condition Finished cannot change once it is True"
-// +kubebuilder:validation:XValidation:rule="!has(self.state) || self.state != 'complete' || has(self.output)",message="a complete process has an output"
+// +kubebuilder:validation:XValidation:rule="!has(self.state) || self.state != 'complete' || has(self.output) || has(self.storedOutput)",message="a complete process has an output"
+// +kubebuilder:validation:XValidation:rule="!has(self.output) || !has(self.storedOutput)",message="output and storedOutput exclude each other"
 // +kubebuilder:validation:XValidation:rule="!has(self.state) || self.state != 'error' || has(self.errorCode)",message="a process in error has an errorCode"
 // +kubebuilder:validation:MinProperties=1
 type ProcessStatus struct {
@@ -109,11 +139,17 @@ type ProcessStatus struct {
 	State State `json:"state,omitempty"`
 
 	// output is the output of the worker: the text of one JSON object, byte for byte
-	// as the worker wrote it. Present if state is complete, absent otherwise.
+	// as the worker wrote it. Present if state is complete and the output has at most
+	// 16 KiB, absent otherwise.
 	// +kubebuilder:validation:MinLength=2
-	// +kubebuilder:validation:MaxLength=1048576
+	// +kubebuilder:validation:MaxLength=262144
 	// +optional
 	Output string `json:"output,omitempty"`
+
+	// storedOutput is where the output is in the object store. Present if state is
+	// complete and the output has more than 16 KiB, absent otherwise.
+	// +optional
+	StoredOutput *StoredPayload `json:"storedOutput,omitempty"`
 
 	// errorCode is one word for the error: a code of the worker's own, or one of the
 	// platform. Present if state is error, absent otherwise.
@@ -203,6 +239,8 @@ type ProcessStatus struct {
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Expires",type=string,format=date-time,JSONPath=`.status.expirationTime`
 // +kubebuilder:printcolumn:name="Attempts",type=integer,priority=1,JSONPath=`.status.attempts`
+// +kubebuilder:printcolumn:name="Stored input",type=integer,priority=1,JSONPath=`.spec.storedInput.bytes`,description="The size of the input in bytes, if it is in the object store."
+// +kubebuilder:printcolumn:name="Stored output",type=integer,priority=1,JSONPath=`.status.storedOutput.bytes`,description="The size of the output in bytes, if it is in the object store."
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="the name of a Process has at most 63 characters of a-z, 0-9 and -: its Job and pods carry it as a label"
 type Process struct {
 	metav1.TypeMeta `json:",inline"`

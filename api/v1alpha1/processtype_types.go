@@ -120,17 +120,16 @@ const (
 // +kubebuilder:validation:MinProperties=1
 type Limits struct {
 	// inputBytes is the maximum size of an input, in bytes of JSON text. From 2 to
-	// 1048576 (1 MiB); 524288 (512 KiB) if absent. A change applies to later inputs.
+	// 8388608 (8 MiB); 524288 (512 KiB) if absent. A change applies to later inputs.
 	// +kubebuilder:validation:Minimum=2
-	// +kubebuilder:validation:Maximum=1048576
+	// +kubebuilder:validation:Maximum=8388608
 	// +optional
 	InputBytes int32 `json:"inputBytes,omitempty"`
 
 	// outputBytes is the maximum size of an output, in bytes of JSON text. From 2 to
-	// 1048576 (1 MiB); 524288 (512 KiB) if absent. Input and output are in one object,
-	// which etcd limits to about 1.5 MiB. A change applies to later outputs.
+	// 8388608 (8 MiB); 524288 (512 KiB) if absent. A change applies to later outputs.
 	// +kubebuilder:validation:Minimum=2
-	// +kubebuilder:validation:Maximum=1048576
+	// +kubebuilder:validation:Maximum=8388608
 	// +optional
 	OutputBytes int32 `json:"outputBytes,omitempty"`
 

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/internal/payload"
 )
 
 // Submission is a process to create.
@@ -30,9 +31,13 @@ type Submission struct {
 	IdempotencyKey string
 }
 
+// digest returns the SHA-256 of the input.
+func (s Submission) digest() string { return payload.SHA256(s.Input) }
+
 // Create makes a process durable, or returns the one that its idempotency key belongs
-// to. It returns ErrKeyReused, or a BusyError if there are too many processes. If ctx
-// ends, Create still finishes or undoes its writes.
+// to. It returns ErrKeyReused, a BusyError if there are too many processes, or a StoreError
+// if a large input cannot be stored. If ctx ends, Create still finishes or undoes its
+// writes.
 func (s *Store) Create(ctx context.Context, sub Submission) (*v1alpha1.Process, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
@@ -42,7 +47,28 @@ func (s *Store) Create(ctx context.Context, sub Submission) (*v1alpha1.Process, 
 	if err := s.checkMaxProcessing(sub.Type); err != nil {
 		return nil, err
 	}
-	return s.kube.create(ctx, s.newProcess(sub))
+	return s.create(ctx, s.newProcess(sub), sub.Input)
+}
+
+// create makes p durable with its input. A large input is written to the store first. If p
+// does not refer to it afterwards, it is deleted; the sweeper of the operator deletes what
+// is left over.
+func (s *Store) create(ctx context.Context, p *v1alpha1.Process, input []byte) (*v1alpha1.Process, error) {
+	if len(input) <= payload.MaxInlineBytes {
+		p.Spec.Input = string(input)
+		return s.kube.create(ctx, p)
+	}
+	stored, err := payload.Put(ctx, s.objects, p, input)
+	if err != nil {
+		return nil, refusedError{&StoreError{err}}
+	}
+	p.Spec.StoredInput = stored
+	created, err := s.kube.create(ctx, p)
+	_, refused := errors.AsType[refusedError](err)
+	if refused || err == nil && *created.Spec.StoredInput != *stored {
+		_ = s.objects.Delete(ctx, payload.Key(p.Namespace, p.Name, stored))
+	}
+	return created, err
 }
 
 // Existing returns the process that was created for the idempotency key and the input
@@ -65,7 +91,7 @@ func (s *Store) checkMaxProcessing(t *v1alpha1.ProcessType) error {
 	return refusedError{&BusyError{RetryAfter: time.Second, Err: fmt.Errorf("type %s has its maxProcessing of %d", t.Name, bound)}}
 }
 
-// newProcess returns the Process of a submission. The id contains an expiry by this
+// newProcess returns the Process of a submission, without its input. The id contains an expiry by this
 // replica's clock. The object's own expiry uses the API server's creation time, so the
 // two can differ by the difference of the two clocks.
 func (s *Store) newProcess(sub Submission) *v1alpha1.Process {
@@ -73,7 +99,7 @@ func (s *Store) newProcess(sub Submission) *v1alpha1.Process {
 	p := &v1alpha1.Process{
 		ObjectMeta: metav1.ObjectMeta{Namespace: t.Namespace, CreationTimestamp: metav1.NewTime(now.Truncate(time.Second))},
 		Spec: v1alpha1.ProcessSpec{
-			Type: t.Name, Input: string(sub.Input), Labels: sub.Labels,
+			Type: t.Name, Labels: sub.Labels,
 			LifetimeSeconds: cmp.Or(t.Spec.LifetimeSeconds, v1alpha1.DefaultLifetimeSeconds),
 		},
 	}
@@ -84,18 +110,19 @@ func (s *Store) newProcess(sub Submission) *v1alpha1.Process {
 // createKeyed creates the process of an idempotency key, or returns the one that
 // exists.
 func (s *Store) createKeyed(ctx context.Context, sub Submission) (*v1alpha1.Process, error) {
+	digest := sub.digest()
 	for range callAttempts {
 		p := s.newProcess(sub)
-		lease, existing, err := s.keys.claim(ctx, sub.IdempotencyKey, p)
+		lease, existing, err := s.keys.claim(ctx, sub.IdempotencyKey, digest, p)
 		if err != nil || existing != nil {
 			return existing, err
 		}
 		metav1.SetMetaDataAnnotation(&p.ObjectMeta, v1alpha1.AnnotationIdempotencyKey, lease.Name)
 		var created *v1alpha1.Process
 		if *lease.Spec.HolderIdentity == p.Name {
-			created, err = s.createClaimed(ctx, lease, p, sub.Type)
+			created, err = s.createClaimed(ctx, lease, p, sub)
 		} else {
-			created, err = s.createShared(ctx, lease, p)
+			created, err = s.createShared(ctx, lease, p, sub.Input)
 		}
 		if err != nil {
 			return nil, err
@@ -118,10 +145,10 @@ func (s *Store) createKeyed(ctx context.Context, sub Submission) (*v1alpha1.Proc
 
 // createClaimed creates p, for which this request claimed the key of the lease. It
 // releases the key if the create is refused.
-func (s *Store) createClaimed(ctx context.Context, lease *coordinationv1.Lease, p *v1alpha1.Process, t *v1alpha1.ProcessType) (*v1alpha1.Process, error) {
-	err := s.checkMaxProcessing(t)
+func (s *Store) createClaimed(ctx context.Context, lease *coordinationv1.Lease, p *v1alpha1.Process, sub Submission) (*v1alpha1.Process, error) {
+	err := s.checkMaxProcessing(sub.Type)
 	if err == nil {
-		p, err = s.kube.create(ctx, p)
+		p, err = s.create(ctx, p, sub.Input)
 	}
 	if _, ok := errors.AsType[refusedError](err); ok {
 		err = errors.Join(err, s.keys.release(ctx, lease))
@@ -132,8 +159,8 @@ func (s *Store) createClaimed(ctx context.Context, lease *coordinationv1.Lease, 
 // createShared creates p under the id for which another request claimed the key of the
 // lease. The Process of that request can exist; if not, that request failed, and p
 // expires when the id says.
-func (s *Store) createShared(ctx context.Context, lease *coordinationv1.Lease, p *v1alpha1.Process) (*v1alpha1.Process, error) {
+func (s *Store) createShared(ctx context.Context, lease *coordinationv1.Lease, p *v1alpha1.Process, input []byte) (*v1alpha1.Process, error) {
 	p.Name = *lease.Spec.HolderIdentity
 	p.Spec.LifetimeSeconds = max(int32(expiryOf(lease).Sub(s.clock.Now().Truncate(time.Second))/time.Second), 1)
-	return s.kube.create(ctx, p)
+	return s.create(ctx, p, input)
 }

@@ -32,6 +32,13 @@ type BusyError struct {
 func (e *BusyError) Error() string { return fmt.Sprintf("busy: %v", e.Err) }
 func (e *BusyError) Unwrap() error { return e.Err }
 
+// StoreError is an error of the object store. The request can succeed later, unless Err is
+// store.ErrNotFound or store.ErrDamaged.
+type StoreError struct{ Err error }
+
+func (e *StoreError) Error() string { return e.Err.Error() }
+func (e *StoreError) Unwrap() error { return e.Err }
+
 // refusedError reports that a create was refused and that no call of it can have
 // succeeded, so that its idempotency key can be released.
 type refusedError struct{ error }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
-	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -48,9 +47,10 @@ const (
 //
 // A Lease that another request claimed is marked as shared first, so that no request
 // releases it meanwhile. claim returns ErrKeyReused if the key belongs to a process
-// with another input, or to one that its client deleted.
-func (k idempotencyKeys) claim(ctx context.Context, key string, proposed *v1alpha1.Process) (*coordinationv1.Lease, *v1alpha1.Process, error) {
-	lease := newLease(key, proposed)
+// with another input, or to one that its client deleted. digest is the SHA-256 of the
+// input.
+func (k idempotencyKeys) claim(ctx context.Context, key, digest string, proposed *v1alpha1.Process) (*coordinationv1.Lease, *v1alpha1.Process, error) {
+	lease := newLease(key, digest, proposed)
 	for {
 		var claimed *coordinationv1.Lease
 		_, err := k.kube.retry(ctx, func(ctx context.Context) error {
@@ -136,7 +136,7 @@ func (k idempotencyKeys) existing(ctx context.Context, sub Submission) (*v1alpha
 	if err != nil {
 		return nil, err
 	}
-	if held == nil || held.Annotations[retiredAnnotation] != "" || held.Annotations[digestAnnotation] != digestOf(sub.Input) {
+	if held == nil || held.Annotations[retiredAnnotation] != "" || held.Annotations[digestAnnotation] != sub.digest() {
 		return nil, ErrNotFound
 	}
 	p, err := k.process(ctx, held)
@@ -227,14 +227,15 @@ func (k idempotencyKeys) find(ctx context.Context, name types.NamespacedName) (*
 	}
 }
 
-// newLease returns the Lease of a key that belongs to p.
-func newLease(key string, p *v1alpha1.Process) *coordinationv1.Lease {
+// newLease returns the Lease of a key that belongs to p. digest is the SHA-256 of the
+// input.
+func newLease(key, digest string, p *v1alpha1.Process) *coordinationv1.Lease {
 	return &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace:   p.Namespace,
 			Name:        leaseName(key, p.Spec.Type),
 			Labels:      map[string]string{v1alpha1.LabelIdempotencyKey: "true"},
-			Annotations: map[string]string{digestAnnotation: digestOf([]byte(p.Spec.Input))},
+			Annotations: map[string]string{digestAnnotation: digest},
 		},
 		Spec: coordinationv1.LeaseSpec{
 			HolderIdentity:       &p.Name,
@@ -252,11 +253,6 @@ func holder(lease *coordinationv1.Lease) types.NamespacedName {
 // expiryOf is the time at which the process of a Lease expires.
 func expiryOf(lease *coordinationv1.Lease) time.Time {
 	return lease.Spec.AcquireTime.Add(time.Duration(*lease.Spec.LeaseDurationSeconds)*time.Second - leaseSlack)
-}
-
-func digestOf(input []byte) string {
-	digest := sha256.Sum256(input)
-	return hex.EncodeToString(digest[:])
 }
 
 // leaseName is the name of a key's Lease in the namespace of its type. It is a hash,

@@ -90,11 +90,20 @@ func (k kube) existing(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Proc
 		return nil, err
 	case found == nil:
 		return nil, errors.New("create process: the name exists, but no Process has it")
-	case found.Spec.Type != p.Spec.Type || found.Spec.Input != p.Spec.Input:
+	case found.Spec.Type != p.Spec.Type || !sameInput(found, p):
 		return nil, errors.New("create process: another Process has its name")
 	default:
 		return found, nil
 	}
+}
+
+// sameInput reports whether two Processes, which the API server has or gets, have the same
+// input.
+func sameInput(a, b *v1alpha1.Process) bool {
+	if x, y := a.Spec.StoredInput, b.Spec.StoredInput; x != nil && y != nil {
+		return x.SHA256 == y.SHA256
+	}
+	return a.Spec.StoredInput == b.Spec.StoredInput && a.Spec.Input == b.Spec.Input
 }
 
 // delete deletes a Process together with the objects that it owns. Found is false if

@@ -63,7 +63,7 @@ type largeRead struct {
 type largeAnswer struct {
 	process  *v1alpha1.Process // trimmed
 	position int               // in the queue
-	body     []byte
+	parts    []wire.Part
 }
 
 // Shown is a process as it is shown. Close it when the body has been sent.
@@ -72,14 +72,17 @@ type Shown struct {
 	Process *v1alpha1.Process
 	// QueuePosition is the position that the body shows; 0 if it shows none.
 	QueuePosition int
-	// Body is its JSON.
-	Body []byte
+	// Body is its JSON. It is not open.
+	Body *Body
 
 	release func()
 }
 
-// Close releases the memory of the body.
-func (s Shown) Close() { s.release() }
+// Close releases what the body takes.
+func (s Shown) Close() {
+	s.Body.Close()
+	s.release()
+}
 
 func newLargeReads() *largeReads {
 	return &largeReads{memory: budget.New(maxLargeBytes), open: map[version]*largeRead{}}
@@ -147,7 +150,7 @@ func (l *largeReads) get(ctx context.Context, v version, read func(context.Conte
 func (s *Store) Show(ctx context.Context, p *v1alpha1.Process, show wire.Payloads) (Shown, error) {
 	if hasPayloads(p, show) {
 		position := s.QueuePosition(p)
-		return Shown{p, position, s.json(p, show, position), func() {}}, nil
+		return Shown{p, position, s.newBody(p, s.json(p, show, position)), func() {}}, nil
 	}
 	answer, release, err := s.large.get(ctx, version{p.UID, p.ResourceVersion, show}, func(ctx context.Context) (largeAnswer, error) {
 		found, err := s.readWithPayloads(ctx, p)
@@ -155,11 +158,14 @@ func (s *Store) Show(ctx context.Context, p *v1alpha1.Process, show wire.Payload
 			return largeAnswer{}, err
 		}
 		position := s.QueuePosition(found)
-		body := s.json(found, show, position)
+		parts := s.json(found, show, position)
 		payload.Policy(payload.KeepSmall).Trim(found)
-		return largeAnswer{found, position, body}, nil
+		return largeAnswer{found, position, parts}, nil
 	})
-	return Shown{answer.process, answer.position, answer.body, release}, err
+	if err != nil {
+		return Shown{}, err
+	}
+	return Shown{answer.process, answer.position, s.newBody(answer.process, answer.parts), release}, nil
 }
 
 // readWithPayloads returns the current form of p with all payloads. It returns
@@ -185,11 +191,12 @@ func (s *Store) readWithPayloads(ctx context.Context, p *v1alpha1.Process) (*v1a
 func (s *Store) IsCached(p *v1alpha1.Process, show wire.Payloads) bool { return hasPayloads(p, show) }
 
 // json returns p as it is shown. An input that is not a JSON object is left out: POST
-// checks inputs, but a Process that was made with kubectl can have any text.
-func (s *Store) json(p *v1alpha1.Process, show wire.Payloads, position int) []byte {
-	if show.Input && p.Spec.Input != "" {
+// checks inputs, but a Process that was made with kubectl can have any text, or a
+// reference to anything.
+func (s *Store) json(p *v1alpha1.Process, show wire.Payloads, position int) []wire.Part {
+	if show.Input && (p.Spec.Input != "" || p.Spec.StoredInput != nil) {
 		if _, ours := s.ring.Verify(p.Namespace, p.Spec.Type, p.Name); !ours {
-			show.Input = strictjson.CheckObject([]byte(p.Spec.Input)) == nil
+			show.Input = p.Spec.StoredInput == nil && strictjson.CheckObject([]byte(p.Spec.Input)) == nil
 		}
 	}
 	return wire.Process(p, show, position)

@@ -33,7 +33,7 @@ type Query struct {
 
 // Page is a page of a list. Close it when it has been sent.
 type Page struct {
-	Items [][]byte // each the JSON of one process
+	Items []*Body  // each the JSON of one process
 	Next  Position // the After of the next page
 	More  bool     // whether there is a next page
 
@@ -87,7 +87,7 @@ func (s *Store) List(ctx context.Context, typeName types.NamespacedName, q Query
 			return Page{}, err
 		}
 	}
-	bytes := 0
+	bytes := int64(0)
 	for n, p := range found {
 		page.Next = positionOf(p)
 		if !hasPayloads(p, q.Show) {
@@ -103,9 +103,9 @@ func (s *Store) List(ctx context.Context, typeName types.NamespacedName, q Query
 				continue // its state has changed
 			}
 		}
-		item := s.json(p, q.Show, s.QueuePosition(p))
+		item := s.newBody(p, s.json(p, q.Show, s.QueuePosition(p)))
 		page.Items = append(page.Items, item)
-		if bytes += len(item); bytes >= maxPageBytes && n < len(found)-1 {
+		if bytes += item.Bytes(); bytes >= maxPageBytes && n < len(found)-1 {
 			page.More = true
 			break
 		}

@@ -18,6 +18,7 @@ import (
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/apiserver/keyring"
+	"procman.dev/procman/internal/store"
 )
 
 const (
@@ -48,23 +49,38 @@ func (k Key) typeName() types.NamespacedName {
 
 // Store is the Processes of the cluster. It is safe for concurrent use.
 type Store struct {
-	cache  *Cache
-	kube   kube
-	keys   idempotencyKeys
-	ring   *keyring.Ring
-	clock  clock.Clock
-	large  *largeReads
-	queues *queues
+	cache   *Cache
+	kube    kube
+	keys    idempotencyKeys
+	ring    *keyring.Ring
+	objects *store.Store
+	clock   clock.Clock
+	large   *largeReads
+	queues  *queues
 }
 
-// NewStore returns a Store. The cache is filled by an informer; live reads and
-// writes at the API server itself; the ring signs and verifies ids; m is the
-// maxConcurrent of the process types.
-func NewStore(cache *Cache, live Live, ring *keyring.Ring, c clock.Clock, m MaxConcurrent) *Store {
-	k := kube{live: live}
+// Config is what a Store uses. All fields are required.
+type Config struct {
+	// Cache is filled by an informer.
+	Cache *Cache
+	// Live reads and writes at the API server itself.
+	Live Live
+	// Ring signs and verifies ids.
+	Ring *keyring.Ring
+	// Objects has the large payloads.
+	Objects *store.Store
+	Clock   clock.Clock
+	// MaxConcurrent is that of the process types.
+	MaxConcurrent MaxConcurrent
+}
+
+// NewStore returns a Store.
+func NewStore(c Config) *Store {
+	k := kube{live: c.Live}
 	return &Store{
-		cache: cache, kube: k, keys: idempotencyKeys{kube: k, cache: cache, clock: c},
-		ring: ring, clock: c, large: newLargeReads(), queues: &queues{cache: cache, maxConcurrent: m, byType: map[types.NamespacedName]queue{}},
+		cache: c.Cache, kube: k, keys: idempotencyKeys{kube: k, cache: c.Cache, clock: c.Clock},
+		ring: c.Ring, objects: c.Objects, clock: c.Clock, large: newLargeReads(),
+		queues: &queues{cache: c.Cache, maxConcurrent: c.MaxConcurrent, byType: map[types.NamespacedName]queue{}},
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"procman.dev/procman/apiserver/keyring"
 	"procman.dev/procman/apiserver/processes"
 	"procman.dev/procman/apiserver/processid"
+	"procman.dev/procman/internal/store/storetest"
 	"procman.dev/procman/internal/wire"
 	"procman.dev/procman/test/fakeapi"
 )
@@ -30,12 +31,13 @@ var epoch = time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
 // fixture is a Store with all that it uses.
 type fixture struct {
 	testing.TB
-	store *processes.Store
-	cache *processes.Cache // what the informer knows
-	live  *fakeapi.Server  // what the API server has
-	ring  *processid.Ring
-	clock *testingclock.FakeClock
-	echo  *v1alpha1.ProcessType
+	store   *processes.Store
+	cache   *processes.Cache // what the informer knows
+	live    *fakeapi.Server  // what the API server has
+	objects *storetest.Directory
+	ring    *processid.Ring
+	clock   *testingclock.FakeClock
+	echo    *v1alpha1.ProcessType
 }
 
 func newFixture(t testing.TB) *fixture {
@@ -51,14 +53,28 @@ func newFixture(t testing.TB) *fixture {
 			Spec:       v1alpha1.ProcessTypeSpec{LifetimeSeconds: 60},
 		},
 	}
-	f.live = fakeapi.New(t, f.clock)
-	f.store = processes.NewStore(f.cache, f.live, keyring.Fixed(ring), f.clock, func(typeName types.NamespacedName) int {
+	f.live, f.objects = fakeapi.New(t, f.clock), storetest.New(t)
+	f.store = processes.NewStore(processes.Config{Cache: f.cache, Live: f.live, Ring: keyring.Fixed(ring), Objects: f.objects.Store, Clock: f.clock, MaxConcurrent: func(typeName types.NamespacedName) int {
 		if typeName == (types.NamespacedName{Namespace: namespace, Name: "echo"}) {
 			return int(f.echo.Spec.MaxConcurrent)
 		}
 		return 0
-	})
+	}})
 	return f
+}
+
+// sent opens, sends and closes a body.
+func (f *fixture) sent(body *processes.Body) string {
+	f.Helper()
+	defer body.Close()
+	var b strings.Builder
+	if err := errors.Join(body.Open(f.Context()), body.Send(f.Context(), &b)); err != nil {
+		f.Fatal(err)
+	}
+	if int64(b.Len()) != body.Bytes() {
+		f.Errorf("%d bytes are announced and %d sent", body.Bytes(), b.Len())
+	}
+	return b.String()
 }
 
 // keyed creates a process with the idempotency key "key".
@@ -140,8 +156,11 @@ func TestNamespacesAreSeparate(t *testing.T) {
 			t.Errorf("in %s: %v, %v", ns, p, err)
 		}
 		page, err := f.store.List(t.Context(), types.NamespacedName{Namespace: ns, Name: "echo"}, processes.Query{Limit: 9, After: processes.Newest, Show: wire.All})
-		if err != nil || len(page.Items) != 1 || !strings.Contains(string(page.Items[0]), `"input":{"in":"`+ns+`"}`) {
-			t.Fatalf("in %s: the list is %s, %v", ns, page.Items, err)
+		if err != nil || len(page.Items) != 1 {
+			t.Fatalf("in %s: the list is %v, %v", ns, page.Items, err)
+		}
+		if text := f.sent(page.Items[0]); !strings.Contains(text, `"input":{"in":"`+ns+`"}`) {
+			t.Errorf("in %s: the list has %s", ns, text)
 		}
 		page.Close()
 	}
@@ -170,7 +189,7 @@ func TestListContinues(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, item := range p.Items {
-			got = append(got, strings.Split(string(item), `"`)[3])
+			got = append(got, strings.Split(f.sent(item), `"`)[3])
 		}
 		p.Close()
 		if p.More != (page < 2) {

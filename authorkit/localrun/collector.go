@@ -81,8 +81,8 @@ func (c *collector) ID() string { return "" }
 func (c *collector) Input(context.Context) (agentapi.Input, error) {
 	c.mu.Lock()
 	in := agentapi.Input{
-		ProcessID: c.process.Name, ProcessType: c.process.Spec.Type, Attempt: c.attempt, Timeout: c.timeout, Text: c.process.Spec.Input,
-	}
+		ProcessID: c.process.Name, ProcessType: c.process.Spec.Type, Attempt: c.attempt, Timeout: c.timeout,
+	}.WithText(c.process.Spec.Input)
 	c.mu.Unlock()
 	c.emit(Event{Kind: Started})
 	return in, nil

@@ -5,6 +5,7 @@ package localrun
 
 import (
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -51,9 +52,11 @@ func TestCollectorOfTwoAttempts(t *testing.T) {
 	c := newCollector()
 	c.begin(1, false)
 	in, err := c.Input(t.Context())
-	want := agentapi.Input{ProcessID: "p", ProcessType: "t", Attempt: 1, Timeout: time.Minute, Text: `{"a": 1.0}`}
-	if diff := cmp.Diff(want, in); diff != "" || err != nil {
-		t.Errorf("input: %v %s", err, diff)
+	text, readErr := io.ReadAll(in.Content)
+	in.Content = nil
+	want := agentapi.Input{ProcessID: "p", ProcessType: "t", Attempt: 1, Timeout: time.Minute, Bytes: 10}
+	if diff := cmp.Diff(want, in); diff != "" || err != nil || readErr != nil || string(text) != `{"a": 1.0}` {
+		t.Errorf("input: %s, %v, %v %s", text, err, readErr, diff)
 	}
 	if result, retry := c.end(crash()); !retry || result.Attempt != 1 {
 		t.Errorf("after the first crash: retry %t, %+v", retry, result)

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	"procman.dev/procman/apiserver"
+	"procman.dev/procman/internal/store"
 )
 
 func main() {
@@ -47,6 +48,7 @@ func parse(flags *flag.FlagSet, args []string) (apiserver.Config, error) {
 	var c apiserver.Config
 	flags.StringVar(&c.Namespace, "namespace", "procman", "namespace of the Processes and ProcessTypes")
 	flags.StringVar(&c.KeyNamespace, "key-secret-namespace", os.Getenv("POD_NAMESPACE"), "namespace of the Secret with the id keys; $POD_NAMESPACE by default")
+	flags.StringVar(&c.Store, "store", "", store.FlagUsage)
 	flags.StringVar(&c.BindAddress, "bind-address", ":8080", "address on which the API is served")
 	flags.StringVar(&c.HealthBindAddress, "health-bind-address", ":8081", "address on which /livez, /readyz and /metrics are served")
 	drain := flags.Int("drain-seconds", 5, "how long requests are accepted after SIGTERM")
@@ -63,6 +65,8 @@ func parse(flags *flag.FlagSet, args []string) (apiserver.Config, error) {
 	switch {
 	case c.KeyNamespace == "":
 		return c, errors.New("--key-secret-namespace and $POD_NAMESPACE are not set, expected one of them")
+	case c.Store == "":
+		return c, errors.New("--store is not set")
 	case *drain < 0:
 		return c, fmt.Errorf("--drain-seconds is %d, expected 0 or more", *drain)
 	case c.MaxConnections < 0:

@@ -23,7 +23,7 @@ func TestParse(t *testing.T) {
 		flags.SetOutput(io.Discard)
 		return parse(flags, args)
 	}
-	got, err := parsed("--drain-seconds=7", "--v4-sunset=2030-01-02T03:04:05Z", "--max-waiters=9", "--cors-origins=https://a.example,https://b.example")
+	got, err := parsed("--store=file:///objects", "--drain-seconds=7", "--v4-sunset=2030-01-02T03:04:05Z", "--max-waiters=9", "--cors-origins=https://a.example,https://b.example")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,17 +32,17 @@ func TestParse(t *testing.T) {
 			Namespace: "procman", MaxWaiters: 9, Limit: apiserver.Limit{Burst: 100},
 			Sunset: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC), Origins: []string{"https://a.example", "https://b.example"},
 		},
-		KeyNamespace: "system", BindAddress: ":8080", HealthBindAddress: ":8081", Drain: 7 * time.Second, MaxConnections: 8000,
+		KeyNamespace: "system", Store: "file:///objects", BindAddress: ":8080", HealthBindAddress: ":8081", Drain: 7 * time.Second, MaxConnections: 8000,
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(apiserver.Options{}, "Log")); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)
 	}
 	for _, arg := range []string{
-		"--key-secret-namespace=", "--drain-seconds=-1", "--max-connections=-1", "--max-waiters=0",
+		"--store=", "--key-secret-namespace=", "--drain-seconds=-1", "--max-connections=-1", "--max-waiters=0",
 		"--client-requests-per-second=-1", "--client-burst=0", "--v4-sunset=tomorrow", "--cors-origins=example.com", "--no-such-flag",
 	} {
 		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
-		if _, err := parsed(arg); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := parsed("--store=file:///objects", arg); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: the error is %v, want one that names the flag", arg, err)
 		}
 	}

@@ -12,12 +12,12 @@ import (
 )
 
 func TestFlagsAreValidated(t *testing.T) {
-	const required = "--agent-image=agent:1 --collector-url=http://collector "
+	const required = "--store=file:///objects --agent-image=agent:1 --collector-url=http://collector "
 	for name, test := range map[string]struct {
 		args string
 		want []string // in the error
 	}{
-		"nothing":                {"", []string{"--agent-image is not set", "--collector-url is not set"}},
+		"nothing":                {"", []string{"--agent-image is not set", "--collector-url is not set", "--store is not set"}},
 		"an unknown flag":        {required + "--colour=red", []string{"flag provided but not defined: -colour"}},
 		"an unknown injection":   {required + "--agent-injection=Magic", []string{`--agent-injection is "Magic", expected Auto, Embedded, ImageVolume or InitContainer`}},
 		"no grace":               {required + "--grace-seconds=0", []string{"--grace-seconds is 0, expected a positive number"}},

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -28,7 +29,9 @@ import (
 	"procman.dev/procman/controllers/internal/terminal"
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/agentapi/agentserver"
+	"procman.dev/procman/internal/errorcode"
 	"procman.dev/procman/internal/payload"
+	"procman.dev/procman/internal/store"
 )
 
 // Collector implements agentserver.Collector for the pods of a cluster.
@@ -37,6 +40,8 @@ type Collector struct {
 	Client client.Client
 	Live   client.Reader
 	Clock  clock.PassiveClock
+	// Objects has the large inputs.
+	Objects *store.Store
 	// Writer commits the results.
 	Writer *terminal.Writer
 	// Namespace is that of the Processes, Jobs and pods.
@@ -96,23 +101,62 @@ func (a *attempt) Input(ctx context.Context) (agentapi.Input, error) {
 	if wait := a.due.Sub(a.collector.Clock.Now()); wait > 0 {
 		return agentapi.Input{}, &agentapi.TooEarly{Wait: wait}
 	}
-	input, err := payload.Input(ctx, a.collector.Live, a.process)
+	in, err := a.content(ctx, agentapi.Input{
+		ProcessID: a.process.Name, ProcessType: a.process.Spec.Type, Attempt: a.number, Timeout: a.timeout,
+	})
 	if err != nil {
-		return agentapi.Input{}, overIfNotFound(err)
+		return agentapi.Input{}, err
 	}
 	if a.collector.writes.start(a.pod) {
 		if err := a.writeStart(ctx); err != nil {
 			a.collector.writes.notStarted(a.pod)
+			_ = in.Content.Close()
 			return agentapi.Input{}, err
 		}
 	}
-	return agentapi.Input{
-		ProcessID:   a.process.Name,
-		ProcessType: a.process.Spec.Type,
-		Attempt:     a.number,
-		Timeout:     a.timeout,
-		Text:        input,
-	}, nil
+	return in, nil
+}
+
+// content adds its content to an input. If the store does not have it any more, the process
+// ends in error.
+func (a *attempt) content(ctx context.Context, in agentapi.Input) (agentapi.Input, error) {
+	stored := a.process.Spec.StoredInput
+	if stored == nil {
+		text, err := payload.InlineInput(ctx, a.collector.Live, a.process)
+		return in.WithText(text), overIfNotFound(err)
+	}
+	content, err := payload.Open(ctx, a.collector.Objects, a.process, stored)
+	if errors.Is(err, store.ErrNotFound) {
+		return in, a.lostInput(ctx, err)
+	}
+	in.Content, in.Bytes = &storedInput{content, a, ctx}, int64(stored.Bytes)
+	return in, err
+}
+
+// storedInput is an input from the store. If it is damaged, the process ends in error.
+type storedInput struct {
+	io.ReadCloser
+	attempt *attempt
+	ctx     context.Context //nolint:containedctx // a Reader has no other way to get it
+}
+
+func (s *storedInput) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	if errors.Is(err, store.ErrDamaged) {
+		err = s.attempt.lostInput(s.ctx, err)
+	}
+	return n, err
+}
+
+// lostInput ends the process, whose input is not in the store as it was written: no attempt
+// can succeed.
+func (a *attempt) lostInput(ctx context.Context, cause error) error {
+	logf.FromContext(ctx).Error(cause, "the input in the store is lost", "process", a.process.Name)
+	failure := agentapi.Failure(errorcode.InternalError, map[string]any{"message": "the input of the process was lost in the object store"})
+	if err := a.collector.Writer.Commit(ctx, a.process, failure, a.job.Name); err != nil {
+		return overIfNotFound(err)
+	}
+	return fmt.Errorf("%w: %w", agentapi.ErrOver, cause)
 }
 
 // writeStart writes the start time. If the Process was queued, the same write removes

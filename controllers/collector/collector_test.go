@@ -76,7 +76,7 @@ func newClient(t *testing.T, objects ...client.Object) client.Client {
 }
 
 // getInput asks a collector for an input as an agent does.
-func getInput(t *testing.T, objects ...client.Object) (agentapi.Input, error) {
+func getInput(t *testing.T, objects ...client.Object) (agentapi.Input, string, error) {
 	t.Helper()
 	c := newClient(t, objects...)
 	handler := (&Collector{Client: c, Live: c, Clock: clocktesting.NewFakePassiveClock(start), Namespace: "work", ServiceAccount: "worker"}).handler()
@@ -84,22 +84,23 @@ func getInput(t *testing.T, objects ...client.Object) (agentapi.Input, error) {
 	r.Header.Set("Authorization", "Bearer token")
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, r)
-	if err := agentapi.ReadError(w.Result(), w.Body.Bytes()); err != nil {
-		return agentapi.Input{}, err
+	if err := agentapi.ReadError(w.Result()); err != nil {
+		return agentapi.Input{}, w.Body.String(), err
 	}
 	p := &v1alpha1.Process{}
 	if err := c.Get(t.Context(), client.ObjectKey{Namespace: "work", Name: "p"}, p); err != nil || !p.Status.StartTime.Time.Equal(start) {
 		t.Errorf("the start time is %s, %v, want %s", p.Status.StartTime, err, start)
 	}
-	return agentapi.ReadInput(w.Header(), w.Body.Bytes())
+	in, err := agentapi.ReadInput(w.Header())
+	return in, w.Body.String(), err
 }
 
 func TestInput(t *testing.T) {
 	p, job, pod := world()
-	got, err := getInput(t, p, job, pod)
-	want := agentapi.Input{ProcessID: "p", ProcessType: "t", Attempt: 1, Timeout: 90 * time.Second, Text: `{"n": 1.0}`}
-	if err != nil || got != want {
-		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	got, text, err := getInput(t, p, job, pod)
+	want := agentapi.Input{ProcessID: "p", ProcessType: "t", Attempt: 1, Timeout: 90 * time.Second}
+	if err != nil || got != want || text != `{"n": 1.0}` {
+		t.Errorf("got %+v, %s, %v, want %+v", got, text, err, want)
 	}
 }
 
@@ -127,9 +128,9 @@ func TestAttemptsThatDoNotCount(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p, job, pod := world()
 			test.change(p, job, pod)
-			in, err := getInput(t, append(test.more, p, job, pod)...)
-			if err == nil || strings.Contains(in.Text, "1.0") {
-				t.Fatalf("it gets %+v", in)
+			in, text, err := getInput(t, append(test.more, p, job, pod)...)
+			if err == nil || strings.Contains(text, "1.0") {
+				t.Fatalf("it gets %+v, %s", in, text)
 			}
 			if test.want != nil && !errors.Is(err, test.want) || test.want == nil && agentapi.Final(err) {
 				t.Errorf("got %v, want %v", err, test.want)

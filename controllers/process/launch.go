@@ -127,9 +127,13 @@ func (r *Reconciler) handleRefusal(ctx context.Context, p *v1alpha1.Process, t *
 
 // checkInput returns the error result of a Process whose type does not allow its input;
 // nil if the type allows it. The facade has already checked the input of a POST. A
-// Process created with kubectl is checked here, by the same rules.
+// Process created with kubectl is checked here, by the same rules. Only the facade stores
+// inputs, and it has checked them.
 func (r *Reconciler) checkInput(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType) (*agentapi.Result, error) {
-	input, err := payload.Input(ctx, r.Live, p)
+	if p.Spec.StoredInput != nil {
+		return nil, nil
+	}
+	input, err := payload.InlineInput(ctx, r.Live, p)
 	if err != nil {
 		return nil, err
 	}

@@ -18,8 +18,8 @@ const (
 	// InputPath: GET returns an Input.
 	InputPath = "/v1/input"
 	// ResultPath: PUT accepts a Result. 200 means that the collector needs nothing
-	// more of this attempt.
-	ResultPath = "/v1/result"
+	// more of this attempt. In /v1, all of the result was JSON in the body.
+	ResultPath = "/v2/result"
 	// ProgressPath: PUT accepts a Progress that is due.
 	ProgressPath = "/v1/progress"
 )
@@ -81,6 +81,9 @@ const DeliveryTimeout = 10 * time.Minute
 
 // MaxPause is the longest pause that a type can ask for before another attempt.
 const MaxPause = time.Hour
+
+// MaxPayloadBytes is the size of the largest input and of the largest output of any type.
+const MaxPayloadBytes = 8 << 20
 
 // MaxErrorDetailsBytes is the largest ErrorDetails of a Result, and the largest
 // error file of a worker.

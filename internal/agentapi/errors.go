@@ -6,6 +6,7 @@ package agentapi
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"strconv"
@@ -77,18 +78,19 @@ func WriteError(w http.ResponseWriter, err error) (status int) {
 	return status
 }
 
-// ReadError returns the error of a response, whose body is given; nil for a 200
-// that is a collector's. A response without HeaderCollector is always an error that
-// is not Final, as is 404, which a collector never answers.
-func ReadError(r *http.Response, body []byte) error {
-	err := fmt.Errorf("%s: %.200s", r.Status, body)
+// ReadError returns the error of a response; nil for a 200 that is a collector's, whose
+// body it does not read. A response without HeaderCollector is always an error that is not
+// Final, as is 404, which a collector never answers.
+func ReadError(r *http.Response) error {
+	if r.StatusCode == http.StatusOK && r.Header.Get(HeaderCollector) != "" {
+		return nil
+	}
+	body, _ := io.ReadAll(io.LimitReader(r.Body, 200)) // an incomplete text is good enough
+	err := fmt.Errorf("%s: %s", r.Status, body)
 	if r.Header.Get(HeaderCollector) == "" {
 		return fmt.Errorf("the response is not the collector's: %w", err)
 	}
-	switch r.StatusCode {
-	case http.StatusOK:
-		return nil
-	case http.StatusTooEarly:
+	if r.StatusCode == http.StatusTooEarly {
 		seconds, parseErr := strconv.ParseUint(r.Header.Get("Retry-After"), 10, 16)
 		if parseErr == nil && seconds > 0 {
 			return &TooEarly{Wait: time.Duration(seconds) * time.Second}

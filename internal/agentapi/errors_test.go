@@ -6,8 +6,10 @@ package agentapi
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 )
@@ -16,7 +18,7 @@ import (
 func exchange(err error) error {
 	w := httptest.NewRecorder()
 	WriteError(w, err)
-	return ReadError(w.Result(), w.Body.Bytes())
+	return ReadError(w.Result())
 }
 
 func TestErrorsArriveAsTheyWereSent(t *testing.T) {
@@ -71,7 +73,7 @@ func TestResponses(t *testing.T) {
 		"a redirection that is not followed": {http.StatusFound, nil, nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := ReadError(&http.Response{Status: http.StatusText(test.status), StatusCode: test.status, Header: test.header}, []byte("body"))
+			err := ReadError(&http.Response{Status: http.StatusText(test.status), StatusCode: test.status, Header: test.header, Body: io.NopCloser(strings.NewReader("body"))})
 			if _, early := errors.AsType[*TooEarly](err); (err == nil) != test.ok || Final(err) != (test.want != nil) || early {
 				t.Errorf("got %v, final: %t", err, Final(err))
 			}

@@ -6,12 +6,14 @@ package agentapi
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"strings"
 	"time"
 )
 
 // headerProcess is a header of the response to GET InputPath: the Input as JSON,
-// except its text, which is the body.
+// except its content, which is the body.
 const headerProcess = "Procman-Process"
 
 // Input is everything that an agent gets to know about its process. Its pod holds
@@ -23,20 +25,28 @@ type Input struct {
 	Attempt int32 `json:"attempt"`
 	// Timeout is the longest run of the worker; in nanoseconds as JSON.
 	Timeout time.Duration `json:"timeout"`
-	// Text is the process's input, byte for byte.
-	Text string `json:"-"`
+	// Content is the process's input, byte for byte. Who gets an Input closes it.
+	Content io.ReadCloser `json:"-"`
+	// Bytes is the size of Content.
+	Bytes int64 `json:"-"`
 }
 
-// SetHeader writes all of the input except its text to the header of a response.
+// WithText returns the input with a text as its content.
+func (in Input) WithText(text string) Input {
+	in.Content, in.Bytes = io.NopCloser(strings.NewReader(text)), int64(len(text))
+	return in
+}
+
+// SetHeader writes all of the input except its content to the header of a response.
 func (in *Input) SetHeader(h http.Header) {
 	text, _ := json.Marshal(in) // strings and numbers always encode
 	h.Set(headerProcess, string(text))
 }
 
-// ReadInput reads a response to GET InputPath. It returns an error if the header is
-// absent or incomplete.
-func ReadInput(h http.Header, body []byte) (Input, error) {
-	in, header := Input{Text: string(body)}, h.Get(headerProcess)
+// ReadInput reads the header of a response to GET InputPath. It returns an error if
+// headerProcess is absent or incomplete.
+func ReadInput(h http.Header) (Input, error) {
+	in, header := Input{}, h.Get(headerProcess)
 	if err := json.Unmarshal([]byte(header), &in); err != nil {
 		return Input{}, fmt.Errorf("header %s: %w", headerProcess, err)
 	}

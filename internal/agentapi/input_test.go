@@ -13,10 +13,10 @@ import (
 )
 
 func TestInputRoundTrip(t *testing.T) {
-	want := Input{ProcessID: "p", ProcessType: "ocr", Attempt: 2, Timeout: time.Hour, Text: `{"n": 1.0}`}
+	want := Input{ProcessID: "p", ProcessType: "ocr", Attempt: 2, Timeout: time.Hour}
 	h := http.Header{}
 	want.SetHeader(h)
-	got, err := ReadInput(h, []byte(want.Text))
+	got, err := ReadInput(h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func TestReadInputRefusesIncompleteHeaders(t *testing.T) {
 		"no timeout":     `{"processId":"p","processType":"t","attempt":1}`,
 		"not an attempt": `{"processId":"p","processType":"t","attempt":"1","timeout":1}`,
 	} {
-		got, err := ReadInput(http.Header{headerProcess: {header}}, []byte("{}"))
+		got, err := ReadInput(http.Header{headerProcess: {header}})
 		if err == nil || !strings.Contains(err.Error(), headerProcess) {
 			t.Errorf("%s: got %+v, error %v, expected an error that names the header", name, got, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"procman.dev/procman/internal/errorcode"
@@ -33,6 +34,39 @@ type Result struct {
 	// PercentComplete is the worker's last progress, between 0 and 100; nil if it has
 	// none. It may be newer than the last report of progress.
 	PercentComplete *int32 `json:"percentComplete,omitempty"`
+}
+
+// headerResult is a header of PUT ResultPath: the Result as JSON, except Output or
+// ErrorDetails, which is the body.
+const headerResult = "Procman-Result"
+
+// SetHeader writes all of the result except its body to the header of a request.
+func (r Result) SetHeader(h http.Header) {
+	r.Output, r.ErrorDetails = "", ""
+	text, _ := json.Marshal(r) // strings, numbers and a time always encode
+	h.Set(headerResult, string(text))
+}
+
+// Body returns the output of a result, or the details of its error.
+func (r *Result) Body() string {
+	if r.ErrorCode != "" {
+		return r.ErrorDetails
+	}
+	return r.Output
+}
+
+// ReadResult reads a request of PUT ResultPath. It returns an error if headerResult is
+// absent or malformed.
+func ReadResult(h http.Header, body string) (Result, error) {
+	var r Result
+	if err := json.Unmarshal([]byte(h.Get(headerResult)), &r); err != nil {
+		return Result{}, fmt.Errorf("header %s: %w", headerResult, err)
+	}
+	r.Output, r.ErrorDetails = body, ""
+	if r.ErrorCode != "" {
+		r.Output, r.ErrorDetails = "", body
+	}
+	return r, nil
 }
 
 // Failure returns a failed result that is final. details is an object of strings,

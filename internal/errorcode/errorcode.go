@@ -68,7 +68,7 @@ var All = []Code{
 	{MissingInput, Client, true, "`input` or a required property is absent"},
 	{UnrecognizedInput, Client, true, "a property or a query parameter is unknown"},
 	{InvalidInput, Client, true, "a value is wrong, the body is not a JSON object, or the process type is unknown"},
-	{InputTooLarge, Client, true, "the input is larger than its type or the cluster allows"},
+	{InputTooLarge, Client, true, "the input is larger than its type allows"},
 	{UnsupportedMediaType, Client, true, "the body is not `application/json`"},
 	{MethodNotAllowed, Client, true, "the URL does not have this method"},
 	{IdempotencyKeyReused, Client, true, "the `Idempotency-Key` was used with another input"},
@@ -78,7 +78,7 @@ var All = []Code{
 
 	{OutputMissing, Worker, true, "the worker exited with 0 and wrote no output"},
 	{OutputInvalid, Worker, true, "the output or the error file is not what the contract requires"},
-	{OutputTooLarge, Worker, true, "the output is larger than its type or the cluster allows"},
+	{OutputTooLarge, Worker, true, "the output is larger than its type allows"},
 	{WorkerFailed, Worker, false, "the worker crashed in its last attempt, or could not be started"},
 	{OutOfMemory, Worker, true, "the worker reached its memory limit"},
 	{DeadlineExceeded, Worker, true, "an attempt ran longer than its type's `timeoutSeconds`"},

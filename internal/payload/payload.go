@@ -4,13 +4,13 @@
 // Package payload says where the payloads of a Process are: its input, its
 // output and its errorDetails.
 //
-// A payload is inline, in the Process object itself, or omitted: a cache left it
-// out because it is large or not needed there, and Read gets it. When payloads
-// over MaxInlineBytes move to an object store, a third state joins these, stored
-// elsewhere, and it belongs here.
+// A payload is inline, in the Process object itself; or stored, in the object store,
+// and the Process has a reference to it; or omitted: a cache left it out because it is
+// large or not needed there, and Read gets it.
 package payload
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -23,8 +23,10 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 )
 
-// MaxInlineBytes is the size of the largest payload that caches keep. With it, the
-// memory that a Process takes in a cache does not depend on what it works on.
+// MaxInlineBytes is the size of the largest input of a POST and of the largest output
+// that is inline, and of the largest payload that caches keep. With it, the size of a
+// Process, in etcd and in a cache, does not depend on what it works on. A Process that
+// was made with kubectl can have a larger input inline.
 const MaxInlineBytes = 16 << 10
 
 // Omitted is the value, in a cache, of a payload that was left out. The API
@@ -114,14 +116,15 @@ func read(ctx context.Context, live client.Reader, p *v1alpha1.Process, how ...c
 	return found, nil
 }
 
-// Input returns the input of p: its own if it is inline, and otherwise from Read.
-func Input(ctx context.Context, live client.Reader, p *v1alpha1.Process) (string, error) {
-	if p.Spec.Input != Omitted {
-		return p.Spec.Input, nil
+// InlineInput returns the input of p, which must not be stored: its own if the cache has
+// it, and otherwise from Read.
+func InlineInput(ctx context.Context, live client.Reader, p *v1alpha1.Process) (string, error) {
+	if p.Spec.Input == Omitted {
+		found, err := Read(ctx, live, p)
+		if err != nil {
+			return "", err
+		}
+		p = found
 	}
-	found, err := Read(ctx, live, p)
-	if err != nil {
-		return "", err
-	}
-	return found.Spec.Input, nil
+	return cmp.Or(p.Spec.Input, "{}"), nil
 }

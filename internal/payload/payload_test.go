@@ -86,7 +86,7 @@ func liveProcess(t *testing.T, uid types.UID, reads *[]string) client.Reader {
 	}).Build()
 }
 
-func TestInput(t *testing.T) {
+func TestInlineInput(t *testing.T) {
 	cached := &v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "work", UID: "1", ResourceVersion: "7"}}
 	for name, tc := range map[string]struct {
 		input string
@@ -96,6 +96,7 @@ func TestInput(t *testing.T) {
 		gone  bool
 	}{
 		"inline":                    {input: `{"b":2}`, uid: "1", want: `{"b":2}`},
+		"absent":                    {uid: "1", want: `{}`},
 		"omitted":                   {input: payload.Omitted, uid: "1", want: `{"a":1}`, reads: []string{"7"}},
 		"another Process's by name": {input: payload.Omitted, uid: "2", reads: []string{"7"}, gone: true},
 	} {
@@ -103,9 +104,9 @@ func TestInput(t *testing.T) {
 			var reads []string
 			p := cached.DeepCopy()
 			p.Spec.Input = tc.input
-			got, err := payload.Input(t.Context(), liveProcess(t, tc.uid, &reads), p)
+			got, err := payload.InlineInput(t.Context(), liveProcess(t, tc.uid, &reads), p)
 			if got != tc.want || apierrors.IsNotFound(err) != tc.gone || (err != nil) != tc.gone {
-				t.Errorf("Input = %q, %v, want %q", got, err, tc.want)
+				t.Errorf("InlineInput = %q, %v, want %q", got, err, tc.want)
 			}
 			if diff := cmp.Diff(tc.reads, reads); diff != "" {
 				t.Errorf("reads (-want +got):\n%s", diff)

@@ -10,7 +10,6 @@
 package rules
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -79,6 +78,14 @@ func (r *Rules) OutputSchemaError() error {
 // The error is a *strictjson.Error.
 func (r *Rules) Parse(body []byte) (strictjson.Value, error) { return parse(body, r.anyInput) }
 
+// ParseBytes returns the memory that Parse takes, in bytes.
+func (r *Rules) ParseBytes(body []byte) int64 {
+	if r.anyInput {
+		return 0 // some bytes for each of the outermost members
+	}
+	return strictjson.ParseBytes(body)
+}
+
 func parse(text []byte, noSchema bool) (strictjson.Value, error) {
 	if noSchema {
 		return strictjson.ParseMembers(text)
@@ -87,8 +94,7 @@ func parse(text []byte, noSchema bool) (strictjson.Value, error) {
 }
 
 // CheckInput returns a *Violation if text is not an input that the type allows: one
-// strict JSON object, not too large for the type or for the cluster, and valid by
-// the inputSchema. It returns InputSchemaError if the type cannot be used.
+// strict JSON object, not too large for the type, and valid by the inputSchema. It returns InputSchemaError if the type cannot be used.
 func (r *Rules) CheckInput(text []byte) error {
 	if violation := r.checkInputSize(text); violation != nil {
 		return violation
@@ -159,40 +165,11 @@ func (r *Rules) CheckOutput(text []byte) error {
 
 const outputInvalid = "the output is not what the type's outputSchema asks for"
 
-// maxStoredInputBytes bounds an input as it is stored. Of the 1.5 MiB that etcd
-// takes by default, it leaves room for an output and the rest of the Process.
-const maxStoredInputBytes = 5 << 18
-
 func (r *Rules) checkInputSize(text []byte) *Violation {
-	switch {
-	case len(text) > r.maxInputBytes:
+	if len(text) > r.maxInputBytes {
 		return InputTooLarge(input, r.maxInputBytes)
-	case !storable(text):
-		violation := InputTooLarge(input, maxStoredInputBytes)
-		violation.Details.Message = "this is the limit of the input as it is stored, with an escape for each quote, backslash, <, > and &"
-		return violation
-	default:
-		return nil
 	}
-}
-
-// storable reports whether the cluster can store an input.
-func storable(text []byte) bool {
-	stored := len(text) + len(`""`)
-	for _, escape := range escapes {
-		stored += escape.extraBytes * bytes.Count(text, []byte(escape.text))
-	}
-	return stored <= maxStoredInputBytes
-}
-
-// escapes are what becomes longer in a text that is stored as a JSON string, as
-// encoding/json writes it. A strict JSON object contains nothing else that does.
-var escapes = []struct {
-	text       string
-	extraBytes int
-}{
-	{`"`, 1}, {`\`, 1}, {"\n", 1}, {"\r", 1}, {"\t", 1},
-	{"<", 5}, {">", 5}, {"&", 5}, {"\u2028", 3}, {"\u2029", 3},
+	return nil
 }
 
 // InputTooLarge returns the violation of an input of more than maxBytes. at is

@@ -47,6 +47,9 @@ const (
 	minPartBytes = 5 << 20
 )
 
+// FlagUsage describes the flag --store of the programs that use a store.
+const FlagUsage = "URL of the object store for large payloads: s3://BUCKET, gs://BUCKET, azblob://CONTAINER or file:///DIRECTORY, with the parameters of gocloud.dev/blob; required"
+
 // Store is an object store. It is safe for concurrent use.
 type Store struct {
 	bucket *blob.Bucket

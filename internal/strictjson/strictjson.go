@@ -60,8 +60,7 @@ func CheckObject(data []byte) error {
 }
 
 // Parse checks data as CheckObject does and returns the object with everything
-// in it. The value shares memory with data. It takes 12 bytes for each comma,
-// colon and opening bracket in data.
+// in it. The value shares memory with data. It takes ParseBytes more.
 func Parse(data []byte) (Value, error) { return parse(data, MaxDepth) }
 
 // ParseMembers is Parse for callers that need only the members of the outermost
@@ -102,13 +101,21 @@ func parse(data []byte, keep int) (Value, error) {
 	return Value{document: &document{data, p.nodes}}, nil
 }
 
-// maxNodes returns a bound on the number of values and keys in data.
+// nodeBytes is the size of a node.
+const nodeBytes = 12
+
+// ParseBytes returns the memory that Parse takes, in bytes: 12 for each value and key that
+// data can have, at most 6 for each byte of data.
+func ParseBytes(data []byte) int64 { return nodeBytes * int64(maxNodes(data)) }
+
+// maxNodes returns a bound on the number of values and keys in data. Each takes two bytes or
+// more, with what separates it from the next one.
 func maxNodes(data []byte) int {
 	n := 1
 	for _, separator := range []string{",", ":", "{", "["} {
 		n += bytes.Count(data, []byte(separator))
 	}
-	return n
+	return min(n, len(data)/2+1)
 }
 
 func (p *parser) document() *Error {

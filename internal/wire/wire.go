@@ -35,25 +35,31 @@ func State(p *v1alpha1.Process) v1alpha1.State {
 	return cmp.Or(p.Status.State, v1alpha1.StateProcessing)
 }
 
+// Part is a part of a JSON text: a text, or else a payload in the store.
+type Part struct {
+	Text   []byte
+	Stored *v1alpha1.StoredPayload
+}
+
 // Accepted returns the body of the answer to a POST that created p: the process as
 // it was when it was accepted.
-func Accepted(p *v1alpha1.Process, input []byte) []byte {
-	o := begin(p, v1alpha1.StateProcessing, len(input))
+func Accepted(p *v1alpha1.Process, input []byte) []Part {
+	o := begin(p, v1alpha1.StateProcessing)
 	o.labels(p.Spec.Labels)
-	o.raw("input", string(input))
+	o.payload("input", Part{Text: input})
 	return o.end()
 }
 
-// Process returns p as GET shows it. The payloads to show must be in p; each is a
-// JSON object, or absent. queuePosition is the position of p in the queue, from 1; 0 if
-// p does not wait.
-func Process(p *v1alpha1.Process, show Payloads, queuePosition int) []byte {
-	o := begin(p, State(p), len(p.Spec.Input)+len(p.Status.Output)+len(p.Status.ErrorDetails))
+// Process returns p as GET shows it. The payloads to show must be in p or in the store;
+// each is a JSON object, or absent. queuePosition is the position of p in the queue, from
+// 1; 0 if p does not wait.
+func Process(p *v1alpha1.Process, show Payloads, queuePosition int) []Part {
+	o := begin(p, State(p))
 	o.time("startedDateTime", p.Status.StartTime.Time)
 	o.time("finishedDateTime", p.Status.CompletionTime.Time)
 	o.labels(p.Spec.Labels)
 	if show.Input {
-		o.raw("input", cmp.Or(p.Spec.Input, "{}"))
+		o.payload("input", Part{[]byte(cmp.Or(p.Spec.Input, "{}")), p.Spec.StoredInput})
 	}
 	if queuePosition > 0 {
 		o.raw("queuePosition", strconv.Itoa(queuePosition))
@@ -64,7 +70,7 @@ func Process(p *v1alpha1.Process, show Payloads, queuePosition int) []byte {
 	switch State(p) {
 	case v1alpha1.StateComplete:
 		if show.Output {
-			o.raw("output", p.Status.Output)
+			o.payload("output", Part{[]byte(p.Status.Output), p.Status.StoredOutput})
 		}
 	case v1alpha1.StateError:
 		o.text("errorCode", p.Status.ErrorCode)
@@ -77,17 +83,35 @@ func Process(p *v1alpha1.Process, show Payloads, queuePosition int) []byte {
 }
 
 // object is a JSON object that is written member by member.
-type object struct{ b bytes.Buffer }
+type object struct {
+	parts []Part       // what is complete
+	b     bytes.Buffer // what follows
+}
 
-// begin starts the object of p. payloadBytes is the size of what is added later.
-func begin(p *v1alpha1.Process, state v1alpha1.State, payloadBytes int) *object {
+// begin starts the object of p.
+func begin(p *v1alpha1.Process, state v1alpha1.State) *object {
 	o := &object{}
-	o.b.Grow(payloadBytes + 256)
+	o.b.Grow(512) // enough for a process without payloads
 	o.text("processId", p.Name)
 	o.text("state", string(state))
 	o.time("expirationDateTime", p.ExpirationTime())
 	o.time("createdDateTime", p.CreationTimestamp.Time)
 	return o
+}
+
+// payload adds a payload. It does not copy a large one.
+func (o *object) payload(name string, value Part) {
+	const small = 16 << 10
+	o.name(name)
+	if value.Stored == nil && len(value.Text) <= small {
+		o.b.Write(value.Text)
+		return
+	}
+	if value.Stored != nil {
+		value.Text = nil
+	}
+	o.parts = append(o.parts, Part{Text: o.b.Bytes()}, value)
+	o.b = bytes.Buffer{}
 }
 
 // raw adds a member whose value is JSON.
@@ -126,7 +150,7 @@ func (o *object) labels(labels map[string]string) {
 
 func (o *object) name(name string) {
 	separator := byte(',')
-	if o.b.Len() == 0 {
+	if o.b.Len() == 0 && len(o.parts) == 0 {
 		separator = '{'
 	}
 	o.b.WriteByte(separator)
@@ -135,7 +159,7 @@ func (o *object) name(name string) {
 	o.b.WriteString(`":`)
 }
 
-func (o *object) end() []byte {
+func (o *object) end() []Part {
 	o.b.WriteByte('}')
-	return o.b.Bytes()
+	return append(o.parts, Part{Text: o.b.Bytes()})
 }

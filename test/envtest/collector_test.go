@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +25,8 @@ import (
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/internal/agentapi"
+	"procman.dev/procman/internal/payload"
+	"procman.dev/procman/internal/store"
 )
 
 // token requests a token of a service account from the API server. It is bound to
@@ -48,9 +52,16 @@ func callCollector(t *testing.T, method, path, token string, body any) (*http.Re
 	if err != nil {
 		t.Fatal(err)
 	}
+	result, isResult := body.(agentapi.Result)
+	if isResult {
+		text = []byte(result.Body())
+	}
 	request, err := http.NewRequestWithContext(t.Context(), method, collectorURL+path, bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if isResult {
+		result.SetHeader(request.Header)
 	}
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
@@ -68,13 +79,15 @@ func callCollector(t *testing.T, method, path, token string, body any) (*http.Re
 }
 
 // getInput gets the input of an attempt as its agent does.
-func getInput(t *testing.T, token string) (agentapi.Input, error) {
+func getInput(t *testing.T, token string) (in agentapi.Input, text string, err error) {
 	t.Helper()
-	response, body := callCollector(t, http.MethodGet, agentapi.InputPath, token, nil)
-	if err := agentapi.ReadError(response, []byte(body)); err != nil {
-		return agentapi.Input{}, err
+	response, text := callCollector(t, http.MethodGet, agentapi.InputPath, token, nil)
+	response.Body = io.NopCloser(strings.NewReader(text))
+	if err := agentapi.ReadError(response); err != nil {
+		return agentapi.Input{}, "", err
 	}
-	return agentapi.ReadInput(response.Header, []byte(body))
+	in, err = agentapi.ReadInput(response.Header)
+	return in, text, err
 }
 
 // startProcess creates a process of a new type, waits for its Job, and adds the first
@@ -84,21 +97,63 @@ func startProcess(t *testing.T, name, input string) (*v1alpha1.Process, *corev1.
 	create(t, newType(name))
 	p := newProcess(name)
 	p.Spec.Type, p.Spec.Input = name, input
+	if strings.HasPrefix(name, "stored-") {
+		p.Spec.Input, p.Spec.StoredInput = "", putPayload(t, p, input)
+	}
 	create(t, p)
 	return p, addPod(t, awaitJob(t, p), name+"-1")
 }
 
+// putPayload writes a payload of p to the object store, as the facade does.
+func putPayload(t *testing.T, p *v1alpha1.Process, text string) *v1alpha1.StoredPayload {
+	t.Helper()
+	s, err := store.Open(t.Context(), objects)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	stored, err := payload.Put(t.Context(), s, p, []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stored
+}
+
+// outputOf returns the output of a process, wherever it is.
+func outputOf(t *testing.T, p *v1alpha1.Process) string {
+	t.Helper()
+	if p.Status.StoredOutput == nil {
+		return p.Status.Output
+	}
+	s, err := store.Open(t.Context(), objects)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	content, err := payload.Open(t.Context(), s, p, p.Status.StoredOutput)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = content.Close() }()
+	text, err := io.ReadAll(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 func TestResultIsCommitted(t *testing.T) {
 	t.Parallel()
-	for name, input := range map[string]string{"small": `{"z": 1.0, "a":12345678901234567890}`, "large": `{"filler":"` + strings.Repeat("x", 100<<10) + `"}`} {
+	large := `{"filler":"` + strings.Repeat("x", 100<<10) + `"}`
+	for name, input := range map[string]string{"collect-small": `{"z": 1.0, "a":12345678901234567890}`, "collect-large": large, "stored-large": large} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, pod := startProcess(t, "collect-"+name, input)
+			p, pod := startProcess(t, name, input)
 			bearer := token(t, "procman-worker", agentapi.Audience, pod)
-			got, err := getInput(t, bearer)
-			want := agentapi.Input{ProcessID: p.Name, ProcessType: p.Spec.Type, Attempt: 1, Timeout: 300 * time.Second, Text: input}
-			if err != nil || got != want {
-				t.Fatalf("GET input: %v: %.300v, want %.300v", err, got, want)
+			got, text, err := getInput(t, bearer)
+			want := agentapi.Input{ProcessID: p.Name, ProcessType: p.Spec.Type, Attempt: 1, Timeout: 300 * time.Second}
+			if err != nil || got != want || text != input {
+				t.Fatalf("GET input: %v: %v, %.300s, want %v", err, got, text, want)
 			}
 			if response, got := callCollector(t, http.MethodPut, agentapi.ProgressPath, bearer, agentapi.Progress{PercentComplete: 40}); response.StatusCode != http.StatusOK {
 				t.Fatalf("PUT progress: %s: %s", response.Status, got)
@@ -107,9 +162,12 @@ func TestResultIsCommitted(t *testing.T) {
 			if response, got := callCollector(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{Output: output}); response.StatusCode != http.StatusOK {
 				t.Fatalf("PUT result: %s: %s", response.Status, got)
 			}
-			s := awaitTerminal(t, p.Name).Status
-			if s.State != v1alpha1.StateComplete || s.Output != output || *s.PercentComplete != 40 || *s.Attempts != 1 {
+			p = awaitTerminal(t, p.Name)
+			if s := p.Status; s.State != v1alpha1.StateComplete || outputOf(t, p) != output || *s.PercentComplete != 40 || *s.Attempts != 1 {
 				t.Errorf("the status is %.300v", s)
+			}
+			if stored := p.Status.StoredOutput != nil; stored != (len(output) > payload.MaxInlineBytes) {
+				t.Errorf("%d bytes are stored: %t", len(output), stored)
 			}
 			// A late, repeated or forged result changes nothing.
 			for _, late := range []agentapi.Result{{Output: `{"late":true}`}, {ErrorCode: "Late"}} {
@@ -118,8 +176,44 @@ func TestResultIsCommitted(t *testing.T) {
 					return response.StatusCode == http.StatusConflict
 				})
 			}
-			if after := awaitTerminal(t, p.Name).Status; after.Output != output || after.State != v1alpha1.StateComplete {
-				t.Errorf("a late result counted: %.300v", after)
+			if after := awaitTerminal(t, p.Name); outputOf(t, after) != output || after.Status.State != v1alpha1.StateComplete {
+				t.Errorf("a late result counted: %.300v", after.Status)
+			}
+		})
+	}
+}
+
+// An input that the store does not have any more, or not as it was written, ends the
+// process: no attempt can succeed.
+func TestInputIsLost(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(path string) error{
+		"stored-gone": os.Remove,
+		"stored-damaged": func(path string) error {
+			return os.WriteFile(path, []byte(strings.Repeat("y", 100<<10)), 0o600)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, pod := startProcess(t, name, strings.Repeat("x", 100<<10))
+			path := filepath.Join(strings.TrimPrefix(objects, "file://"), payload.Key(p.Namespace, p.Name, p.Spec.StoredInput))
+			if err := lose(path); err != nil {
+				t.Fatal(err)
+			}
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, collectorURL+agentapi.InputPath, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("Authorization", "Bearer "+token(t, "procman-worker", agentapi.Audience, pod))
+			if response, err := http.DefaultClient.Do(request); err == nil {
+				got, err := io.ReadAll(response.Body)
+				_ = response.Body.Close()
+				if response.StatusCode == http.StatusOK && err == nil {
+					t.Errorf("the agent gets %d bytes as the whole input", len(got))
+				}
+			}
+			if s := awaitTerminal(t, p.Name).Status; s.ErrorCode != "InternalError" || !strings.Contains(s.ErrorDetails, "was lost in the object store") {
+				t.Errorf("the status is %+v", s)
 			}
 		})
 	}
@@ -245,7 +339,7 @@ func TestSupersededAttemptDoesNotCount(t *testing.T) {
 		t.Errorf("PUT result of the first pod: %s, want 410", response.Status)
 	}
 	bearer := token(t, "procman-worker", agentapi.Audience, second)
-	if in, err := getInput(t, bearer); err != nil || in.Attempt != 2 {
+	if in, _, err := getInput(t, bearer); err != nil || in.Attempt != 2 {
 		t.Errorf("the second is attempt %d: %v", in.Attempt, err)
 	}
 	if response, _ := callCollector(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{Output: `{"from":2}`}); response.StatusCode != http.StatusOK {
@@ -297,7 +391,7 @@ func TestAttemptStartsAfterItsPause(t *testing.T) {
 
 	bearer := token(t, "procman-worker", agentapi.Audience, addPod(t, job, "pausing-2"))
 	eventually(t, "the second attempt has to wait", func(context.Context) bool {
-		_, err := getInput(t, bearer)
+		_, _, err := getInput(t, bearer)
 		early, ok := errors.AsType[*agentapi.TooEarly](err)
 		if ok && (early.Wait < time.Second || early.Wait > pause) {
 			t.Errorf("it has to wait %s, want at most %s", early.Wait, pause)
@@ -305,7 +399,7 @@ func TestAttemptStartsAfterItsPause(t *testing.T) {
 		return ok // not before the crash is in the cache
 	})
 	eventually(t, "the second attempt gets the input", func(context.Context) bool {
-		in, err := getInput(t, bearer)
+		in, _, err := getInput(t, bearer)
 		return err == nil && in.Attempt == 2
 	})
 	if waited := time.Since(crash.Time); waited < pause {

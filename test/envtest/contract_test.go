@@ -187,7 +187,7 @@ func startFacade(t *testing.T, namespace string) string {
 	}
 	c := apiserver.Config{
 		Options:      apiserver.Options{Namespace: namespace, Metrics: prometheus.NewRegistry()},
-		KeyNamespace: namespace, BindAddress: free(), HealthBindAddress: free(), MaxConnections: 1000,
+		KeyNamespace: namespace, Store: objects, BindAddress: free(), HealthBindAddress: free(), MaxConnections: 1000,
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)

@@ -37,9 +37,18 @@ func TestProcessRules(t *testing.T) {
 		"a name with a dot":          {func(p *v1alpha1.Process) { p.Name = "a.b" }, "the name of a Process has at most 63 characters"},
 		"no type":                    {func(p *v1alpha1.Process) { p.Spec.Type = "" }, "spec.type"},
 		"an alias for a type":        {func(p *v1alpha1.Process) { p.Spec.Type = "ocrReaders" }, "spec.type"},
-		"an input that is too large": {func(p *v1alpha1.Process) { p.Spec.Input = strings.Repeat("x", 1<<20+1) }, "spec.input: Too long"},
-		"a lifetime below zero":      {func(p *v1alpha1.Process) { p.Spec.LifetimeSeconds = -1 }, "greater than or equal to 1"},
-		"a lifetime of a year":       {func(p *v1alpha1.Process) { p.Spec.LifetimeSeconds = 365 * 86400 }, "less than or equal to 2592000"},
+		"an input that is too large": {func(p *v1alpha1.Process) { p.Spec.Input = strings.Repeat("x", 256<<10+1) }, "spec.input: Too long"},
+		"two inputs":                 {func(p *v1alpha1.Process) { p.Spec.StoredInput = storedPayload() }, "input and storedInput exclude each other"},
+		"a payload of 9 MiB": {func(p *v1alpha1.Process) {
+			p.Spec.Input, p.Spec.StoredInput = "", storedPayload()
+			p.Spec.StoredInput.Bytes = 9 << 20
+		}, "less than or equal to 8388608"},
+		"a payload elsewhere": {func(p *v1alpha1.Process) {
+			p.Spec.Input, p.Spec.StoredInput = "", storedPayload()
+			p.Spec.StoredInput.ID = "../other/" + p.Spec.StoredInput.ID[9:]
+		}, "spec.storedInput.id"},
+		"a lifetime below zero": {func(p *v1alpha1.Process) { p.Spec.LifetimeSeconds = -1 }, "greater than or equal to 1"},
+		"a lifetime of a year":  {func(p *v1alpha1.Process) { p.Spec.LifetimeSeconds = 365 * 86400 }, "less than or equal to 2592000"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -50,12 +59,17 @@ func TestProcessRules(t *testing.T) {
 	}
 }
 
+// storedPayload is a valid reference to a payload.
+func storedPayload() *v1alpha1.StoredPayload {
+	return &v1alpha1.StoredPayload{ID: strings.Repeat("a", 26), Bytes: 20_000, SHA256: strings.Repeat("0", 64)}
+}
+
 func TestProcessDefaults(t *testing.T) {
 	t.Parallel()
 	p := newProcess("defaults")
 	p.Spec = v1alpha1.ProcessSpec{Type: "defaults"}
 	create(t, p)
-	if p.Spec.Input != "{}" || p.Spec.LifetimeSeconds != 1200 || p.Status.State != v1alpha1.StateProcessing {
+	if p.Spec.Input != "" || p.Spec.LifetimeSeconds != 1200 || p.Status.State != v1alpha1.StateProcessing {
 		t.Errorf("unexpected defaults: %+v", p)
 	}
 	var found v1alpha1.ProcessList
@@ -136,11 +150,13 @@ func TestTerminalIsFinal(t *testing.T) {
 			}
 		}
 	}
+	const stored = `{"id":"aaaaaaaaaaaaaaaaaaaaaaaaaa","bytes":20000,"sha256":"0000000000000000000000000000000000000000000000000000000000000000"}`
+	wantRefusal(t, status(`{"state":"complete","output":"{}","storedOutput":`+stored+`}`), "output and storedOutput exclude each other")
 	allowed(`{"percentComplete":50}`, `{"startTime":"2026-01-01T11:00:00Z"}`,
 		`{"state":"complete","output":"{}","attempts":1,"startTime":"2026-01-01T12:00:00Z","completionTime":"2026-01-01T12:00:00Z",`+
 			`"expirationTime":"2026-01-01T12:00:00Z","jobName":"job","conditions":[`+finished+`]}`)
 	for _, change := range []string{
-		`{"state":"processing"}`, `{"state":null}`, `{"output":"{\"a\":1}"}`, `{"output":null,"state":"error","errorCode":"No"}`, `{"errorCode":"No"}`, `{"errorDetails":"{}"}`, `{"stderr":"late"}`,
+		`{"state":"processing"}`, `{"state":null}`, `{"output":"{\"a\":1}"}`, `{"output":null,"state":"error","errorCode":"No"}`, `{"output":null,"storedOutput":` + stored + `}`, `{"errorCode":"No"}`, `{"errorDetails":"{}"}`, `{"stderr":"late"}`,
 		`{"percentComplete":60}`, `{"percentComplete":null}`, `{"attempts":2}`, `{"attempts":null}`, `{"startTime":"2026-01-01T12:00:01Z"}`, `{"startTime":null}`,
 		`{"completionTime":"2026-01-01T12:00:01Z"}`, `{"expirationTime":"2026-01-01T12:00:01Z"}`, `{"jobName":"other"}`, `{"jobName":null}`,
 	} {
@@ -153,6 +169,24 @@ func TestTerminalIsFinal(t *testing.T) {
 	wantRefusal(t, status(`{"conditions":[`+strings.Replace(finished, `"status":"True"`, `"status":"False"`, 1)+`]}`), frozen)
 	wantRefusal(t, status(`{"conditions":[`+strings.Replace(finished, `"reason":"Complete"`, `"reason":"Other"`, 1)+`]}`), frozen)
 	allowed(`{"conditions":[`+finished+`,`+delivered+`]}`, `{"conditions":[`+failed+`,`+finished+`]}`, `{"conditions":[`+finished+`]}`)
+}
+
+// An output in the store is as final as one in the Process.
+func TestStoredOutputIsFinal(t *testing.T) {
+	t.Parallel()
+	p := newProcess("stored-output-is-final")
+	p.Spec.Type = "terminal-test"
+	create(t, p)
+	p.Status.State, p.Status.StoredOutput = v1alpha1.StateComplete, storedPayload()
+	if err := kube.Status().Update(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range []string{
+		`{"storedOutput":{"id":"bbbbbbbbbbbbbbbbbbbbbbbbbb"}}`, `{"storedOutput":{"bytes":20001}}`, `{"storedOutput":null,"output":"{}"}`,
+	} {
+		patch := client.RawPatch(types.MergePatchType, []byte(`{"status":`+change+`}`))
+		wantRefusal(t, kube.Status().Patch(t.Context(), p.DeepCopy(), patch), "the result of a finished process cannot change")
+	}
 }
 
 // A process that is not finished can get, change and lose conditions.
@@ -184,7 +218,7 @@ func TestProcessTypeRules(t *testing.T) {
 		"a pause above an hour":   {func(pt *v1alpha1.ProcessType) { pt.Spec.BackoffSeconds = 3601 }, "less than or equal to 3600"},
 		"eleven attempts":         {func(pt *v1alpha1.ProcessType) { pt.Spec.Attempts = 11 }, "less than or equal to 10"},
 		"a timeout over a day":    {func(pt *v1alpha1.ProcessType) { pt.Spec.TimeoutSeconds = 86401 }, "less than or equal to 86400"},
-		"an output limit of 2MiB": {func(pt *v1alpha1.ProcessType) { pt.Spec.Limits.OutputBytes = 2 << 20 }, "less than or equal to 1048576"},
+		"an output limit of 9MiB": {func(pt *v1alpha1.ProcessType) { pt.Spec.Limits.OutputBytes = 9 << 20 }, "less than or equal to 8388608"},
 		"a scratch of a byte":     {func(pt *v1alpha1.ProcessType) { pt.Spec.Limits.ScratchBytes = 1 }, "greater than or equal to 1048576"},
 		"an empty command":        {func(pt *v1alpha1.ProcessType) { pt.Spec.Command = []string{""} }, "spec.command[0]"},
 		"an unknown injection":    {func(pt *v1alpha1.ProcessType) { pt.Spec.Agent = "Magic" }, "Unsupported value"},

@@ -42,6 +42,8 @@ var (
 	kube client.Client
 	// registry contains the metrics of the operator under test.
 	registry = prometheus.NewRegistry()
+	// objects is the URL of the object store.
+	objects string
 	// collectorURL is the URL of the collector of the operator under test.
 	collectorURL string
 )
@@ -95,6 +97,12 @@ func run(m *testing.M) (int, error) {
 		}
 	}
 
+	directory, err := os.MkdirTemp("", "objects")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = os.RemoveAll(directory) }()
+	objects = "file://" + directory
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
@@ -111,7 +119,7 @@ func run(m *testing.M) (int, error) {
 	options.AddFlags(flags)
 	err = flags.Parse([]string{
 		"--namespace=" + namespace, "--concurrency=4", "--agent-image=agent:1", "--agent-injection=" + string(v1alpha1.AgentEmbedded),
-		"--collector-url=" + collectorURL, "--keep-complete-jobs=2s", "--keep-failed-jobs=4s",
+		"--collector-url=" + collectorURL, "--store=" + objects, "--keep-complete-jobs=2s", "--keep-failed-jobs=4s",
 	})
 	if err != nil {
 		return 0, err

@@ -131,7 +131,7 @@ func TestMaxConcurrent(t *testing.T) {
 	}
 	// The agent of the one that was queued gets its input. The same write removes the condition.
 	before := getProcess(t, n(2))
-	if _, err := getInput(t, token(t, "procman-worker", agentapi.Audience, addPod(t, awaitJob(t, all[2]), n(2)+"-1"))); err != nil {
+	if _, _, err := getInput(t, token(t, "procman-worker", agentapi.Audience, addPod(t, awaitJob(t, all[2]), n(2)+"-1"))); err != nil {
 		t.Fatal(err)
 	}
 	if p := getProcess(t, n(2)); !isQueued(before) || p.Status.StartTime.IsZero() || len(p.Status.Conditions) > 0 {
@@ -191,7 +191,7 @@ func TestWritesOfAQueue(t *testing.T) {
 	for i := range n {
 		name := fmt.Sprintf("moving-queue-%02d", i)
 		bearer := token(t, "procman-worker", agentapi.Audience, addPod(t, awaitJob(t, getProcess(t, name)), name+"-1"))
-		if _, err := getInput(t, bearer); err != nil {
+		if _, _, err := getInput(t, bearer); err != nil {
 			t.Fatal(err)
 		}
 		if response, got := callCollector(t, http.MethodPut, agentapi.ResultPath, bearer, agentapi.Result{Output: `{}`}); response.StatusCode != http.StatusOK {

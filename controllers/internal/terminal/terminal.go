@@ -8,7 +8,6 @@ package terminal
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -21,34 +20,30 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/statuspatch"
 	"procman.dev/procman/internal/agentapi"
-	"procman.dev/procman/internal/errorcode"
 	"procman.dev/procman/internal/payload"
 	"procman.dev/procman/internal/processstatus"
 	"procman.dev/procman/internal/rules"
+	"procman.dev/procman/internal/store"
 )
-
-// maxObjectBytes is the maximum size of a Process. It is etcd's default limit for a
-// request, 1.5 MiB, minus 64 KiB for the other parts of the request.
-const maxObjectBytes = 3<<19 - 64<<10
-
-// alwaysFitsBytes is the size of an output up to which Commit does not measure the
-// Process: with any input that the facade accepts, it is smaller than maxObjectBytes.
-const alwaysFitsBytes = 16 << 10
 
 // Writer commits terminal states.
 type Writer struct {
 	Client client.Client
 	// Live reads from the API server, not from the cache.
-	Live  client.Reader
-	Clock clock.PassiveClock
+	Live client.Reader
+	// Objects gets the large outputs.
+	Objects *store.Store
+	Clock   clock.PassiveClock
 	// Rules has the rules of the process types, to validate outputs.
 	Rules *rules.Cache
 }
 
 // Commit writes the terminal status of the Process, in one write, unless it has one
 // already. It validates the output against the limit and the outputSchema of the type;
-// there is no other way to write a result. p may come from a cache. Commit returns a
-// NotFound error if the Process with this UID does not exist any more.
+// there is no other way to write a result. A large output is written to the store first; if
+// the Process does not refer to it afterwards, the sweeper deletes it. p may come from a
+// cache. Commit returns a NotFound error if the Process with this UID does not exist any
+// more.
 func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Result, jobName string) error {
 	t, err := w.typeOf(ctx, p)
 	if err != nil {
@@ -57,21 +52,20 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 	if r.Complete() {
 		r = w.checkOutput(t, r)
 	}
-	if len(r.Output) > alwaysFitsBytes {
-		if p, err = payload.ReadNewest(ctx, w.Live, p); err != nil {
-			return err
-		}
-		if !fits(p, r.Output) {
-			r = r.Failed(errorcode.OutputTooLarge, map[string]any{
-				"bytes": len(r.Output), "message": "input and output together are larger than the cluster can store",
-			})
-		}
-	}
+	var stored *v1alpha1.StoredPayload
 	for {
 		if p.Finished() {
 			return nil
 		}
+		if len(r.Output) > payload.MaxInlineBytes && stored == nil {
+			if stored, err = payload.Put(ctx, w.Objects, p, []byte(r.Output)); err != nil {
+				return err
+			}
+		}
 		status := processstatus.Terminal(p, t, r, jobName, w.Clock.Now())
+		if stored != nil {
+			status.Output, status.StoredOutput = "", stored
+		}
 		err := statuspatch.ApplyLocked(ctx, w.Client, p, status)
 		if err == nil {
 			logf.FromContext(ctx).Info("process finished", "process", p.Name, "state", status.State,
@@ -120,14 +114,4 @@ func (w *Writer) checkOutput(t *v1alpha1.ProcessType, r agentapi.Result) agentap
 		return r.Failed(v.Code, v.Details)
 	}
 	return r
-}
-
-// fits reports whether the Process with this output is small enough to be stored in etcd,
-// as JSON.
-func fits(p *v1alpha1.Process, output string) bool {
-	stored := p.DeepCopy()
-	stored.ManagedFields = nil
-	stored.Status.Output = output
-	text, err := json.Marshal(stored)
-	return err == nil && len(text) <= maxObjectBytes
 }

@@ -13,12 +13,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/budget"
+	"procman.dev/procman/internal/strictjson"
 )
 
 // Collector decides on the requests of agents. Its errors are answered as
@@ -33,7 +35,7 @@ type Attempt interface {
 	// ID differs between attempts that run at the same time.
 	ID() string
 	// Input returns what the agent needs to start the worker, or a
-	// *agentapi.TooEarly.
+	// *agentapi.TooEarly. The caller closes its content.
 	Input(ctx context.Context) (agentapi.Input, error)
 	// Result accepts a result that agentapi.Result.Check accepts. Its Output is not
 	// checked, and its Attempt is the agent's own claim.
@@ -45,12 +47,11 @@ type Attempt interface {
 
 // Bounds of the bodies of requests.
 const (
-	// maxResultBytes is the size of the largest result: the largest output, escaped
-	// as a JSON string at its worst, and the largest details.
-	maxResultBytes = 8 << 20
-	// maxResultsBytes is the size of all results that are processed at a time. Decoding
-	// one takes as much memory again, and more.
-	maxResultsBytes  = 32 << 20
+	// maxResultsBytes is the memory of all results that are processed at a time. It is
+	// enough for the largest one. A result takes resultCopies times its size, and what it
+	// takes to parse it.
+	maxResultsBytes  = 96 << 20
+	resultCopies     = 4
 	maxProgressBytes = 1 << 10
 	// maxTokenBytes is far above the size of any service account token.
 	maxTokenBytes = 16 << 10
@@ -86,7 +87,7 @@ func NewServer(h *Handler) *http.Server {
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      30 * time.Second,
+		WriteTimeout:      60 * time.Second, // a result that is written to the store can take half of it
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 	}
@@ -125,20 +126,49 @@ func (h *Handler) input(a Attempt, w http.ResponseWriter, r *http.Request) error
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	defer func() { _ = in.Content.Close() }()
 	in.SetHeader(w.Header())
-	_, _ = io.WriteString(w, in.Text) // an agent that is gone asks again, or never
+	w.Header().Set("Content-Length", strconv.FormatInt(in.Bytes, 10))
+	source := &reader{content: in.Content}
+	_, _ = io.Copy(w, source) // an agent that is gone asks again, or never
+	if source.err != nil {
+		h.refused(r, http.StatusOK, source.err)
+		panic(http.ErrAbortHandler) // the agent must not take a part for the whole
+	}
 	return nil
 }
 
+// reader keeps the error of a reader, so that it differs from that of a writer.
+type reader struct {
+	content io.Reader
+	err     error
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	n, err := r.content.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.err = err
+	}
+	return n, err
+}
+
 func (h *Handler) result(a Attempt, _ http.ResponseWriter, r *http.Request) error {
-	release, err := h.reserve(a.ID(), r.ContentLength)
+	memory, err := h.reserve(a.ID(), r.ContentLength)
 	if err != nil {
 		return err
 	}
-	defer release()
-	var result agentapi.Result
-	if err := decode(r, maxResultBytes, &result); err != nil {
+	defer memory.Release()
+	defer h.busy.Delete(a.ID())
+	body, err := read(r, agentapi.MaxPayloadBytes)
+	if err != nil {
 		return err
+	}
+	if err := memory.Grow(strictjson.ParseBytes(body)); err != nil {
+		return err
+	}
+	result, err := agentapi.ReadResult(r.Header, string(body))
+	if err != nil {
+		return fmt.Errorf("%w: %w", agentapi.ErrBadRequest, err)
 	}
 	if err := result.Check(); err != nil {
 		return fmt.Errorf("%w: %w", agentapi.ErrBadRequest, err)
@@ -147,9 +177,13 @@ func (h *Handler) result(a Attempt, _ http.ResponseWriter, r *http.Request) erro
 }
 
 func (h *Handler) progress(a Attempt, _ http.ResponseWriter, r *http.Request) error {
-	var progress agentapi.Progress
-	if err := decode(r, maxProgressBytes, &progress); err != nil {
+	body, err := read(r, maxProgressBytes)
+	if err != nil {
 		return err
+	}
+	var progress agentapi.Progress
+	if err := json.Unmarshal(body, &progress); err != nil {
+		return fmt.Errorf("%w: %w", agentapi.ErrBadRequest, err)
 	}
 	if err := progress.Check(); err != nil {
 		return fmt.Errorf("%w: %w", agentapi.ErrBadRequest, err)
@@ -157,35 +191,29 @@ func (h *Handler) progress(a Attempt, _ http.ResponseWriter, r *http.Request) er
 	return a.Progress(r.Context(), progress)
 }
 
-// reserve takes memory for a result of the attempt with this ID. One result of
-// an attempt is processed at a time: anyone who has a worker's token could otherwise take all
-// the memory there is.
-func (h *Handler) reserve(id string, bytes int64) (release func(), err error) {
+// reserve takes memory for a result of the attempt with this ID. One result of an attempt
+// is processed at a time: anyone with a worker's token could otherwise take all the memory
+// there is. The caller removes the ID from busy.
+func (h *Handler) reserve(id string, bytes int64) (*budget.Reservation, error) {
 	if _, busy := h.busy.LoadOrStore(id, nil); busy {
 		return nil, errBusy
 	}
-	memory, err := h.results.TryAcquire(min(max(bytes, 0), maxResultBytes))
+	memory, err := h.results.TryAcquire(resultCopies * min(max(bytes, 0), agentapi.MaxPayloadBytes))
 	if err != nil {
 		h.busy.Delete(id)
 		return nil, err
 	}
-	return func() {
-		memory.Release()
-		h.busy.Delete(id)
-	}, nil
+	return memory, nil
 }
 
-// decode reads a JSON body of at most limit bytes, whose length is known.
-func decode(r *http.Request, limit int64, into any) error {
+// read reads a body of at most limit bytes, whose length is known.
+func read(r *http.Request, limit int64) ([]byte, error) {
 	if r.ContentLength < 0 || r.ContentLength > limit {
-		return fmt.Errorf("%w: Content-Length is %d, expected 0 to %d", agentapi.ErrBadRequest, r.ContentLength, limit)
+		return nil, fmt.Errorf("%w: Content-Length is %d, expected 0 to %d", agentapi.ErrBadRequest, r.ContentLength, limit)
 	}
 	body := make([]byte, r.ContentLength)
 	if _, err := io.ReadFull(r.Body, body); err != nil {
-		return fmt.Errorf("read the body: %w", err) // too slow, or cut off: worth another try
+		return nil, fmt.Errorf("read the body: %w", err) // too slow, or cut off: worth another try
 	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("%w: %w", agentapi.ErrBadRequest, err)
-	}
-	return nil
+	return body, nil
 }

@@ -11,12 +11,14 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"procman.dev/procman/internal/agentapi"
 	"procman.dev/procman/internal/budget"
+	"procman.dev/procman/internal/strictjson"
 )
 
 // fake is a collector of one attempt. Its own token is "good".
@@ -34,7 +36,9 @@ func (f *fake) Attempt(_ context.Context, token string) (Attempt, error) {
 
 func (f *fake) ID() string { return "the-pod" }
 
-func (f *fake) Input(context.Context) (agentapi.Input, error) { return input, f.inputErr }
+func (f *fake) Input(context.Context) (agentapi.Input, error) {
+	return input.WithText(`{"n": 1.0}`), f.inputErr
+}
 
 func (f *fake) Result(_ context.Context, r agentapi.Result) error {
 	f.accepted = append(f.accepted, r)
@@ -46,7 +50,7 @@ func (f *fake) Progress(_ context.Context, p agentapi.Progress) error {
 	return nil
 }
 
-var input = agentapi.Input{ProcessID: "p", ProcessType: "t", Attempt: 2, Timeout: time.Minute, Text: `{"n": 1.0}`}
+var input = agentapi.Input{ProcessID: "p", ProcessType: "t", Attempt: 2, Timeout: time.Minute}
 
 // ask makes one request. It returns the body, and the error that an agent would see.
 func ask(t *testing.T, f *fake, r *http.Request) (string, http.Header, error) {
@@ -57,7 +61,7 @@ func ask(t *testing.T, f *fake, r *http.Request) (string, http.Header, error) {
 	if w.Code >= 400 && logged != w.Code && w.Code != http.StatusNotFound && w.Code != http.StatusMethodNotAllowed {
 		t.Errorf("the log has status %d, the response %d", logged, w.Code)
 	}
-	return w.Body.String(), w.Header(), agentapi.ReadError(w.Result(), w.Body.Bytes())
+	return w.Body.String(), w.Header(), agentapi.ReadError(w.Result())
 }
 
 func request(method, path, token, body string) *http.Request {
@@ -71,12 +75,12 @@ func TestInput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := agentapi.ReadInput(header, []byte(body))
+	got, err := agentapi.ReadInput(header)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(input, got); diff != "" {
-		t.Error(diff)
+	if diff := cmp.Diff(input, got); diff != "" || body != `{"n": 1.0}` {
+		t.Errorf("the body is %s\n%s", body, diff)
 	}
 	if _, _, err := ask(t, &fake{inputErr: agentapi.ErrSuperseded}, request(http.MethodGet, agentapi.InputPath, "good", "")); !errors.Is(err, agentapi.ErrSuperseded) {
 		t.Errorf("the collector's error arrives as %v", err)
@@ -84,12 +88,59 @@ func TestInput(t *testing.T) {
 }
 
 func TestAccepted(t *testing.T) {
-	f := &fake{}
-	for path, body := range map[string]string{agentapi.ResultPath: `{"output":"{}"}`, agentapi.ProgressPath: `{"percentComplete":40}`} {
-		f.accepted = nil
-		if _, _, err := ask(t, f, request(http.MethodPut, path, "good", body)); err != nil || len(f.accepted) != 1 {
-			t.Errorf("%s: %v, accepted %v", path, err, f.accepted)
+	failed := agentapi.Result{Attempt: 2, StartTime: time.Unix(1e9, 0).UTC(), ErrorCode: "Other", ErrorDetails: `{"a":1}`, PercentComplete: new(int32(7))}
+	for _, test := range []struct {
+		request *http.Request
+		want    any
+	}{
+		{put(agentapi.Result{Output: `{"b": 1.0}`}), agentapi.Result{Output: `{"b": 1.0}`}},
+		{put(failed), failed},
+		{put(agentapi.Result{ErrorCode: "Other"}), agentapi.Result{ErrorCode: "Other"}},
+		{request(http.MethodPut, agentapi.ProgressPath, "good", `{"percentComplete":40}`), agentapi.Progress{PercentComplete: 40}},
+	} {
+		f := &fake{}
+		_, _, err := ask(t, f, test.request)
+		if diff := cmp.Diff([]any{test.want}, f.accepted); err != nil || diff != "" {
+			t.Errorf("%v\n%s", err, diff)
 		}
+	}
+}
+
+// put returns a request that delivers a result.
+func put(result agentapi.Result) *http.Request {
+	r := request(http.MethodPut, agentapi.ResultPath, "good", result.Body())
+	result.SetHeader(r.Header)
+	return r
+}
+
+// failing is an input that cannot be read to its end.
+type failing struct{ *fake }
+
+func (f failing) Attempt(context.Context, string) (Attempt, error) { return f, nil }
+
+func (f failing) Input(context.Context) (agentapi.Input, error) {
+	in := input
+	in.Content, in.Bytes = io.NopCloser(io.MultiReader(strings.NewReader("half"), iotest.ErrReader(errors.New("the store is away")))), 8
+	return in, nil
+}
+
+// TestInputThatEndsEarly: an agent never takes a part of its input for the whole.
+func TestInputThatEndsEarly(t *testing.T) {
+	var cause error
+	server := httptest.NewServer(New(failing{&fake{}}, func(_ *http.Request, _ int, err error) { cause = err }))
+	defer server.Close()
+	r := request(http.MethodGet, server.URL+agentapi.InputPath, "good", "")
+	r.RequestURI = ""
+	response, err := server.Client().Do(r)
+	if err != nil {
+		return // nothing was sent
+	}
+	defer func() { _ = response.Body.Close() }()
+	if body, err := io.ReadAll(response.Body); err == nil {
+		t.Errorf("the agent gets %q as the whole input", body)
+	}
+	if cause == nil || !strings.Contains(cause.Error(), "the store is away") {
+		t.Errorf("the log has %v", cause)
 	}
 }
 
@@ -101,12 +152,12 @@ func TestRefused(t *testing.T) {
 		"no token":                     {httptest.NewRequest(http.MethodGet, agentapi.InputPath, nil), agentapi.ErrUnauthenticated},
 		"another token":                {request(http.MethodGet, agentapi.InputPath, "other", ""), agentapi.ErrUnauthenticated},
 		"a token without end":          {request(http.MethodGet, agentapi.InputPath, strings.Repeat("x", maxTokenBytes+1), ""), agentapi.ErrUnauthenticated},
-		"neither output nor error":     {request(http.MethodPut, agentapi.ResultPath, "good", `{}`), agentapi.ErrBadRequest},
-		"an errorCode that is not one": {request(http.MethodPut, agentapi.ResultPath, "good", `{"errorCode":"two words"}`), agentapi.ErrBadRequest},
-		"not JSON":                     {request(http.MethodPut, agentapi.ResultPath, "good", `nonsense`), agentapi.ErrBadRequest},
-		"a result that is too large":   {sized(request(http.MethodPut, agentapi.ResultPath, "good", `{}`), maxResultBytes+1), agentapi.ErrBadRequest},
-		"a result of unknown size":     {sized(request(http.MethodPut, agentapi.ResultPath, "good", `{}`), -1), agentapi.ErrBadRequest},
-		"a result that is cut off":     {sized(request(http.MethodPut, agentapi.ResultPath, "good", `{"output":`), 100), nil},
+		"neither output nor error":     {put(agentapi.Result{}), agentapi.ErrBadRequest},
+		"an errorCode that is not one": {put(agentapi.Result{ErrorCode: "two words"}), agentapi.ErrBadRequest},
+		"no header":                    {request(http.MethodPut, agentapi.ResultPath, "good", `{}`), agentapi.ErrBadRequest},
+		"a result that is too large":   {sized(put(agentapi.Result{Output: `{}`}), agentapi.MaxPayloadBytes+1), agentapi.ErrBadRequest},
+		"a result of unknown size":     {sized(put(agentapi.Result{Output: `{}`}), -1), agentapi.ErrBadRequest},
+		"a result that is cut off":     {sized(put(agentapi.Result{Output: `{`}), 100), nil},
 		"progress over its end":        {request(http.MethodPut, agentapi.ProgressPath, "good", `{"percentComplete":101}`), agentapi.ErrBadRequest},
 		"progress that is too large":   {sized(request(http.MethodPut, agentapi.ProgressPath, "good", `{}`), maxProgressBytes+1), agentapi.ErrBadRequest},
 		"a path that there is not":     {request(http.MethodGet, "/v2/input", "good", ""), nil},
@@ -155,7 +206,7 @@ func TestOneResultAtATimeForAnAttempt(t *testing.T) {
 	<-body.started
 	status := func() int {
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, request(http.MethodPut, agentapi.ResultPath, "good", `{"output":"{}"}`))
+		h.ServeHTTP(w, put(agentapi.Result{Output: `{}`}))
 		return w.Code
 	}
 	if got := status(); got != http.StatusServiceUnavailable {
@@ -170,10 +221,10 @@ func TestOneResultAtATimeForAnAttempt(t *testing.T) {
 
 func TestResultsInWorkAreBounded(t *testing.T) {
 	h := New(&fake{}, nil)
-	var release func()
-	for _, id := range []string{"a", "b", "c", "d"} { // maxResultsBytes in all
+	var memory *budget.Reservation
+	for _, id := range []string{"a", "b", "c"} { // maxResultsBytes in all
 		var err error
-		if release, err = h.reserve(id, maxResultBytes); err != nil {
+		if memory, err = h.reserve(id, agentapi.MaxPayloadBytes); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -182,8 +233,20 @@ func TestResultsInWorkAreBounded(t *testing.T) {
 			t.Errorf("one more result: %v", err)
 		}
 	}
-	release()
-	if _, err := h.reserve("e", maxResultBytes); err != nil {
+	memory.Release()
+	memory, err := h.reserve("e", agentapi.MaxPayloadBytes)
+	if err != nil {
 		t.Errorf("after another has ended: %v", err)
+	}
+	if err := memory.Grow(1); !errors.Is(err, budget.ErrExhausted) {
+		t.Errorf("to parse it: %v", err)
+	}
+}
+
+// The largest result fits, whatever it consists of.
+func TestLargestResult(t *testing.T) {
+	worst := []byte(`{"a":[` + strings.Repeat("1,", agentapi.MaxPayloadBytes/2) + `1]}`)[:agentapi.MaxPayloadBytes]
+	if need := resultCopies*agentapi.MaxPayloadBytes + strictjson.ParseBytes(worst); need > maxResultsBytes {
+		t.Errorf("it takes %d bytes, of %d", need, maxResultsBytes)
 	}
 }
