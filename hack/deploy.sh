@@ -31,17 +31,17 @@ install() {
     with_images <config/install.yaml | kubectl apply --filename - >/dev/null
     if [ "$cluster" != - ]; then
         # A rebuilt image keeps its name, so an annotation with a hash of the image makes
-        # the Deployment replace its pods.
-        for name in operator apiserver; do
-            hash=$(tar --extract --to-stdout --file "$tars/$name.tar" manifest.json | sha256sum | cut -d ' ' -f 1)
-            kubectl --namespace procman-system patch deployment "procman-$name" --type merge --patch \
+        # Kubernetes replace the pods.
+        for workload in deployment/procman-operator deployment/procman-apiserver statefulset/procman-store; do
+            hash=$(tar --extract --to-stdout --file "$tars/${workload#*/procman-}.tar" manifest.json | sha256sum | cut -d ' ' -f 1)
+            kubectl --namespace procman-system patch "$workload" --type merge --patch \
                 "{\"spec\":{\"template\":{\"metadata\":{\"annotations\":{\"procman.dev/built-from\":\"$hash\"}}}}}" >/dev/null
         done
     fi
     kubectl wait --for=condition=Established crd/processes.procman.dev crd/processtypes.procman.dev --timeout=30s >/dev/null
     kubectl kustomize config/processtypes | with_images | kubectl apply --filename - >/dev/null
-    for name in operator apiserver; do
-        kubectl --namespace procman-system rollout status deployment "procman-$name" --timeout=120s >/dev/null
+    for workload in statefulset/procman-store deployment/procman-operator deployment/procman-apiserver; do
+        kubectl --namespace procman-system rollout status "$workload" --timeout=120s >/dev/null
     done
     kubectl --namespace procman wait --for=condition=Ready processtypes --all --timeout=30s >/dev/null
 }

@@ -88,7 +88,12 @@ func (r recipe) build(dir string) (layers [][]byte, err error) {
 		layers = append(layers, content)
 	}
 	for _, program := range r.programs {
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", program.pathIn(dir), program.pkg)
+		path, err := filepath.Abs(program.pathIn(dir))
+		if err != nil {
+			return nil, err
+		}
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, program.pkg)
+		cmd.Dir = program.module
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOGC=200")
 		if output, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("build %s: %w\n%s", program.pkg, err, output)

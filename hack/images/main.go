@@ -25,9 +25,11 @@ import (
 	"time"
 )
 
-// program is a Go program of this module and its path in an image.
+// program is a Go program and its path in an image.
 type program struct {
 	pkg, path string
+	// module is the directory of its module; "" means the product's.
+	module string
 }
 
 // recipe describes the contents of an image.
@@ -41,19 +43,20 @@ type recipe struct {
 	entrypoint []string
 }
 
-var agent = program{"./cmd/agent", "procman/agent"}
+var agent = program{pkg: "./cmd/agent", path: "procman/agent"}
 
 var recipes = []recipe{
-	{name: "operator", programs: []program{{"./cmd/operator", "operator"}}, entrypoint: []string{"/operator"}},
-	{name: "apiserver", programs: []program{{"./cmd/apiserver", "apiserver"}}, entrypoint: []string{"/apiserver"}},
+	{name: "operator", programs: []program{{pkg: "./cmd/operator", path: "operator"}}, entrypoint: []string{"/operator"}},
+	{name: "apiserver", programs: []program{{pkg: "./cmd/apiserver", path: "apiserver"}}, entrypoint: []string{"/apiserver"}},
+	{name: "store", programs: []program{{pkg: ".", path: "store", module: "cmd/store"}}, entrypoint: []string{"/store"}},
 	{name: "agent", programs: []program{agent}, entrypoint: []string{"/procman/agent"}},
-	{name: "echo-worker", programs: []program{agent, {"./workers/echo", "echo-worker"}}, entrypoint: []string{"/echo-worker"}},
+	{name: "echo-worker", programs: []program{agent, {pkg: "./workers/echo", path: "echo-worker"}}, entrypoint: []string{"/echo-worker"}},
 	{
-		name: "ocr-worker", programs: []program{agent, {"./workers/ocr", "ocr-worker"}}, entrypoint: []string{"/ocr-worker"},
+		name: "ocr-worker", programs: []program{agent, {pkg: "./workers/ocr", path: "ocr-worker"}}, entrypoint: []string{"/ocr-worker"},
 		packages: []string{"tesseract-ocr", "tesseract-ocr-eng", "tesseract-ocr-osd", "imagemagick-6.q16"},
 	},
 	{
-		name: "pdftext-worker", programs: []program{agent, {"./workers/pdftext", "pdftext-worker"}}, entrypoint: []string{"/pdftext-worker"},
+		name: "pdftext-worker", programs: []program{agent, {pkg: "./workers/pdftext", path: "pdftext-worker"}}, entrypoint: []string{"/pdftext-worker"},
 		packages: []string{"poppler-utils", "poppler-data"}, // poppler-data has the encodings of East Asian texts
 	},
 }

@@ -26,6 +26,27 @@ var configs embed.FS
 type settings struct {
 	Dir, CNI, Runc, PodCIDR, DNSIP, Cgroup, Registry string
 	Node, NodeIP, User                               string // in kubeconfigs
+	Volumes                                          []volume
+}
+
+// volume is a volume that a claim can get: a directory of the node.
+type volume struct{ Name, Path string }
+
+// makeVolumes creates the directories of the volumes.
+func (c *cluster) makeVolumes() ([]volume, error) {
+	var volumes []volume
+	for _, name := range []string{"local-1", "local-2", "local-3", "local-4"} {
+		v := volume{name, c.file("volumes", name)}
+		if err := os.MkdirAll(v.Path, 0o700); err != nil {
+			return nil, fmt.Errorf("create volume: %w", err)
+		}
+		// The kubelet does not change the owner of such a volume to that of the pod.
+		if err := os.Chmod(v.Path, 0o777); err != nil {
+			return nil, fmt.Errorf("create volume: %w", err)
+		}
+		volumes = append(volumes, v)
+	}
+	return volumes, nil
 }
 
 // writeConfigs writes all files that the components read: certificates,
@@ -37,6 +58,10 @@ func (c *cluster) writeConfigs() error {
 			return fmt.Errorf("create directory: %w", err)
 		}
 	}
+	volumes, err := c.makeVolumes()
+	if err != nil {
+		return err
+	}
 	if err := c.writeCertificates(); err != nil {
 		return err
 	}
@@ -47,7 +72,7 @@ func (c *cluster) writeConfigs() error {
 	s := settings{
 		Dir: c.dir, CNI: filepath.Dir(programPath("bridge")), Runc: runc,
 		PodCIDR: podCIDR, DNSIP: dnsIP, Cgroup: c.cgroup(), Registry: registry,
-		Node: c.nodeName(), NodeIP: c.nodeIP(),
+		Node: c.nodeName(), NodeIP: c.nodeIP(), Volumes: volumes,
 	}
 	for source, target := range map[string]string{
 		"containerd.toml": "containerd.toml",
@@ -56,6 +81,7 @@ func (c *cluster) writeConfigs() error {
 		"registry.toml":   "certs.d/" + registry + "/hosts.toml",
 		"resolv.conf":     "resolv.conf",
 		"coredns.yaml":    "coredns.yaml",
+		"volumes.yaml":    "volumes.yaml",
 	} {
 		if err := c.writeConfig(source, target, s); err != nil {
 			return err

@@ -173,6 +173,9 @@ func (c *cluster) makeReady() error {
 	if err := c.kubectl("apply", "--filename", c.file("coredns.yaml")); err != nil {
 		return err
 	}
+	if err := c.kubectl("apply", "--filename", c.file("volumes.yaml")); err != nil {
+		return err
+	}
 	if err := waitFor("CoreDNS", readyTimeout, c.dnsReady); err != nil {
 		return err
 	}
