@@ -102,7 +102,7 @@ func TestStalledUploads(t *testing.T) {
 		if took := time.Since(began); took != 0 {
 			t.Errorf("it is refused after %s, want at once", took)
 		}
-		time.Sleep(10*time.Second)   //nolint:forbidigo // synctest's time
+		time.Sleep(10 * time.Second)              //nolint:forbidigo // synctest's time
 		if got := <-upload(2, 2, 0); got != 480 { // it has no input
 			t.Errorf("an ordinary one: status %d", got)
 		}
@@ -122,7 +122,7 @@ func TestStalledUploads(t *testing.T) {
 		for range 20_000 {
 			stalled = append(stalled, upload(2000, 100, 0))
 		}
-		time.Sleep(10*time.Second) //nolint:forbidigo // synctest's time
+		time.Sleep(10 * time.Second) //nolint:forbidigo // synctest's time
 		if left := s.bodyMemory.Free(); left < lowMemory-firstRead {
 			t.Errorf("%d bytes are free without the later ones, want %d", left, lowMemory)
 		}

@@ -87,7 +87,7 @@ type ProcessSpec struct {
 	// storedInput is where the input is in the object store. The facade writes it, for an
 	// input of more than 16 KiB. Absent if the input is in the field input. Immutable.
 	// +optional
-	StoredInput *StoredPayload `json:"storedInput,omitempty"`
+	StoredInput *StoredPayload `json:"storedInput,omitempty,omitzero"`
 
 	// labels are the client's own references to the process, such as invoice: "17". They
 	// are not the labels of Kubernetes: a value can be any text of up to 256 characters. A
@@ -149,7 +149,7 @@ type ProcessStatus struct {
 	// storedOutput is where the output is in the object store. Present if state is
 	// complete and the output has more than 16 KiB, absent otherwise.
 	// +optional
-	StoredOutput *StoredPayload `json:"storedOutput,omitempty"`
+	StoredOutput *StoredPayload `json:"storedOutput,omitempty,omitzero"`
 
 	// errorCode is one word for the error: a code of the worker's own, or one of the
 	// platform. Present if state is error, absent otherwise.

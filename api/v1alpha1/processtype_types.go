@@ -120,14 +120,14 @@ const (
 // +kubebuilder:validation:MinProperties=1
 type Limits struct {
 	// inputBytes is the maximum size of an input, in bytes of JSON text. From 2 to
-	// 8388608 (8 MiB); 524288 (512 KiB) if absent. A change applies to later inputs.
+	// 8388608 (8 MiB); 1048576 (1 MiB) if absent. A change applies to later inputs.
 	// +kubebuilder:validation:Minimum=2
 	// +kubebuilder:validation:Maximum=8388608
 	// +optional
 	InputBytes int32 `json:"inputBytes,omitempty"`
 
 	// outputBytes is the maximum size of an output, in bytes of JSON text. From 2 to
-	// 8388608 (8 MiB); 524288 (512 KiB) if absent. A change applies to later outputs.
+	// 8388608 (8 MiB); 1048576 (1 MiB) if absent. A change applies to later outputs.
 	// +kubebuilder:validation:Minimum=2
 	// +kubebuilder:validation:Maximum=8388608
 	// +optional
@@ -389,8 +389,8 @@ type ProcessTypeList struct {
 	Items           []ProcessType `json:"items"`
 }
 
-// DefaultLimitBytes is the limit of input and output if the type has none: 512 KiB.
-const DefaultLimitBytes int32 = 512 << 10
+// DefaultLimitBytes is the limit of input and output if the type has none: 1 MiB.
+const DefaultLimitBytes int32 = 1 << 20
 
 // DefaultScratchBytes is the limit of /tmp if the type has none: 1 GiB.
 const DefaultScratchBytes int64 = 1 << 30

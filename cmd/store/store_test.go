@@ -84,7 +84,7 @@ func start(t *testing.T, directory string) *server {
 		if time.Since(began) > 20*time.Second {
 			t.Fatalf("the store does not run: %v", err)
 		}
-		time.Sleep(20 * time.Millisecond)
+		<-time.After(20 * time.Millisecond)
 	}
 }
 

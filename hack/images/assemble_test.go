@@ -24,7 +24,7 @@ import (
 )
 
 // small is an image that is built quickly.
-var small = recipe{name: "echo-worker", programs: []program{{"../../workers/echo", "procman/echo-worker"}}, entrypoint: []string{"/procman/echo-worker"}}
+var small = recipe{name: "echo-worker", programs: []program{{pkg: "../../workers/echo", path: "procman/echo-worker"}}, entrypoint: []string{"/procman/echo-worker"}}
 
 func files(t *testing.T, image v1.Image) []string {
 	t.Helper()
@@ -77,7 +77,7 @@ func TestAssembleTwiceGivesTheSameBytes(t *testing.T) {
 func TestAgentIsSmall(t *testing.T) {
 	const limit = 8 << 20
 	dir := t.TempDir()
-	built := recipe{programs: []program{{"../../cmd/agent", agent.path}}}
+	built := recipe{programs: []program{{pkg: "../../cmd/agent", path: agent.path}}}
 	if _, err := built.build(dir); err != nil {
 		t.Fatal(err)
 	}

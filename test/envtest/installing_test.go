@@ -57,7 +57,11 @@ func TestOverlayWithCertificateAuthority(t *testing.T) {
 		}
 		const mountPath = "/etc/procman/ca"
 		spec := operator.Spec.Template.Spec
-		got := corev1.PodSpec{Volumes: spec.Volumes, Containers: []corev1.Container{{Env: spec.Containers[0].Env, VolumeMounts: spec.Containers[0].VolumeMounts}}}
+		env := spec.Containers[0].Env
+		if len(env) != 4 { // of which the others are those of the store and the memory
+			t.Fatalf("the environment is %+v", env)
+		}
+		got := corev1.PodSpec{Volumes: spec.Volumes, Containers: []corev1.Container{{Env: env[3:], VolumeMounts: spec.Containers[0].VolumeMounts}}}
 		want := corev1.PodSpec{
 			Volumes: []corev1.Volume{{Name: "ca", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: "procman-ca"}}}}},
 			Containers: []corev1.Container{{
