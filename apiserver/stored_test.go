@@ -59,7 +59,7 @@ func (f *facade) event(path string) string {
 func TestLargeInputs(t *testing.T) {
 	f := newFacade(t)
 	p := f.mustPost(nil)
-	if p.Spec.Input != "" || p.Spec.StoredInput == nil || p.Spec.StoredInput.SHA256 != payload.SHA256([]byte(large)) {
+	if p.Spec.Input != "" || p.Spec.StoredInput.SHA256 != payload.SHA256([]byte(large)) {
 		t.Fatalf("the Process has %d bytes inline and %+v", len(p.Spec.Input), p.Spec.StoredInput)
 	}
 	key := payload.Key(namespace, p.Name, p.Spec.StoredInput)

@@ -87,7 +87,7 @@ type ProcessSpec struct {
 	// storedInput is where the input is in the object store. The facade writes it, for an
 	// input of more than 16 KiB. Absent if the input is in the field input. Immutable.
 	// +optional
-	StoredInput *StoredPayload `json:"storedInput,omitempty,omitzero"`
+	StoredInput StoredPayload `json:"storedInput,omitempty,omitzero"`
 
 	// labels are the client's own references to the process, such as invoice: "17". They
 	// are not the labels of Kubernetes: a value can be any text of up to 256 characters. A
@@ -123,6 +123,9 @@ type StoredPayload struct {
 	SHA256 string `json:"sha256,omitempty"`
 }
 
+// IsZero reports whether there is no such payload.
+func (s StoredPayload) IsZero() bool { return s == StoredPayload{} }
+
 // ProcessStatus is the progress and the result of the work. Only the operator writes
 // it. Once state is terminal, only conditions can change, and of these not Finished.
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.state) || oldSelf.state == 'processing' || (has(self.state) && self.state == oldSelf.state && has(self.output) == has(oldSelf.output) && (!has(self.output) || self.output == oldSelf.output) && has(self.storedOutput) == has(oldSelf.storedOutput) && (!has(self.storedOutput) || self.storedOutput == oldSelf.storedOutput) && has(self.errorCode) == has(oldSelf.errorCode) && (!has(self.errorCode) || self.errorCode == oldSelf.errorCode) && has(self.errorDetails) == has(oldSelf.errorDetails) && (!has(self.errorDetails) || self.errorDetails == oldSelf.errorDetails) && has(self.stderr) == has(oldSelf.stderr) && (!has(self.stderr) || self.stderr == oldSelf.stderr) && has(self.percentComplete) == has(oldSelf.percentComplete) && (!has(self.percentComplete) || self.percentComplete == oldSelf.percentComplete) && has(self.attempts) == has(oldSelf.attempts) && (!has(self.attempts) || self.attempts == oldSelf.attempts) && has(self.startTime) == has(oldSelf.startTime) && (!has(self.startTime) || self.startTime == oldSelf.startTime) && has(self.completionTime) == has(oldSelf.completionTime) && (!has(self.completionTime) || self.completionTime == oldSelf.completionTime) && has(self.expirationTime) == has(oldSelf.expirationTime) && (!has(self.expirationTime) || self.expirationTime == oldSelf.expirationTime) && has(self.jobName) == has(oldSelf.jobName) && (!has(self.jobName) || self.jobName == oldSelf.jobName))",message="the result of a finished process cannot change"
@@ -149,7 +152,7 @@ type ProcessStatus struct {
 	// storedOutput is where the output is in the object store. Present if state is
 	// complete and the output has more than 16 KiB, absent otherwise.
 	// +optional
-	StoredOutput *StoredPayload `json:"storedOutput,omitempty,omitzero"`
+	StoredOutput StoredPayload `json:"storedOutput,omitempty,omitzero"`
 
 	// errorCode is one word for the error: a code of the worker's own, or one of the
 	// platform. Present if state is error, absent otherwise.

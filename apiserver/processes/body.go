@@ -41,7 +41,7 @@ type part struct {
 func (s *Store) newBody(p *v1alpha1.Process, parts []wire.Part) *Body {
 	b := s.NewBody()
 	for _, it := range parts {
-		if it.Stored == nil {
+		if it.Stored.IsZero() {
 			b.Append(it.Text)
 			continue
 		}

@@ -65,7 +65,7 @@ func (s *Store) create(ctx context.Context, p *v1alpha1.Process, input []byte) (
 	p.Spec.StoredInput = stored
 	created, err := s.kube.create(ctx, p)
 	_, refused := errors.AsType[refusedError](err)
-	if refused || err == nil && *created.Spec.StoredInput != *stored {
+	if refused || err == nil && created.Spec.StoredInput != stored {
 		_ = s.objects.Delete(ctx, payload.Key(p.Namespace, p.Name, stored))
 	}
 	return created, err

@@ -100,10 +100,7 @@ func (k kube) existing(ctx context.Context, p *v1alpha1.Process) (*v1alpha1.Proc
 // sameInput reports whether two Processes, which the API server has or gets, have the same
 // input.
 func sameInput(a, b *v1alpha1.Process) bool {
-	if x, y := a.Spec.StoredInput, b.Spec.StoredInput; x != nil && y != nil {
-		return x.SHA256 == y.SHA256
-	}
-	return a.Spec.StoredInput == b.Spec.StoredInput && a.Spec.Input == b.Spec.Input
+	return a.Spec.StoredInput.SHA256 == b.Spec.StoredInput.SHA256 && a.Spec.Input == b.Spec.Input
 }
 
 // delete deletes a Process together with the objects that it owns. Found is false if

@@ -194,9 +194,9 @@ func (s *Store) IsCached(p *v1alpha1.Process, show wire.Payloads) bool { return 
 // checks inputs, but a Process that was made with kubectl can have any text, or a
 // reference to anything.
 func (s *Store) json(p *v1alpha1.Process, show wire.Payloads, position int) []wire.Part {
-	if show.Input && (p.Spec.Input != "" || p.Spec.StoredInput != nil) {
+	if show.Input && (p.Spec.Input != "" || !p.Spec.StoredInput.IsZero()) {
 		if _, ours := s.ring.Verify(p.Namespace, p.Spec.Type, p.Name); !ours {
-			show.Input = p.Spec.StoredInput == nil && strictjson.CheckObject([]byte(p.Spec.Input)) == nil
+			show.Input = p.Spec.StoredInput.IsZero() && strictjson.CheckObject([]byte(p.Spec.Input)) == nil
 		}
 	}
 	return wire.Process(p, show, position)

@@ -121,7 +121,7 @@ func (a *attempt) Input(ctx context.Context) (agentapi.Input, error) {
 // ends in error.
 func (a *attempt) content(ctx context.Context, in agentapi.Input) (agentapi.Input, error) {
 	stored := a.process.Spec.StoredInput
-	if stored == nil {
+	if stored.IsZero() {
 		text, err := payload.InlineInput(ctx, a.collector.Live, a.process)
 		return in.WithText(text), overIfNotFound(err)
 	}

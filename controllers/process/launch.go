@@ -130,7 +130,7 @@ func (r *Reconciler) handleRefusal(ctx context.Context, p *v1alpha1.Process, t *
 // Process created with kubectl is checked here, by the same rules. Only the facade stores
 // inputs, and it has checked them.
 func (r *Reconciler) checkInput(ctx context.Context, p *v1alpha1.Process, t *v1alpha1.ProcessType) (*agentapi.Result, error) {
-	if p.Spec.StoredInput != nil {
+	if !p.Spec.StoredInput.IsZero() {
 		return nil, nil
 	}
 	input, err := payload.InlineInput(ctx, r.Live, p)

@@ -144,7 +144,7 @@ func (s *Sweeper) delete(ctx context.Context, limiter *rate.Limiter, key string,
 	return true, nil
 }
 
-// holds reports whether a Process refers to a payload.
+// holds reports whether a Process refers to a payload, whose ID is never empty.
 func holds(ctx context.Context, reader client.Reader, owner payload.Owner) (bool, error) {
 	p := &v1alpha1.Process{}
 	err := reader.Get(ctx, client.ObjectKey{Namespace: owner.Namespace, Name: owner.Name}, p)
@@ -154,8 +154,8 @@ func holds(ctx context.Context, reader client.Reader, owner payload.Owner) (bool
 	case err != nil:
 		return false, fmt.Errorf("read process %s: %w", owner.Name, err)
 	}
-	for _, stored := range []*v1alpha1.StoredPayload{p.Spec.StoredInput, p.Status.StoredOutput} {
-		if stored != nil && stored.ID == owner.ID {
+	for _, stored := range []v1alpha1.StoredPayload{p.Spec.StoredInput, p.Status.StoredOutput} {
+		if stored.ID == owner.ID {
 			return true, nil
 		}
 	}

@@ -54,16 +54,16 @@ func newFixture(t *testing.T) *fixture {
 }
 
 // put writes a payload for a Process with a name.
-func (f *fixture) put(name string) *v1alpha1.StoredPayload {
+func (f *fixture) put(name string) v1alpha1.StoredPayload {
 	f.Helper()
-	stored, err := payload.Put(f.Context(), f.objects.Store, process(name, nil), []byte("{}"))
+	stored, err := payload.Put(f.Context(), f.objects.Store, process(name, v1alpha1.StoredPayload{}), []byte("{}"))
 	if err != nil {
 		f.Fatal(err)
 	}
 	return stored
 }
 
-func process(name string, input *v1alpha1.StoredPayload) *v1alpha1.Process {
+func process(name string, input v1alpha1.StoredPayload) *v1alpha1.Process {
 	return &v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{Namespace: "work", Name: name}, Spec: v1alpha1.ProcessSpec{StoredInput: input}}
 }
 
@@ -96,7 +96,7 @@ func (f *fixture) left(times int) []string {
 func TestSweep(t *testing.T) {
 	f := newFixture(t)
 	f.add(process("input", f.put("input")), f.cached, f.live)
-	output := process("output", nil)
+	output := process("output", v1alpha1.StoredPayload{})
 	output.Status.State, output.Status.StoredOutput = v1alpha1.StateComplete, f.put("output")
 	f.add(output, f.cached, f.live)
 	f.put("never-created")
@@ -113,10 +113,10 @@ func TestSweep(t *testing.T) {
 	if diff := cmp.Diff(held, f.left(3)); diff != "" {
 		t.Errorf("after five sweeps (-want +got):\n%s", diff)
 	}
-	if err := f.cached.Delete(t.Context(), process("input", nil)); err != nil {
+	if err := f.cached.Delete(t.Context(), process("input", v1alpha1.StoredPayload{})); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.live.Delete(t.Context(), process("input", nil)); err != nil {
+	if err := f.live.Delete(t.Context(), process("input", v1alpha1.StoredPayload{})); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(held[1:], f.left(2)); diff != "" {

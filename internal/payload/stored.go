@@ -19,7 +19,7 @@ import (
 const Prefix = "processes/"
 
 // Key returns the key of a stored payload of the Process with a namespace and a name.
-func Key(namespace, name string, stored *v1alpha1.StoredPayload) string {
+func Key(namespace, name string, stored v1alpha1.StoredPayload) string {
 	return Prefix + namespace + "/" + name + "/" + stored.ID
 }
 
@@ -40,7 +40,7 @@ func ParseKey(key string) (_ Owner, ok bool) {
 }
 
 // Digest returns the digest that the content of a stored payload must have.
-func Digest(stored *v1alpha1.StoredPayload) store.Digest {
+func Digest(stored v1alpha1.StoredPayload) store.Digest {
 	return store.Digest{Bytes: int64(stored.Bytes), SHA256: stored.SHA256}
 }
 
@@ -52,15 +52,15 @@ func SHA256(text []byte) string {
 
 // Put writes a payload of p to the store, as a new object. The sweeper of the operator
 // deletes it if p does not refer to it a few minutes later.
-func Put(ctx context.Context, s *store.Store, p *v1alpha1.Process, text []byte) (*v1alpha1.StoredPayload, error) {
-	stored := &v1alpha1.StoredPayload{ID: strings.ToLower(rand.Text()), Bytes: int32(len(text)), SHA256: SHA256(text)}
+func Put(ctx context.Context, s *store.Store, p *v1alpha1.Process, text []byte) (v1alpha1.StoredPayload, error) {
+	stored := v1alpha1.StoredPayload{ID: strings.ToLower(rand.Text()), Bytes: int32(len(text)), SHA256: SHA256(text)}
 	if err := s.Put(ctx, Key(p.Namespace, p.Name, stored), text); err != nil {
-		return nil, err
+		return v1alpha1.StoredPayload{}, err
 	}
 	return stored, nil
 }
 
 // Open returns the content of a stored payload of p; see store.Store.Read.
-func Open(ctx context.Context, s *store.Store, p *v1alpha1.Process, stored *v1alpha1.StoredPayload) (io.ReadCloser, error) {
+func Open(ctx context.Context, s *store.Store, p *v1alpha1.Process, stored v1alpha1.StoredPayload) (io.ReadCloser, error) {
 	return s.Read(ctx, Key(p.Namespace, p.Name, stored), Digest(stored))
 }

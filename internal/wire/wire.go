@@ -38,7 +38,7 @@ func State(p *v1alpha1.Process) v1alpha1.State {
 // Part is a part of a JSON text: a text, or else a payload in the store.
 type Part struct {
 	Text   []byte
-	Stored *v1alpha1.StoredPayload
+	Stored v1alpha1.StoredPayload
 }
 
 // Accepted returns the body of the answer to a POST that created p: the process as
@@ -103,11 +103,11 @@ func begin(p *v1alpha1.Process, state v1alpha1.State) *object {
 func (o *object) payload(name string, value Part) {
 	const small = 16 << 10
 	o.name(name)
-	if value.Stored == nil && len(value.Text) <= small {
+	if value.Stored.IsZero() && len(value.Text) <= small {
 		o.b.Write(value.Text)
 		return
 	}
-	if value.Stored != nil {
+	if !value.Stored.IsZero() {
 		value.Text = nil
 	}
 	o.parts = append(o.parts, Part{Text: o.b.Bytes()}, value)

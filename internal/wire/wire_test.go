@@ -29,7 +29,7 @@ func TestAccepted(t *testing.T) {
 func joined(parts []Part) string {
 	text := ""
 	for _, part := range parts {
-		if part.Stored != nil {
+		if !part.Stored.IsZero() {
 			text += "@" + part.Stored.ID
 		}
 		text += string(part.Text)
@@ -51,14 +51,14 @@ func TestPayloads(t *testing.T) {
 		"small":         {v1alpha1.ProcessSpec{Input: `{"b":1}`}, v1alpha1.ProcessStatus{Output: `{"c":1}`}, All, `,"input":{"b":1},"output":{"c":1}}`, 1},
 		"no input":      {v1alpha1.ProcessSpec{}, v1alpha1.ProcessStatus{Output: `{"c":1}`}, All, `,"input":{},"output":{"c":1}}`, 1},
 		"large":         {v1alpha1.ProcessSpec{Input: large}, v1alpha1.ProcessStatus{Output: `{"c":1}`}, All, `,"input":` + large + `,"output":{"c":1}}`, 3},
-		"stored input":  {v1alpha1.ProcessSpec{StoredInput: &v1alpha1.StoredPayload{ID: "in"}}, v1alpha1.ProcessStatus{Output: `{"c":1}`}, All, `,"input":@in,"output":{"c":1}}`, 3},
-		"stored output": {v1alpha1.ProcessSpec{}, v1alpha1.ProcessStatus{StoredOutput: &v1alpha1.StoredPayload{ID: "out"}}, All, `,"input":{},"output":@out}`, 3},
+		"stored input":  {v1alpha1.ProcessSpec{StoredInput: v1alpha1.StoredPayload{ID: "in"}}, v1alpha1.ProcessStatus{Output: `{"c":1}`}, All, `,"input":@in,"output":{"c":1}}`, 3},
+		"stored output": {v1alpha1.ProcessSpec{}, v1alpha1.ProcessStatus{StoredOutput: v1alpha1.StoredPayload{ID: "out"}}, All, `,"input":{},"output":@out}`, 3},
 		"both stored": {
-			v1alpha1.ProcessSpec{StoredInput: &v1alpha1.StoredPayload{ID: "in"}}, v1alpha1.ProcessStatus{StoredOutput: &v1alpha1.StoredPayload{ID: "out"}},
+			v1alpha1.ProcessSpec{StoredInput: v1alpha1.StoredPayload{ID: "in"}}, v1alpha1.ProcessStatus{StoredOutput: v1alpha1.StoredPayload{ID: "out"}},
 			All, `,"input":@in,"output":@out}`, 5,
 		},
 		"not shown": {
-			v1alpha1.ProcessSpec{StoredInput: &v1alpha1.StoredPayload{ID: "in"}}, v1alpha1.ProcessStatus{StoredOutput: &v1alpha1.StoredPayload{ID: "out"}},
+			v1alpha1.ProcessSpec{StoredInput: v1alpha1.StoredPayload{ID: "in"}}, v1alpha1.ProcessStatus{StoredOutput: v1alpha1.StoredPayload{ID: "out"}},
 			Payloads{}, `"state":"complete","expirationDateTime":"0001-01-01T00:20:00.000Z"}`, 1,
 		},
 	} {

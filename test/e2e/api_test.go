@@ -137,7 +137,7 @@ func TestProcessCreatedWithKubectl(t *testing.T) {
 	if a := awaitComplete(t, "echo", "by-hand"); a.status != http.StatusOK || string(a.Output) != `{"n": 1.0}` {
 		t.Errorf("GET: status %d: %s", a.status, a.body)
 	}
-	if p := finished("by-hand-large"); p.Status.StoredOutput == nil || int(p.Status.StoredOutput.Bytes) != len(large) {
+	if p := finished("by-hand-large"); int(p.Status.StoredOutput.Bytes) != len(large) {
 		t.Errorf("the large output is %+v: %s %s", p.Status.StoredOutput, p.Status.ErrorCode, p.Status.ErrorDetails)
 	}
 	if a := awaitComplete(t, "echo", "by-hand-large"); string(a.Output) != large {

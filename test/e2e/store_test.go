@@ -51,7 +51,7 @@ func TestLargestPayloads(t *testing.T) {
 	if string(a.Input) != input || string(a.Output) != input {
 		t.Errorf("the input has %d bytes, the output %d, want %d", len(a.Input), len(a.Output), len(input))
 	}
-	if p := getProcess(t, id); p.Spec.Input != "" || p.Status.Output != "" || p.Status.StoredOutput == nil {
+	if p := getProcess(t, id); p.Spec.Input != "" || p.Status.Output != "" || p.Status.StoredOutput.IsZero() {
 		t.Errorf("the Process contains %d and %d bytes", len(p.Spec.Input), len(p.Status.Output))
 	}
 	if found := objectsOf(t, id); len(found) != 2 {

@@ -105,7 +105,7 @@ func startProcess(t *testing.T, name, input string) (*v1alpha1.Process, *corev1.
 }
 
 // putPayload writes a payload of p to the object store, as the facade does.
-func putPayload(t *testing.T, p *v1alpha1.Process, text string) *v1alpha1.StoredPayload {
+func putPayload(t *testing.T, p *v1alpha1.Process, text string) v1alpha1.StoredPayload {
 	t.Helper()
 	s, err := store.Open(t.Context(), objects)
 	if err != nil {
@@ -122,7 +122,7 @@ func putPayload(t *testing.T, p *v1alpha1.Process, text string) *v1alpha1.Stored
 // outputOf returns the output of a process, wherever it is.
 func outputOf(t *testing.T, p *v1alpha1.Process) string {
 	t.Helper()
-	if p.Status.StoredOutput == nil {
+	if p.Status.StoredOutput.IsZero() {
 		return p.Status.Output
 	}
 	s, err := store.Open(t.Context(), objects)
@@ -166,7 +166,7 @@ func TestResultIsCommitted(t *testing.T) {
 			if s := p.Status; s.State != v1alpha1.StateComplete || outputOf(t, p) != output || *s.PercentComplete != 40 || *s.Attempts != 1 {
 				t.Errorf("the status is %.300v", s)
 			}
-			if stored := p.Status.StoredOutput != nil; stored != (len(output) > payload.MaxInlineBytes) {
+			if stored := !p.Status.StoredOutput.IsZero(); stored != (len(output) > payload.MaxInlineBytes) {
 				t.Errorf("%d bytes are stored: %t", len(output), stored)
 			}
 			// A late, repeated or forged result changes nothing.

@@ -60,8 +60,8 @@ func TestProcessRules(t *testing.T) {
 }
 
 // storedPayload is a valid reference to a payload.
-func storedPayload() *v1alpha1.StoredPayload {
-	return &v1alpha1.StoredPayload{ID: strings.Repeat("a", 26), Bytes: 20_000, SHA256: strings.Repeat("0", 64)}
+func storedPayload() v1alpha1.StoredPayload {
+	return v1alpha1.StoredPayload{ID: strings.Repeat("a", 26), Bytes: 20_000, SHA256: strings.Repeat("0", 64)}
 }
 
 func TestProcessDefaults(t *testing.T) {

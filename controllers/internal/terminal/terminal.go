@@ -52,18 +52,18 @@ func (w *Writer) Commit(ctx context.Context, p *v1alpha1.Process, r agentapi.Res
 	if r.Complete() {
 		r = w.checkOutput(t, r)
 	}
-	var stored *v1alpha1.StoredPayload
+	var stored v1alpha1.StoredPayload
 	for {
 		if p.Finished() {
 			return nil
 		}
-		if len(r.Output) > payload.MaxInlineBytes && stored == nil {
+		if len(r.Output) > payload.MaxInlineBytes && stored.IsZero() {
 			if stored, err = payload.Put(ctx, w.Objects, p, []byte(r.Output)); err != nil {
 				return err
 			}
 		}
 		status := processstatus.Terminal(p, t, r, jobName, w.Clock.Now())
-		if stored != nil {
+		if !stored.IsZero() {
 			status.Output, status.StoredOutput = "", stored
 		}
 		err := statuspatch.ApplyLocked(ctx, w.Client, p, status)
