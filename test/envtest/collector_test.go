@@ -267,8 +267,8 @@ func TestTokenIsLimitedToItsProcess(t *testing.T) {
 			t.Errorf("GET %s returns %s, want the input of its own process", path, got)
 		}
 	}
-	forged := map[string]any{"output": `{"forged":true}`, "process": "victim", "processId": "victim", "jobName": "victim", "attempt": 7}
-	if response, got := callCollector(t, http.MethodPut, agentapi.ResultPath, bearer, forged); response.StatusCode != http.StatusOK {
+	forged := agentapi.Result{Output: `{"forged":true}`, Attempt: 7}
+	if response, got := callCollector(t, http.MethodPut, agentapi.ResultPath+"?process=victim&jobName=victim", bearer, forged); response.StatusCode != http.StatusOK {
 		t.Fatalf("PUT result: %s: %s", response.Status, got)
 	}
 	if s := awaitTerminal(t, own.Name).Status; s.Output != `{"forged":true}` || *s.Attempts != 1 || s.JobName != own.Name {

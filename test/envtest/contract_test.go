@@ -75,7 +75,7 @@ func testKeyOfRefusedProcess(t *testing.T, url string) {
 				Operations: []admissionv1.OperationType{admissionv1.Create},
 				Rule:       admissionv1.Rule{APIGroups: []string{v1alpha1.GroupVersion.Group}, APIVersions: []string{"*"}, Resources: []string{"processes"}},
 			}}}},
-			Validations: []admissionv1.Validation{{Expression: "!object.spec.input.contains('refuse by policy')"}},
+			Validations: []admissionv1.Validation{{Expression: "!has(object.spec.input) || !object.spec.input.contains('refuse by policy')"}},
 		},
 	})
 	create(t, &admissionv1.ValidatingAdmissionPolicyBinding{
