@@ -76,6 +76,11 @@ func (l *lines) String() string {
 
 func newFacade(t testing.TB) *facade {
 	t.Helper()
+	return newFacadeWith(t, processes.Limits{})
+}
+
+func newFacadeWith(t testing.TB, limits processes.Limits) *facade {
+	t.Helper()
 	ring, err := processid.NewRing([]byte(strings.Repeat("k", processid.MinKeyBytes)))
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +91,7 @@ func newFacade(t testing.TB) *facade {
 	f.live, f.cache, f.objects = fakeapi.New(t, f.clock), processes.NewCache(), storetest.New(t)
 	s, err := apiserver.New(apiserver.Options{
 		Namespace: namespace, Processes: processes.NewStore(processes.Config{
-			Cache: f.cache, Live: f.live, Ring: keyring.Fixed(ring), Objects: f.objects.Store, Clock: f.clock, MaxConcurrent: f.types.MaxConcurrent,
+			Cache: f.cache, Live: f.live, Ring: keyring.Fixed(ring), Objects: f.objects.Store, Clock: f.clock, MaxConcurrent: f.types.MaxConcurrent, Limits: limits,
 		}), Catalog: f.types, Clock: f.clock, Metrics: f.metrics,
 		Log:    funcr.NewJSON(f.log.add, funcr.Options{Verbosity: 1}),
 		Sunset: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC),

@@ -101,7 +101,9 @@ func problemOf(err error) *problem {
 		return p
 	}
 	if e, ok := errors.AsType[*processes.BusyError](err); ok {
-		return busy(e.RetryAfter).because(err)
+		problem := busy(e.RetryAfter).because(err)
+		problem.details.Message = e.Full
+		return problem
 	}
 	if e, ok := errors.AsType[*catalog.UnusableError](err); ok {
 		expected, err := json.Marshal(map[string][]string{"enum": e.Names})

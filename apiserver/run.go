@@ -29,6 +29,8 @@ type Config struct {
 	KeyNamespace string
 	// Store is the URL of the object store.
 	Store string
+	// Limits bound what all processes take together.
+	Limits processes.Limits
 	// BindAddress is where the API is served.
 	BindAddress string
 	// HealthBindAddress is where /livez, /readyz and /metrics are served.
@@ -92,7 +94,7 @@ func Run(ctx context.Context, config *rest.Config, c Config, log logr.Logger) er
 			return err
 		}
 		c.Catalog, c.Processes = informers.catalog, processes.NewStore(processes.Config{
-			Cache: informers.processes, Live: mgr.GetClient(), Ring: ring, Objects: objects, Clock: clock.RealClock{}, MaxConcurrent: informers.catalog.MaxConcurrent,
+			Cache: informers.processes, Live: mgr.GetClient(), Ring: ring, Objects: objects, Clock: clock.RealClock{}, MaxConcurrent: informers.catalog.MaxConcurrent, Limits: c.Limits,
 		})
 		facade, err := New(c.Options)
 		if err != nil {

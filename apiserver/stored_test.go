@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/apiserver/processes"
 	"procman.dev/procman/internal/payload"
 )
 
@@ -212,5 +213,51 @@ func TestNoObjectIsLeftOver(t *testing.T) {
 	f.mustPost(nil)
 	if files := f.objects.Files(); len(files) != 2 {
 		t.Errorf("after a create that was sent twice: %v", slices.Collect(maps.Keys(files)))
+	}
+}
+
+// Above a limit, a POST is refused with what is full. A process that expires or is deleted
+// makes room.
+func TestLimits(t *testing.T) {
+	for name, test := range map[string]struct {
+		limits processes.Limits
+		body   string
+		full   string
+	}{
+		"etcd":  {processes.Limits{Etcd: 10_000}, `{"input":{"a":"` + strings.Repeat("x", 3000) + `"}}`, "the cluster's storage of processes is full"},
+		"store": {processes.Limits{Store: 50_000}, largeBody, "the store of large payloads is full"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFacadeWith(t, test.limits)
+			var last *v1alpha1.Process
+			accepted := 0
+			refused := f.post("/v1/processes/echo", test.body)
+			for ; refused.status == 200 && accepted < 10; refused = f.post("/v1/processes/echo", test.body) {
+				accepted++
+				last = &v1alpha1.Process{}
+				if err := f.live.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: f.idOf(refused)}, last); err != nil {
+					t.Fatal(err)
+				}
+				f.cache.Set(last)
+			}
+			if accepted == 0 || accepted > 3 {
+				t.Fatalf("%d are accepted: %+v", accepted, refused)
+			}
+			f.want(refused, 429, `{"errorCode":"TooManyRequests","errorDetails":{"message":"`+test.full+`"}}`)
+			if got := refused.header.Get("Retry-After"); got != "10" {
+				t.Errorf("Retry-After is %q", got)
+			}
+			if got := f.postKeyed(test.body); got.status != 429 {
+				t.Errorf("with a key: %d", got.status)
+			}
+			f.cache.Set(last) // the same again counts once
+			f.cache.Delete(last)
+			if got := f.post("/v1/processes/echo", test.body); got.status != 200 {
+				t.Errorf("when there is room: %d %s", got.status, got.body)
+			}
+			if got := f.post("/v1/processes/echo", `{"input":{}}`); got.status != 200 {
+				t.Errorf("a small one: %d %s", got.status, got.body)
+			}
+		})
 	}
 }

@@ -73,7 +73,7 @@ func problemBody(p *problem) []byte {
 		ErrorCode    string          `json:"errorCode"`
 		ErrorDetails *schema.Details `json:"errorDetails,omitempty"`
 	}{ErrorCode: p.errorCode}
-	if d := p.details; d.In != "" || d.At != "" || d.Expected != nil {
+	if d := p.details; d.In != "" || d.At != "" || d.Expected != nil || d.Message != "" {
 		body.ErrorDetails = &d
 	}
 	var b bytes.Buffer

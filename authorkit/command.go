@@ -63,7 +63,7 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "procman",
 		Short:         "Create, run and check workers for Process Manager",
-		Long:          `Create, run and check workers for Process Manager, without a cluster.`,
+		Long:          `Create, run and check workers for Process Manager without a cluster, and print processes of a cluster.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
@@ -78,7 +78,7 @@ func newRoot() *cobra.Command {
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	worker.AddCommand(newInit(), newRun(), newCheck())
-	root.AddCommand(worker, newVersion())
+	root.AddCommand(worker, newGet(), newVersion())
 	return root
 }
 

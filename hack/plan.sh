@@ -38,5 +38,5 @@ plan_parts() {
 
 # plan_images CLUSTER plans the build of the product's images.
 plan_images() {
-    plan $((10 + $(unless_exists out/images/operator.tar 110))) "build the images" hack/deploy.sh "$1" images
+    plan $((10 + $(unless_exists out/images/operator.tar 240))) "build the images" hack/deploy.sh "$1" images
 }

@@ -32,6 +32,42 @@ type Cache struct {
 	watches    map[Key]map[*Watch]struct{}
 	overrides  map[types.UID]override
 	deleted    *lru.Cache // the names of Processes that were deleted
+	usage      usage      // of those of byName
+}
+
+// usage is what Processes take, in bytes.
+type usage struct{ etcd, store int64 }
+
+// objectBytes is more than a Process takes in etcd without its payloads: about 1.5 KiB.
+const objectBytes = 2 << 10
+
+// usageOf returns what a Process takes. A payload that the cache omits counts as the
+// largest one that can be in a Process.
+func usageOf(p *v1alpha1.Process) usage {
+	u := usage{etcd: objectBytes, store: int64(p.Spec.StoredInput.Bytes) + int64(p.Status.StoredOutput.Bytes)}
+	for _, text := range []string{p.Spec.Input, p.Status.Output, p.Status.ErrorDetails} {
+		if text == payload.Omitted {
+			u.etcd += maxOmittedBytes
+		} else {
+			u.etcd += int64(len(text))
+		}
+	}
+	return u
+}
+
+// maxOmittedBytes is the size of the largest payload in a Process, which the schema allows.
+const maxOmittedBytes = 256 << 10
+
+func (u *usage) add(other usage, sign int64) {
+	u.etcd += sign * other.etcd
+	u.store += sign * other.store
+}
+
+// used returns what all Processes take.
+func (c *Cache) used() usage {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.usage
 }
 
 // override is what this replica knows of a Process before the informer reports it.
@@ -63,6 +99,7 @@ func (c *Cache) Set(p *v1alpha1.Process) {
 	defer c.mu.Unlock()
 	c.remove(key.name())
 	c.byName[key.name()] = p
+	c.usage.add(usageOf(p), 1)
 	insert(c.byType, p)
 	if !p.Finished() {
 		insert(c.processing, p)
@@ -93,6 +130,7 @@ func (c *Cache) remove(name types.NamespacedName) {
 		return
 	}
 	delete(c.byName, name)
+	c.usage.add(usageOf(old), -1)
 	withdraw(c.byType, old)
 	withdraw(c.processing, old)
 }

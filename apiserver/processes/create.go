@@ -44,7 +44,7 @@ func (s *Store) Create(ctx context.Context, sub Submission) (*v1alpha1.Process, 
 	if sub.IdempotencyKey != "" {
 		return s.createKeyed(ctx, sub)
 	}
-	if err := s.checkMaxProcessing(sub.Type); err != nil {
+	if err := s.checkLimits(sub); err != nil {
 		return nil, err
 	}
 	return s.create(ctx, s.newProcess(sub), sub.Input)
@@ -80,15 +80,40 @@ func (s *Store) Existing(ctx context.Context, sub Submission) (*v1alpha1.Process
 	return s.keys.existing(ctx, sub)
 }
 
-// checkMaxProcessing returns a BusyError if the type has as many unfinished processes
-// as its maxProcessing allows. Each replica counts the processes that its cache has,
-// so that a burst can exceed the bound by what arrives within the cache's delay.
-func (s *Store) checkMaxProcessing(t *v1alpha1.ProcessType) error {
+// fullRetryAfter is how long a client waits if something is full. Processes expire all the
+// time.
+const fullRetryAfter = 10 * time.Second
+
+// checkLimits returns a BusyError if the type has as many unfinished processes as its
+// maxProcessing allows, or the submission would exceed the Limits. Each replica counts the
+// processes that its cache has, so that a burst can exceed a bound by what arrives within
+// the cache's delay.
+func (s *Store) checkLimits(sub Submission) error {
+	t := sub.Type
 	bound := int(t.Spec.MaxProcessing)
-	if bound == 0 || s.cache.processingOf(types.NamespacedName{Namespace: t.Namespace, Name: t.Name}) < bound {
-		return nil
+	if bound > 0 && s.cache.processingOf(types.NamespacedName{Namespace: t.Namespace, Name: t.Name}) >= bound {
+		return refusedError{&BusyError{RetryAfter: time.Second, Err: fmt.Errorf("type %s has its maxProcessing of %d", t.Name, bound)}}
 	}
-	return refusedError{&BusyError{RetryAfter: time.Second, Err: fmt.Errorf("type %s has its maxProcessing of %d", t.Name, bound)}}
+	used := s.cache.used()
+	input := int64(len(sub.Input))
+	if input <= payload.MaxInlineBytes {
+		used.etcd += input
+	} else {
+		used.store += input
+	}
+	used.etcd += objectBytes
+	for _, resource := range []struct {
+		name         string
+		bytes, limit int64
+	}{{"the cluster's storage of processes", used.etcd, s.limits.Etcd}, {"the store of large payloads", used.store, s.limits.Store}} {
+		if resource.limit > 0 && resource.bytes > resource.limit {
+			return refusedError{&BusyError{
+				RetryAfter: fullRetryAfter, Full: resource.name + " is full",
+				Err: fmt.Errorf("%s would have %d bytes, of at most %d", resource.name, resource.bytes, resource.limit),
+			}}
+		}
+	}
+	return nil
 }
 
 // newProcess returns the Process of a submission, without its input. The id contains an expiry by this
@@ -146,7 +171,7 @@ func (s *Store) createKeyed(ctx context.Context, sub Submission) (*v1alpha1.Proc
 // createClaimed creates p, for which this request claimed the key of the lease. It
 // releases the key if the create is refused.
 func (s *Store) createClaimed(ctx context.Context, lease *coordinationv1.Lease, p *v1alpha1.Process, sub Submission) (*v1alpha1.Process, error) {
-	err := s.checkMaxProcessing(sub.Type)
+	err := s.checkLimits(sub)
 	if err == nil {
 		p, err = s.create(ctx, p, sub.Input)
 	}

@@ -57,9 +57,19 @@ type Store struct {
 	clock   clock.Clock
 	large   *largeReads
 	queues  *queues
+	limits  Limits
 }
 
-// Config is what a Store uses. All fields are required.
+// Limits bound what all Processes of the namespace take together, in bytes. 0 means no
+// bound. What workers produce is counted, but never refused.
+type Limits struct {
+	// Etcd bounds the Processes in etcd, with the payloads in them.
+	Etcd int64
+	// Store bounds the payloads in the store.
+	Store int64
+}
+
+// Config is what a Store uses. Fields are required unless their comment says otherwise.
 type Config struct {
 	// Cache is filled by an informer.
 	Cache *Cache
@@ -72,6 +82,8 @@ type Config struct {
 	Clock   clock.Clock
 	// MaxConcurrent is that of the process types.
 	MaxConcurrent MaxConcurrent
+	// Limits bound what Create accepts; the zero Limits set no bound.
+	Limits Limits
 }
 
 // NewStore returns a Store.
@@ -79,7 +91,7 @@ func NewStore(c Config) *Store {
 	k := kube{live: c.Live}
 	return &Store{
 		cache: c.Cache, kube: k, keys: idempotencyKeys{kube: k, cache: c.Cache, clock: c.Clock},
-		ring: c.Ring, objects: c.Objects, clock: c.Clock, large: newLargeReads(),
+		ring: c.Ring, objects: c.Objects, clock: c.Clock, large: newLargeReads(), limits: c.Limits,
 		queues: &queues{cache: c.Cache, maxConcurrent: c.MaxConcurrent, byType: map[types.NamespacedName]queue{}},
 	}
 }

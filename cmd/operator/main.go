@@ -25,6 +25,7 @@ import (
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers"
+	_ "procman.dev/procman/internal/store/schemes"
 )
 
 func main() {

@@ -19,7 +19,7 @@ const checkInterval = 10 * time.Second
 // Monitor checks whether the store can be reached. It is a Runnable of controller-runtime's
 // manager.
 type Monitor struct {
-	store       *Store
+	check       func(context.Context) error
 	log         logr.Logger
 	unreachable atomic.Bool
 }
@@ -27,7 +27,7 @@ type Monitor struct {
 // NewMonitor returns a Monitor of a store, and registers the metric
 // procman_store_reachable.
 func NewMonitor(s *Store, log logr.Logger, metrics prometheus.Registerer) (*Monitor, error) {
-	m := &Monitor{store: s, log: log}
+	m := &Monitor{check: s.Check, log: log}
 	err := metrics.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "procman_store_reachable",
 		Help: "Whether the object store could be reached at the last check, 10 s ago or less: 1 or 0.",
@@ -52,7 +52,7 @@ func (m *Monitor) NeedLeaderElection() bool { return false }
 // Start checks the store until ctx ends. It logs each change.
 func (m *Monitor) Start(ctx context.Context) error {
 	for {
-		err := m.store.Check(ctx)
+		err := m.check(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
