@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -39,7 +40,7 @@ func objectsOf(t *testing.T, id string) []string {
 
 // TestLargestPayloads: an input and an output of 8 MiB go through the facade, the store, the
 // operator and the agent, byte for byte, and leave the store a few minutes after their
-// process. (Not all of it at once: the memory of a pod is limited.)
+// process.
 func TestLargestPayloads(t *testing.T) {
 	t.Parallel()
 	registerEcho(t, "largest", func(s *v1alpha1.ProcessTypeSpec) {
@@ -53,6 +54,11 @@ func TestLargestPayloads(t *testing.T) {
 	}
 	if p := getProcess(t, id); p.Spec.Input != "" || p.Status.Output != "" || p.Status.StoredOutput.IsZero() {
 		t.Errorf("the Process contains %d and %d bytes", len(p.Spec.Input), len(p.Status.Output))
+	}
+	get := exec.CommandContext(t.Context(), filepath.Join(buildProcman(t), "procman"), "get", id, "--output")
+	get.Env = append(os.Environ(), "PATH="+kubectlDirectory(t)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	if got, err := get.Output(); err != nil || string(got) != input+"\n" {
+		t.Errorf("procman get prints %d bytes, %v", len(got), err)
 	}
 	if found := objectsOf(t, id); len(found) != 2 {
 		t.Errorf("the store has %v", found)
@@ -93,7 +99,7 @@ func TestStoreIsAway(t *testing.T) {
 	awaitRunningPod(t, delivering)
 	waiting := post(t, "echo", strings.Replace(large, "{", `{"echo":{"seconds":1},`, 1))
 	scaleStore(t, 0)
-	t.Cleanup(func() { scaleStore(t, 1) })
+	defer scaleStore(t, 1) // a Cleanup would be too late for the context of the test
 
 	for name, a := range map[string]response{
 		"POST": do(t, http.MethodPost, "/v1/processes/echo", []byte(`{"input":`+large+`}`)),
