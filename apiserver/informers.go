@@ -22,11 +22,11 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/apiserver/catalog"
 	"procman.dev/procman/apiserver/processes"
-	"procman.dev/procman/internal/payload"
 )
 
-// newManager returns a manager of the parts of the facade. Its client is not cached.
-func newManager(config *rest.Config, c Config, log logr.Logger) (manager.Manager, error) {
+// newManager returns a manager of the parts of the facade, whose informers fill known. Its
+// client is not cached.
+func newManager(config *rest.Config, c Config, known *processes.Cache, log logr.Logger) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(corev1.AddToScheme(scheme), coordinationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("build scheme: %w", err)
@@ -38,7 +38,7 @@ func newManager(config *rest.Config, c Config, log logr.Logger) (manager.Manager
 		Logger: log,
 		Cache: cache.Options{
 			DefaultNamespaces:           map[string]cache.Config{c.Namespace: {}},
-			ByObject:                    map[client.Object]cache.ByObject{&v1alpha1.Process{}: {Transform: payload.Policy(payload.KeepSmall).Transform()}},
+			ByObject:                    map[client.Object]cache.ByObject{&v1alpha1.Process{}: {Transform: known.Transform()}},
 			DefaultTransform:            cache.TransformStripManagedFields(),
 			ReaderFailOnMissingInformer: true,
 		},
@@ -55,17 +55,16 @@ func newManager(config *rest.Config, c Config, log logr.Logger) (manager.Manager
 	return mgr, nil
 }
 
-// informers fill the caches of the Processes and the ProcessTypes.
+// informers fill the catalog, and a cache of the Processes.
 type informers struct {
-	catalog   *catalog.Catalog
-	processes *processes.Cache
-	synced    []toolscache.InformerSynced
+	catalog *catalog.Catalog
+	synced  []toolscache.InformerSynced
 }
 
-func newInformers(ctx context.Context, source cache.Cache) (*informers, error) {
-	i := &informers{catalog: catalog.New(Contract), processes: processes.NewCache()}
+func newInformers(ctx context.Context, source cache.Cache, known *processes.Cache) (*informers, error) {
+	i := &informers{catalog: catalog.New(Contract)}
 	for kind, handler := range map[client.Object]toolscache.ResourceEventHandler{
-		&v1alpha1.Process{}:     handlerOf[*v1alpha1.Process](i.processes),
+		&v1alpha1.Process{}:     handlerOf[*v1alpha1.Process](known),
 		&v1alpha1.ProcessType{}: handlerOf[*v1alpha1.ProcessType](i.catalog),
 	} {
 		informer, err := source.GetInformer(ctx, kind, cache.BlockUntilSynced(false))

@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/internal/payload"
 )
 
 // queued returns the body of "mine" at a position.
@@ -82,7 +81,7 @@ func TestQueuePositionIsShown(t *testing.T) {
 func TestQueuePositionOfALargeProcess(t *testing.T) {
 	f := newQueue(t, 0)
 	f.stored("mine", unchanged)
-	f.known("mine", func(p *v1alpha1.Process) { p.Spec.Input = payload.Omitted })
+	f.known("mine", func(p *v1alpha1.Process) { p.Spec.Input = "~20000" })
 	got := f.get("/v1/processes/echo/mine")
 	f.want(got, 200, queued(1))
 	if same := f.getWith("/v1/processes/echo/mine", "If-None-Match", got.header.Get("ETag")); same.status != 304 {
@@ -126,7 +125,7 @@ func TestQueuePositionAfterAReconnect(t *testing.T) {
 func TestQueuePositionInAStreamOfALargeProcess(t *testing.T) {
 	f := newQueue(t, 1)
 	f.stored("mine", unchanged)
-	f.known("mine", func(p *v1alpha1.Process) { p.Spec.Input = payload.Omitted })
+	f.known("mine", func(p *v1alpha1.Process) { p.Spec.Input = "~20000" })
 	s := f.stream("/v1/processes/echo/mine")
 	s.next("data: " + queued(2))
 	reads := f.live.Gets.Load()

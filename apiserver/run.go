@@ -73,11 +73,12 @@ func Run(ctx context.Context, config *rest.Config, c Config, log logr.Logger) er
 		return err
 	}
 	defer func() { _ = api.Listener.Close() }()
-	mgr, err := newManager(config, c, log)
+	known := processes.NewCache()
+	mgr, err := newManager(config, c, known, log)
 	if err != nil {
 		return err
 	}
-	informers, err := newInformers(ctx, mgr.GetCache())
+	informers, err := newInformers(ctx, mgr.GetCache(), known)
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func Run(ctx context.Context, config *rest.Config, c Config, log logr.Logger) er
 			return err
 		}
 		c.Catalog, c.Processes = informers.catalog, processes.NewStore(processes.Config{
-			Cache: informers.processes, Live: mgr.GetClient(), Ring: ring, Objects: objects, Clock: clock.RealClock{}, MaxConcurrent: informers.catalog.MaxConcurrent, Limits: c.Limits,
+			Cache: known, Live: mgr.GetClient(), Ring: ring, Objects: objects, Clock: clock.RealClock{}, MaxConcurrent: informers.catalog.MaxConcurrent, Limits: c.Limits,
 		})
 		facade, err := New(c.Options)
 		if err != nil {

@@ -28,7 +28,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"procman.dev/procman/api/v1alpha1"
-	"procman.dev/procman/internal/payload"
 )
 
 // recorder is a manager that notes what is added to it. Nothing is started.
@@ -119,8 +118,8 @@ func TestCachedObjects(t *testing.T) {
 			},
 			&v1alpha1.Process{
 				ObjectMeta: metav1.ObjectMeta{Name: "p"},
-				Spec:       v1alpha1.ProcessSpec{Type: "t", Input: payload.Omitted},
-				Status:     v1alpha1.ProcessStatus{State: "error", ErrorCode: "No", ErrorDetails: payload.Omitted},
+				Spec:       v1alpha1.ProcessSpec{Type: "t", Input: "~2"},
+				Status:     v1alpha1.ProcessStatus{State: "error", ErrorCode: "No", ErrorDetails: "~2"},
 			},
 		},
 		"a small input that is still needed": {

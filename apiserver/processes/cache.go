@@ -13,6 +13,7 @@ import (
 	"github.com/google/btree"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
+	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/lru"
 
 	"procman.dev/procman/api/v1alpha1"
@@ -33,33 +34,65 @@ type Cache struct {
 	overrides  map[types.UID]override
 	deleted    *lru.Cache // the names of Processes that were deleted
 	usage      usage      // of those of byName
+	coming     int64      // what is kept of the Processes that were transformed and have not arrived
 }
 
 // usage is what Processes take, in bytes.
-type usage struct{ etcd, store int64 }
+type usage struct{ etcd, store, kept int64 }
 
 // objectBytes is more than a Process takes in etcd without its payloads: about 1.5 KiB.
 const objectBytes = 2 << 10
 
-// usageOf returns what a Process takes. A payload that the cache omits counts as the
-// largest one that can be in a Process.
+// usageOf returns what a Process takes: in etcd, in the store, and of it what the cache
+// keeps.
 func usageOf(p *v1alpha1.Process) usage {
 	u := usage{etcd: objectBytes, store: int64(p.Spec.StoredInput.Bytes) + int64(p.Status.StoredOutput.Bytes)}
 	for _, text := range []string{p.Spec.Input, p.Status.Output, p.Status.ErrorDetails} {
-		if text == payload.Omitted {
-			u.etcd += maxOmittedBytes
-		} else {
-			u.etcd += int64(len(text))
+		u.etcd += int64(payload.Bytes(text))
+		if !payload.IsOmitted(text) {
+			u.kept += int64(len(text))
 		}
 	}
 	return u
 }
 
-// maxOmittedBytes is the size of the largest payload in a Process, which the schema allows.
-const maxOmittedBytes = 256 << 10
+// maxKeptBytes bounds the payloads that the cache keeps. If it has so many, it keeps only
+// those of up to tinyBytes of further Processes.
+const (
+	maxKeptBytes = 48 << 20
+	tinyBytes    = 128
+)
+
+// Transform returns the transform of the informer that fills the Cache.
+func (c *Cache) Transform() toolscache.TransformFunc {
+	return payload.Policy(func(p *v1alpha1.Process) payload.Limits {
+		limits := payload.KeepSmall(p)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		kept := keptBy(limits, p)
+		if c.usage.kept+c.coming+kept > maxKeptBytes {
+			limits = payload.Limits{Input: tinyBytes, Output: tinyBytes, ErrorDetails: tinyBytes}
+			kept = keptBy(limits, p)
+		}
+		c.coming += kept
+		return limits
+	}).Transform()
+}
+
+// keptBy returns the size of the payloads that limits keep of a Process.
+func keptBy(limits payload.Limits, p *v1alpha1.Process) int64 {
+	trimmed := *p
+	payload.Policy(func(*v1alpha1.Process) payload.Limits { return limits }).Trim(&trimmed)
+	return usageOf(&trimmed).kept
+}
+
+// arrived counts a Process that the informer delivers. It is not below 0: tests, and an
+// informer that relists, deliver Processes that were not transformed.
+func (c *Cache) arrived(p *v1alpha1.Process) { c.coming = max(0, c.coming-usageOf(p).kept) }
 
 func (u *usage) add(other usage, sign int64) {
 	u.etcd += sign * other.etcd
+	u.kept += sign * other.kept
 	u.store += sign * other.store
 }
 
@@ -97,6 +130,7 @@ func (c *Cache) Set(p *v1alpha1.Process) {
 	key := keyOf(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.arrived(p)
 	c.remove(key.name())
 	c.byName[key.name()] = p
 	c.usage.add(usageOf(p), 1)
@@ -116,6 +150,7 @@ func (c *Cache) Delete(p *v1alpha1.Process) {
 	key := keyOf(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.arrived(p)
 	c.remove(key.name())
 	delete(c.overrides, p.UID)
 	if p.Annotations[v1alpha1.AnnotationIdempotencyKey] == "" { // a key can create the same name again

@@ -30,9 +30,9 @@ const (
 
 // hasPayloads reports whether p has the payloads to show.
 func hasPayloads(p *v1alpha1.Process, show wire.Payloads) bool {
-	return (!show.Input || p.Spec.Input != payload.Omitted) &&
-		(!show.Output || p.Status.Output != payload.Omitted) &&
-		p.Status.ErrorDetails != payload.Omitted
+	return (!show.Input || !payload.IsOmitted(p.Spec.Input)) &&
+		(!show.Output || !payload.IsOmitted(p.Status.Output)) &&
+		!payload.IsOmitted(p.Status.ErrorDetails)
 }
 
 // largeReads are the answers with large payloads that are being read or sent. All

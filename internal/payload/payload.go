@@ -13,8 +13,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"strconv"
+	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -29,9 +31,23 @@ import (
 // was made with kubectl can have a larger input inline.
 const MaxInlineBytes = 16 << 10
 
-// Omitted is the value, in a cache, of a payload that was left out. The API
-// server never has it: its payloads are JSON objects of two bytes or more.
-const Omitted = "~"
+// omitted begins the value, in a cache, of a payload that was left out; its size follows.
+// The payloads that the facade and the operator write are JSON objects, and never begin
+// with it.
+const omitted = "~"
+
+// IsOmitted reports whether a cache left a payload out.
+func IsOmitted(text string) bool { return strings.HasPrefix(text, omitted) }
+
+// Bytes returns the size of a payload, also of one that a cache left out.
+func Bytes(text string) int {
+	if digits, ok := strings.CutPrefix(text, omitted); ok {
+		if bytes, err := strconv.Atoi(digits); err == nil {
+			return bytes
+		}
+	}
+	return len(text)
+}
 
 // Limits are the sizes, in bytes, of the largest payloads that a cache keeps of
 // one Process. 0 keeps none.
@@ -58,8 +74,8 @@ func KeepSmallInputs(p *v1alpha1.Process) Limits {
 	return Limits{Input: MaxInlineBytes}
 }
 
-// Trim replaces the payloads of p that are over their limits by Omitted. An
-// absent payload stays absent.
+// Trim leaves out the payloads of p that are over their limits. An absent payload stays
+// absent.
 func (policy Policy) Trim(p *v1alpha1.Process) {
 	limits := policy(p)
 	for _, payload := range []struct {
@@ -70,20 +86,19 @@ func (policy Policy) Trim(p *v1alpha1.Process) {
 		{&p.Status.Output, limits.Output},
 		{&p.Status.ErrorDetails, limits.ErrorDetails},
 	} {
-		if len(*payload.text) > payload.max {
-			*payload.text = Omitted
+		if len(*payload.text) > payload.max && !IsOmitted(*payload.text) {
+			*payload.text = omitted + strconv.Itoa(len(*payload.text))
 		}
 	}
 }
 
 // Transform returns the transform of an informer of Processes. It trims them, and
-// removes their managed fields and the copy of the object that kubectl apply
-// leaves, which nobody reads.
+// removes what nobody reads: managed fields, labels, and annotations that are not ours.
 func (policy Policy) Transform() toolscache.TransformFunc {
 	return func(obj any) (any, error) {
 		if p, ok := obj.(*v1alpha1.Process); ok {
-			p.ManagedFields = nil
-			delete(p.Annotations, corev1.LastAppliedConfigAnnotation)
+			p.ManagedFields, p.Labels = nil, nil
+			maps.DeleteFunc(p.Annotations, func(name, _ string) bool { return name != v1alpha1.AnnotationIdempotencyKey })
 			policy.Trim(p)
 		}
 		return obj, nil
@@ -119,7 +134,7 @@ func read(ctx context.Context, live client.Reader, p *v1alpha1.Process, how ...c
 // InlineInput returns the input of p, which must not be stored: its own if the cache has
 // it, and otherwise from Read.
 func InlineInput(ctx context.Context, live client.Reader, p *v1alpha1.Process) (string, error) {
-	if p.Spec.Input == Omitted {
+	if IsOmitted(p.Spec.Input) {
 		found, err := Read(ctx, live, p)
 		if err != nil {
 			return "", err

@@ -37,19 +37,20 @@ func TestTransform(t *testing.T) {
 		want                        [3]string
 	}{
 		"the facade keeps what is small":           {payload.KeepSmall, v1alpha1.StateComplete, text(small), text(small), text(small), [3]string{text(small), text(small), text(small)}},
-		"the facade omits what is large":           {payload.KeepSmall, v1alpha1.StateComplete, text(large), text(large), text(large), [3]string{payload.Omitted, payload.Omitted, payload.Omitted}},
+		"the facade omits what is large":           {payload.KeepSmall, v1alpha1.StateComplete, text(large), text(large), text(large), [3]string{"~16385", "~16385", "~16385"}},
 		"what is absent stays absent":              {payload.KeepSmall, v1alpha1.StateProcessing, "{}", "", "", [3]string{"{}", "", ""}},
 		"the operator keeps small inputs":          {payload.KeepSmallInputs, v1alpha1.StateProcessing, text(small), "", "", [3]string{text(small), "", ""}},
-		"the operator omits large inputs":          {payload.KeepSmallInputs, v1alpha1.StateProcessing, text(large), "", "", [3]string{payload.Omitted, "", ""}},
-		"the operator omits inputs that were used": {payload.KeepSmallInputs, v1alpha1.StateComplete, "{}", "{}", "", [3]string{payload.Omitted, payload.Omitted, ""}},
-		"the operator omits details":               {payload.KeepSmallInputs, v1alpha1.StateError, "{}", "", "{}", [3]string{payload.Omitted, "", payload.Omitted}},
+		"the operator omits large inputs":          {payload.KeepSmallInputs, v1alpha1.StateProcessing, text(large), "", "", [3]string{"~16385", "", ""}},
+		"the operator omits inputs that were used": {payload.KeepSmallInputs, v1alpha1.StateComplete, "{}", "{}", "", [3]string{"~2", "~2", ""}},
+		"the operator omits details":               {payload.KeepSmallInputs, v1alpha1.StateError, "{}", "", "{}", [3]string{"~2", "", "~2"}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			p := &v1alpha1.Process{
 				ObjectMeta: metav1.ObjectMeta{
 					ManagedFields: []metav1.ManagedFieldsEntry{{}},
-					Annotations:   map[string]string{corev1.LastAppliedConfigAnnotation: "x", "other": "y"},
+					Annotations:   map[string]string{corev1.LastAppliedConfigAnnotation: "x", "other": "y", v1alpha1.AnnotationIdempotencyKey: "z"},
+					Labels:        map[string]string{"other": "y"},
 				},
 				Spec:   v1alpha1.ProcessSpec{Input: tc.input},
 				Status: v1alpha1.ProcessStatus{State: tc.state, Output: tc.output, ErrorDetails: tc.errorDetails},
@@ -60,13 +61,30 @@ func TestTransform(t *testing.T) {
 			if got := [3]string{p.Spec.Input, p.Status.Output, p.Status.ErrorDetails}; got != tc.want {
 				t.Errorf("payloads of %d, %d and %d bytes are left", len(got[0]), len(got[1]), len(got[2]))
 			}
-			if diff := cmp.Diff(metav1.ObjectMeta{Annotations: map[string]string{"other": "y"}}, p.ObjectMeta); diff != "" {
+			if diff := cmp.Diff(metav1.ObjectMeta{Annotations: map[string]string{v1alpha1.AnnotationIdempotencyKey: "z"}}, p.ObjectMeta); diff != "" {
 				t.Errorf("metadata (-want +got):\n%s", diff)
 			}
 		})
 	}
 	if got, err := payload.Policy(payload.KeepSmall).Transform()("no Process"); got != "no Process" || err != nil {
 		t.Errorf("an object of another kind becomes %v, %v", got, err)
+	}
+}
+
+// The size of a payload is known also when it was left out, however often it was trimmed.
+func TestBytes(t *testing.T) {
+	p := &v1alpha1.Process{Spec: v1alpha1.ProcessSpec{Input: text(20_000)}}
+	for range 2 {
+		payload.Policy(payload.KeepSmall).Trim(p)
+		payload.Policy(func(*v1alpha1.Process) payload.Limits { return payload.Limits{} }).Trim(p)
+		if !payload.IsOmitted(p.Spec.Input) || payload.Bytes(p.Spec.Input) != 20_000 {
+			t.Errorf("the input is %.20q, of %d bytes", p.Spec.Input, payload.Bytes(p.Spec.Input))
+		}
+	}
+	for input, want := range map[string]int{"": 0, "{}": 2, "~": 1, "~x": 2} { // the last two were made with kubectl
+		if got := payload.Bytes(input); got != want {
+			t.Errorf("%q has %d bytes, want %d", input, got, want)
+		}
 	}
 }
 
@@ -97,8 +115,8 @@ func TestInlineInput(t *testing.T) {
 	}{
 		"inline":                    {input: `{"b":2}`, uid: "1", want: `{"b":2}`},
 		"absent":                    {uid: "1", want: `{}`},
-		"omitted":                   {input: payload.Omitted, uid: "1", want: `{"a":1}`, reads: []string{"7"}},
-		"another Process's by name": {input: payload.Omitted, uid: "2", reads: []string{"7"}, gone: true},
+		"omitted":                   {input: "~7", uid: "1", want: `{"a":1}`, reads: []string{"7"}},
+		"another Process's by name": {input: "~7", uid: "2", reads: []string{"7"}, gone: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var reads []string
