@@ -21,6 +21,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -60,6 +61,10 @@ func newAlone(t *testing.T, registry *prometheus.Registry, origins ...string) *S
 	}
 	types, cache := catalog.New(Contract), processes.NewCache()
 	types.Set(&v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Name: "echo", Namespace: "work"}})
+	types.Set(&v1alpha1.ProcessType{ObjectMeta: metav1.ObjectMeta{Name: "numbers", Namespace: "work"}, Spec: v1alpha1.ProcessTypeSpec{
+		Limits:      v1alpha1.Limits{InputBytes: 8 << 20},
+		InputSchema: &apiextensionsv1.JSON{Raw: []byte(`{"type":"object","properties":{"a":{"type":"array","items":{"type":"integer"}}}}`)},
+	}})
 	cache.Set(&v1alpha1.Process{
 		ObjectMeta: metav1.ObjectMeta{Name: "mine", Namespace: "work", CreationTimestamp: metav1.Now()},
 		Spec:       v1alpha1.ProcessSpec{Type: "echo", LifetimeSeconds: 600, Input: `{}`},
@@ -139,7 +144,7 @@ type alone struct {
 func startAlone(t *testing.T) *alone {
 	t.Helper()
 	a := &alone{command: exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")}
-	a.command.Env = append(os.Environ(), "PROCMAN_SERVE_ALONE=yes", "GOMEMLIMIT=220MiB") // as config/apiserver has it
+	a.command.Env = append(os.Environ(), "PROCMAN_SERVE_ALONE=yes", "GOMEMLIMIT=200MiB") // as config/apiserver has it
 	var err error
 	if a.stop, err = a.command.StdinPipe(); err != nil {
 		t.Fatal(err)

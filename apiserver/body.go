@@ -21,9 +21,13 @@ import (
 )
 
 const (
-	// maxBodyBytes bounds the memory of all bodies that are being read or processed. It is
-	// enough for the largest one and what it takes to parse it.
-	maxBodyBytes = 64 << 20
+	// maxBodyBytes bounds the memory of all bodies that are being read or processed.
+	maxBodyBytes = 32 << 20
+	// maxParseBytes bounds the memory of all bodies that are being parsed. It is enough for
+	// one of 8 MiB with the smallest elements. Bodies wait for it, up to parseWait: if they
+	// were refused, several large ones could refuse each other again and again.
+	maxParseBytes = 49 << 20
+	parseWait     = 10 * time.Second
 	// envelopeBytes is the room in a body for more than the input: {"input":} and white
 	// space. The input itself is checked against its own limit.
 	envelopeBytes = 1024

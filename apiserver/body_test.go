@@ -49,8 +49,8 @@ func TestBodyMemoryIsBounded(t *testing.T) {
 			}
 			held = append(held, memory)
 		}
-		if len(held) != 128 { // of 512 KiB each
-			t.Errorf("%d bodies are held at once, want 128", len(held))
+		if len(held) != 64 { // of 512 KiB each
+			t.Errorf("%d bodies are held at once, want 64", len(held))
 		}
 		for _, memory := range held {
 			memory.Release()

@@ -6,6 +6,7 @@ package apiserver
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -42,10 +43,10 @@ func (s *Server) createProcess(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	defer memory.Release()
-	if err := memory.Grow(t.Rules.ParseBytes(body)); err != nil {
-		return tryAgain(err)
+	input, refusal, err := s.parseInput(r.Context(), body, t.Rules)
+	if err != nil {
+		return err
 	}
-	input, refusal := inputOf(body, t.Rules)
 	sub := processes.Submission{Type: t.ProcessType, Input: input, Labels: labels, IdempotencyKey: key}
 	var created *v1alpha1.Process
 	switch {
@@ -72,6 +73,19 @@ func (s *Server) createProcess(w http.ResponseWriter, r *request) error {
 		answer.Append(part.Text)
 	}
 	return s.replyWith(w, r, answer)
+}
+
+// parseInput is inputOf with the memory that it takes.
+func (s *Server) parseInput(ctx context.Context, body []byte, r *rules.Rules) (input []byte, refusal, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), parseWait) // the client may have closed its side
+	defer cancel()
+	memory, err := s.parseMemory.Acquire(ctx, r.ParseBytes(body))
+	if err != nil {
+		return nil, nil, tryAgain(err)
+	}
+	defer memory.Release()
+	input, refusal = inputOf(body, r)
+	return input, refusal, nil
 }
 
 // byteOrderMark can precede JSON and is ignored (RFC 8259, section 8.1).

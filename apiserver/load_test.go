@@ -131,6 +131,45 @@ func TestSlowClientsDoNotStarveOthers(t *testing.T) {
 	}
 }
 
+// Bodies of small elements take several times their size when they are parsed. Many of them,
+// up to the largest that a type can allow, stay within 256 MiB, and each is accepted as soon
+// as there is memory for it.
+func TestSmallElements(t *testing.T) {
+	if os.Getenv("PROCMAN_SERVE_ALONE") != "" {
+		serveAlone(t)
+		return
+	}
+	a := startAlone(t)
+	var clients sync.WaitGroup
+	for i := range 12 {
+		body := `{"input":{"a":[` + strings.Repeat("0,", []int{256 << 10, 4<<20 - 100}[i%2]) + `0]}}`
+		clients.Go(func() {
+			for range 300 {
+				status, err := a.ask(t.Context(), http.MethodPost, "/v1/processes/numbers", body)
+				if err != nil {
+					t.Errorf("POST: %v", err)
+					return
+				}
+				if status == http.StatusOK {
+					return
+				}
+				if status != http.StatusTooManyRequests {
+					t.Errorf("POST: status %d", status)
+					return
+				}
+				<-time.After(100 * time.Millisecond) // a tenth of Retry-After
+			}
+			t.Errorf("a body of %d bytes is never accepted", len(body))
+		})
+	}
+	clients.Wait()
+	peak := a.peakMiB(t)
+	t.Logf("it took %d MiB", peak)
+	if peak > 256 {
+		t.Errorf("it took %d MiB, want 256 at most", peak)
+	}
+}
+
 // sent is a connection that keeps the slices that are written to it, without copying.
 type sent struct {
 	net.Conn

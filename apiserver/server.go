@@ -65,18 +65,19 @@ type Options struct {
 
 // Server is the facade's http.Handler.
 type Server struct {
-	handler    http.Handler
-	namespace  string
-	processes  *processes.Store
-	catalog    *catalog.Catalog
-	bodyMemory *budget.Budget
-	waiters    *semaphore.Weighted // one unit for each request that waits
-	limiter    *limiter
-	clock      clock.Clock
-	log        logr.Logger
-	metrics    *metrics
-	sunset     time.Time
-	health     func() Health
+	handler     http.Handler
+	namespace   string
+	processes   *processes.Store
+	catalog     *catalog.Catalog
+	bodyMemory  *budget.Budget
+	parseMemory *budget.Budget
+	waiters     *semaphore.Weighted // one unit for each request that waits
+	limiter     *limiter
+	clock       clock.Clock
+	log         logr.Logger
+	metrics     *metrics
+	sunset      time.Time
+	health      func() Health
 
 	draining  chan struct{} // closed by Drain
 	drainOnce sync.Once
@@ -106,7 +107,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		namespace: o.Namespace, processes: o.Processes, catalog: o.Catalog,
-		bodyMemory: budget.New(maxBodyBytes), waiters: semaphore.NewWeighted(int64(cmp.Or(o.MaxWaiters, DefaultMaxWaiters))),
+		bodyMemory: budget.New(maxBodyBytes), parseMemory: budget.New(maxParseBytes), waiters: semaphore.NewWeighted(int64(cmp.Or(o.MaxWaiters, DefaultMaxWaiters))),
 		limiter: newLimiter(o.Limit), clock: o.Clock, log: o.Log, metrics: m, sunset: o.Sunset, health: o.Health, draining: make(chan struct{}),
 	}
 	s.handler = s.routes()

@@ -59,7 +59,7 @@ func usageOf(p *v1alpha1.Process) usage {
 // maxKeptBytes bounds the payloads that the cache keeps. If it has so many, it keeps only
 // those of up to tinyBytes of further Processes.
 const (
-	maxKeptBytes = 48 << 20
+	maxKeptBytes = 32 << 20
 	tinyBytes    = 128
 )
 

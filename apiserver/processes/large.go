@@ -23,7 +23,7 @@ const (
 	maxObjectBytes = 2 << 20
 	// maxLargeBytes bounds the memory of all answers with payloads that the cache
 	// omits.
-	maxLargeBytes = 64 << 20
+	maxLargeBytes = 32 << 20
 	// largeWait is how long such an answer waits for memory.
 	largeWait = 10 * time.Second
 )
