@@ -104,7 +104,8 @@ func celOf(t *testing.T, text string) string {
 }
 
 // rejectCreation makes the cluster reject every new Job or pod of a type, with a
-// reason. It returns when the policy is active.
+// reason, except for the Job with which the operator checks the type: it would close the
+// type. It returns when the policy is active.
 func rejectCreation(t *testing.T, processType, group, resource string, reason metav1.StatusReason) {
 	t.Helper()
 	createForTest(t, &admissionv1.ValidatingAdmissionPolicy{
@@ -113,7 +114,9 @@ func rejectCreation(t *testing.T, processType, group, resource string, reason me
 			MatchConstraints: creationOf(group, resource),
 			MatchConditions:  []admissionv1.MatchCondition{ofType(processType)},
 			FailurePolicy:    new(admissionv1.Fail),
-			Validations:      []admissionv1.Validation{{Expression: "false", Message: "rejected by the test", Reason: &reason}},
+			Validations: []admissionv1.Validation{{
+				Expression: `object.metadata.?generateName.orValue("") == "dry-run-"`, Message: "rejected by the test", Reason: &reason,
+			}},
 		},
 	})
 	createForTest(t, &admissionv1.ValidatingAdmissionPolicyBinding{

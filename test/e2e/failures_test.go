@@ -46,7 +46,7 @@ func (f failure) check(t *testing.T, processType string) {
 		}
 	})
 	if f.prepare != nil {
-		awaitAccepted(t, processType) // the operator's check of the type must not meet the policy
+		awaitAccepted(t, processType)
 		f.prepare(t, processType)
 	}
 	input := `{}`
