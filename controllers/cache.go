@@ -7,12 +7,14 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"procman.dev/procman/api/v1alpha1"
+	"procman.dev/procman/controllers/internal/outcome"
 	"procman.dev/procman/internal/payload"
 )
 
@@ -56,10 +58,14 @@ func trimJob(o any) (any, error) {
 	return o, nil
 }
 
-// trimPod keeps metadata, status and the node.
+// trimPod keeps metadata, status and the node, and what decides which nodes can take the
+// pod, as a hash in an annotation that only the cache has. It can get the same pod twice.
 func trimPod(o any) (any, error) {
 	if pod, ok := o.(*corev1.Pod); ok {
 		pod.ManagedFields = nil
+		if len(pod.Spec.Containers) > 0 {
+			metav1.SetMetaDataAnnotation(&pod.ObjectMeta, v1alpha1.AnnotationRequirements, outcome.Requirements(&pod.Spec))
+		}
 		pod.Spec = corev1.PodSpec{NodeName: pod.Spec.NodeName}
 	}
 	return o, nil

@@ -34,6 +34,9 @@ type Options struct {
 	// KeepCompleteJobs and KeepFailedJobs are how long a Job is kept after its process is
 	// complete or in error; 0 means as long as the process.
 	KeepCompleteJobs, KeepFailedJobs time.Duration
+	// MaxStarting is how many processes may start at the same time, at most; 0 means that
+	// there is no launch window.
+	MaxStarting int
 	// Concurrency is how many objects each controller reconciles at the same time.
 	Concurrency int
 }
@@ -51,6 +54,7 @@ func (o *Options) AddFlags(f *flag.FlagSet) {
 	f.StringVar(&o.Store, "store", "", store.FlagUsage)
 	f.DurationVar(&o.KeepCompleteJobs, "keep-complete-jobs", time.Minute, "how long the Job of a complete process is kept, with its pods and their logs; 0 means until the process expires")
 	f.DurationVar(&o.KeepFailedJobs, "keep-failed-jobs", 10*time.Minute, "how long the Job of a process in error is kept, with its pods and their logs; 0 means until the process expires")
+	f.IntVar(&o.MaxStarting, "max-starting", 64, "how many processes may start at the same time, at most; 0 means no limit")
 	f.IntVar(&o.Concurrency, "concurrency", 16, "how many objects each controller reconciles at the same time")
 }
 
@@ -81,6 +85,9 @@ func (o *Options) Validate() error {
 	}
 	if o.KeepFailedJobs < 0 {
 		invalid("--keep-failed-jobs is %s, expected 0 or more", o.KeepFailedJobs)
+	}
+	if o.MaxStarting < 0 {
+		invalid("--max-starting is %d, expected 0 or more", o.MaxStarting)
 	}
 	if o.Concurrency < 1 {
 		invalid("--concurrency is %d, expected a positive number", o.Concurrency)

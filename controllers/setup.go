@@ -73,14 +73,14 @@ func Setup(ctx context.Context, mgr manager.Manager, o Options, agents net.Liste
 	typeRules := &rules.Cache{}
 	writer := &terminal.Writer{Client: c, Live: live, Objects: objects, Clock: now, Rules: typeRules}
 	prober := &injection.Prober{Client: c, Live: live, Namespace: o.Namespace, Job: o.Job}
-	processLedger := ledger.New(now)
+	processLedger := ledger.New(now, o.MaxStarting)
 	if err := metrics.Register(processLedger); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
 	for _, part := range []component{
 		prober,
 		&process.Reconciler{
-			Client: c, Live: live, Clock: now, Writer: writer, Rules: typeRules, Ledger: processLedger, Job: o.Job,
+			Client: c, Live: live, Clock: now, Writer: writer, Rules: typeRules, Ledger: processLedger, Job: o.Job, Scheduled: process.NewScheduled(now),
 			Injection: prober.Injection, Violations: policy.Violations, KeepComplete: o.KeepCompleteJobs, KeepFailed: o.KeepFailedJobs, Concurrency: o.Concurrency,
 		},
 		&expiration.Reconciler{Client: c, Clock: now, Concurrency: o.Concurrency},

@@ -25,6 +25,7 @@ func TestFlagsAreValidated(t *testing.T) {
 		"no time to deliver":     {required + "--delivery-seconds=-1", []string{"--delivery-seconds is -1, expected a positive number"}},
 		"a negative time":        {required + "--keep-complete-jobs=-1s --keep-failed-jobs=-1s", []string{"--keep-complete-jobs is -1s, expected 0 or more", "--keep-failed-jobs is -1s"}},
 		"Jobs are kept":          {required + "--keep-complete-jobs=0 --keep-failed-jobs=0", []string{"find cluster"}},
+		"a negative window":      {required + "--max-starting=-1", []string{"--max-starting is -1, expected 0 or more"}},
 		"no concurrency":         {required + "--concurrency=0", []string{"--concurrency is 0, expected a positive number"}},
 		"an unknown level":       {required + "--pod-security=lax", []string{`--pod-security: level "lax" is unknown, expected restricted, baseline or privileged`}},
 		// With valid flags the next step is to look for a cluster.

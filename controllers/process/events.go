@@ -6,8 +6,10 @@ package process
 import (
 	"context"
 	"slices"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -21,6 +23,7 @@ import (
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/ledger"
+	"procman.dev/procman/controllers/internal/outcome"
 )
 
 type requests = workqueue.TypedRateLimitingInterface[reconcile.Request]
@@ -39,6 +42,7 @@ func (r *Reconciler) ledgerSource(c cache.Cache) *ledgerSource {
 		source.Kind(c, &v1alpha1.Process{}, r.processEvents()),
 		source.Kind(c, &v1alpha1.ProcessType{}, r.typeEvents()),
 		source.Kind(c, &batchv1.Job{}, r.jobEvents()),
+		source.Kind(c, &corev1.Pod{}, r.podEvents()),
 	}}
 }
 
@@ -49,7 +53,22 @@ func (s *ledgerSource) Start(ctx context.Context, q requests) error {
 			return err
 		}
 	}
+	go s.tick(ctx, q)
 	return nil
+}
+
+// tick tells the ledger once a second that time has passed, until ctx ends.
+func (s *ledgerSource) tick(ctx context.Context, q requests) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			wake(q, s.ledger.Tick())
+		}
+	}
 }
 
 // WaitForSync implements source.SyncingSource: controller-runtime calls it before
@@ -122,20 +141,35 @@ func (r *Reconciler) hasJob(ctx context.Context, p *v1alpha1.Process) bool {
 	return r.Client.Get(ctx, client.ObjectKeyFromObject(p), job) == nil && metav1.IsControlledBy(job, p)
 }
 
-// jobEvents records Jobs. It requests no reconciliation: the watch of Jobs in
-// SetupWithManager does that.
+// jobEvents records Jobs. It requests those Processes that are admitted because of the
+// event. The watch of Jobs in SetupWithManager requests the Process of the Job.
 func (r *Reconciler) jobEvents() handler.TypedEventHandler[*batchv1.Job, reconcile.Request] {
-	record := func(job *batchv1.Job, exists bool) {
+	record := func(job *batchv1.Job, exists bool, q requests) {
 		if owner := metav1.GetControllerOf(job); owner != nil {
-			r.Ledger.ObserveJob(client.ObjectKey{Namespace: job.Namespace, Name: owner.Name}, owner.UID, exists)
+			wake(q, r.Ledger.ObserveJob(client.ObjectKey{Namespace: job.Namespace, Name: owner.Name}, owner.UID, exists, outcome.Suspended(job)))
 		}
 	}
 	return handler.TypedFuncs[*batchv1.Job, reconcile.Request]{
-		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[*batchv1.Job], _ requests) { record(e.Object, true) },
-		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[*batchv1.Job], _ requests) {
-			record(e.ObjectNew, true)
+		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[*batchv1.Job], q requests) { record(e.Object, true, q) },
+		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[*batchv1.Job], q requests) {
+			record(e.ObjectNew, true, q)
 		},
-		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[*batchv1.Job], _ requests) { record(e.Object, false) },
+		DeleteFunc: func(_ context.Context, e event.TypedDeleteEvent[*batchv1.Job], q requests) {
+			record(e.Object, false, q)
+		},
+	}
+}
+
+// podEvents records when pods were scheduled. It requests no reconciliation: the watch of
+// pods in SetupWithManager does that.
+func (r *Reconciler) podEvents() handler.TypedEventHandler[*corev1.Pod, reconcile.Request] {
+	return handler.TypedFuncs[*corev1.Pod, reconcile.Request]{
+		CreateFunc: func(_ context.Context, e event.TypedCreateEvent[*corev1.Pod], _ requests) {
+			r.Scheduled.Observe(e.Object)
+		},
+		UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[*corev1.Pod], _ requests) {
+			r.Scheduled.Observe(e.ObjectNew)
+		},
 	}
 }
 

@@ -79,7 +79,7 @@ func TestLedgerIsOpenedWhenAllSourcesHaveSynced(t *testing.T) {
 		"one was interrupted": {context.Canceled, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := ledger.New(clock.RealClock{})
+			l := ledger.New(clock.RealClock{}, 0)
 			first, second := &waitingSource{synced: make(chan error, 1)}, &waitingSource{synced: make(chan error, 1)}
 			s := &ledgerSource{ledger: l, sources: []source.SyncingSource{first, second}}
 			if err := s.Start(t.Context(), nil); err != nil || !first.started || !second.started {
@@ -101,7 +101,7 @@ func TestLedgerIsOpenedWhenAllSourcesHaveSynced(t *testing.T) {
 // Each event requests the Processes that it concerns, each of them once, and no others.
 func TestEventsRequestReconciliations(t *testing.T) {
 	r, _ := world(t, interceptor.Funcs{})
-	r.Ledger = ledger.New(clock.RealClock{})
+	r.Ledger = ledger.New(clock.RealClock{}, 0)
 	r.Ledger.Open()
 	process := func(name string, change func(*v1alpha1.Process)) *v1alpha1.Process {
 		p := &v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{Namespace: "work", Name: name, UID: types.UID(name)}, Spec: v1alpha1.ProcessSpec{Type: "t"}}

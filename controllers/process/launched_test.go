@@ -48,7 +48,7 @@ func newQueue(t *testing.T) *queue {
 	}, p, pt)
 	q.Reconciler = r
 	q.setTime = func(seconds float64) { now.SetTime(start.Add(time.Duration(seconds * float64(time.Second)))) }
-	r.Ledger = ledger.New(now)
+	r.Ledger = ledger.New(now, 0)
 	r.Ledger.Register(client.ObjectKeyFromObject(pt), 1)
 	r.Ledger.Observe(first(), true)
 	r.Ledger.Observe(aProcess(), false)

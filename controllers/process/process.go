@@ -58,6 +58,8 @@ type Reconciler struct {
 	// KeepComplete and KeepFailed are how long the Job of a Process is kept after the
 	// Process is complete or in error; 0 means until the Process is deleted.
 	KeepComplete, KeepFailed time.Duration
+	// Scheduled remembers when pods were scheduled. This controller fills it.
+	Scheduled *Scheduled
 	// Concurrency is how many Processes are reconciled at the same time.
 	Concurrency int
 }
@@ -133,6 +135,9 @@ func (r *Reconciler) observe(ctx context.Context, p *v1alpha1.Process, job *batc
 	}
 	now := r.Clock.Now()
 	observation := outcome.Observe(job, pods, now)
+	if observation.Pod != nil {
+		observation.LastScheduled = r.Scheduled.Last(observation.Pod)
+	}
 	decision := observation.Decide()
 	if decision.EventsOf != "" {
 		// Events are not cached: only few processes need them, and only at their end.

@@ -47,12 +47,12 @@ func world(t *testing.T, functions interceptor.Funcs, objects ...client.Object) 
 		WithIndex(&corev1.Event{}, "involvedObject.uid", func(o client.Object) []string { return []string{string(o.(*corev1.Event).InvolvedObject.UID)} }).
 		Build()
 	now := clocktesting.NewFakePassiveClock(start)
-	known, processes := &rules.Cache{}, ledger.New(now)
+	known, processes := &rules.Cache{}, ledger.New(now, 0)
 	processes.Register(client.ObjectKey{Namespace: "work", Name: "t"}, 0)
 	processes.Observe(aProcess(), false)
 	processes.Open()
 	return &Reconciler{
-		Client: c, Live: c, Clock: now, Writer: &terminal.Writer{Client: c, Live: c, Clock: now, Rules: known}, Rules: known, Ledger: processes,
+		Client: c, Live: c, Clock: now, Writer: &terminal.Writer{Client: c, Live: c, Clock: now, Rules: known}, Rules: known, Ledger: processes, Scheduled: NewScheduled(now),
 		Injection:  func() v1alpha1.AgentInjection { return v1alpha1.AgentEmbedded },
 		Violations: func(*metav1.ObjectMeta, *corev1.PodSpec) string { return "" },
 	}, now

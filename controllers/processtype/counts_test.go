@@ -32,7 +32,7 @@ func TestCountsAreWrittenIfTheyHaveChanged(t *testing.T) {
 			return c.SubResource(sub).Patch(ctx, o, patch, options...)
 		},
 	}).Build()
-	l := ledger.New(clock.RealClock{})
+	l := ledger.New(clock.RealClock{}, 0)
 	r := &CountReconciler{Client: c, Ledger: l}
 	process := &v1alpha1.Process{ObjectMeta: metav1.ObjectMeta{Namespace: "work", Name: "p", UID: "p"}, Spec: v1alpha1.ProcessSpec{Type: "ocr"}}
 	for _, step := range []struct {
@@ -44,7 +44,7 @@ func TestCountsAreWrittenIfTheyHaveChanged(t *testing.T) {
 		{"the ledger is not open", func() { l.Observe(process, false) }, 0, -1, -1, -1},
 		{"it is open", l.Open, 1, 1, 0, 0},
 		{"nothing has changed", func() {}, 1, 1, 0, 0},
-		{"it is launched", func() { l.ObserveJob(client.ObjectKeyFromObject(process), "p", true) }, 2, 0, 1, 0},
+		{"it is launched", func() { l.ObserveJob(client.ObjectKeyFromObject(process), "p", true, false) }, 2, 0, 1, 0},
 		{"it is complete", func() { process.Status.State = v1alpha1.StateComplete; l.Observe(process, true) }, 3, 0, 0, 1},
 		{"it is deleted", func() { l.Forget(client.ObjectKeyFromObject(process), "p") }, 4, 0, 0, 0},
 	} {

@@ -16,6 +16,7 @@ package ledger
 
 import (
 	"cmp"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,6 +40,10 @@ type Ledger struct {
 	countsChanged func(processType types.NamespacedName)
 	processes     map[types.NamespacedName]*process
 	types         map[types.NamespacedName]*processType
+
+	window   window
+	starting map[*process]struct{} // those that have a place in the window
+	turns    []*processType        // the registered types, in the order in which they admit
 }
 
 // process is the record of one Process. It is kept until the Process is deleted, because
@@ -49,6 +54,11 @@ type process struct {
 	created     time.Time
 	processType *processType
 	state       state
+
+	since    time.Time // when it got its place in the window
+	measured bool      // this ledger admitted it, so since is when its start began
+	stalled  bool      // it has a slot and has not started, but left its place
+	started  bool      // its first attempt has started, or its Job is suspended
 }
 
 // state is the state of a Process, as far as the ledger distinguishes it.
@@ -74,11 +84,19 @@ type processType struct {
 	count         [states]int
 	queue         *btree.BTreeG[*process]
 	admitted      map[*process]struct{}
+
+	pace     pace
+	starting int // processes with a place in the window
+	stalled  int // processes that left their place before they started
+	limit    int // how many of both there may be; it matters as long as it is below the window
 }
 
 func (t *processType) hasFreeSlot() bool {
 	return t.maxConcurrent == 0 || t.count[admitted]+t.count[running] < t.maxConcurrent
 }
+
+// mayStart reports whether the type's own limit allows another start.
+func (t *processType) mayStart() bool { return t.starting+t.stalled < t.limit }
 
 // oldestFirst is the order of a queue. Creation times have whole seconds. Within
 // a second the name decides: ids sort in the order of their creation, and an HTTP
@@ -87,14 +105,17 @@ func oldestFirst(a, b *process) bool {
 	return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.key.Name, b.key.Name)) < 0
 }
 
-// New returns an empty ledger. It admits no Process until Open is called.
-func New(c clock.PassiveClock) *Ledger {
+// New returns an empty ledger. It admits no Process until Open is called. At most
+// maxStarting admitted Processes have not started; 0 means that there is no limit.
+func New(c clock.PassiveClock, maxStarting int) *Ledger {
 	return &Ledger{
 		clock:         c,
 		waits:         newWaits(),
 		countsChanged: func(types.NamespacedName) {},
 		processes:     map[types.NamespacedName]*process{},
 		types:         map[types.NamespacedName]*processType{},
+		window:        newWindow(maxStarting),
+		starting:      map[*process]struct{}{},
 	}
 }
 
@@ -113,8 +134,8 @@ func (l *Ledger) Open() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open = true
+	l.admit()
 	for _, t := range l.types {
-		l.admit(t)
 		l.countsChanged(t.key)
 	}
 }
@@ -138,6 +159,11 @@ func (l *Ledger) Observe(p *v1alpha1.Process, hasJob bool) []types.NamespacedNam
 		r = &process{key: key, uid: p.UID, created: p.CreationTimestamp.Time, processType: l.record(typeKey(p))}
 		l.processes[key] = r
 	}
+	// The collector writes startTime when the agent asks for its input. It keeps it during
+	// a retry, whose pod the Job controller creates: a retry does not count as starting.
+	if !p.Status.StartTime.IsZero() {
+		l.started(r, !p.Finished())
+	}
 	switch {
 	case p.Finished():
 		l.move(r, terminal)
@@ -146,7 +172,7 @@ func (l *Ledger) Observe(p *v1alpha1.Process, hasJob bool) []types.NamespacedNam
 	case r.state == unknown:
 		l.move(r, waiting)
 	}
-	return append(keys, l.admit(r.processType)...)
+	return append(keys, l.admit()...)
 }
 
 // Forget records that a Process was deleted. It returns the Processes that were
@@ -160,21 +186,52 @@ func (l *Ledger) Forget(key types.NamespacedName, uid types.UID) []types.Namespa
 	return nil
 }
 
-// ObserveJob records whether the Process with this UID has a Job. A Process that has a
-// Job has a slot, even above maxConcurrent: an earlier leader admitted it. It keeps the
-// slot if the Job is deleted.
-func (l *Ledger) ObserveJob(key types.NamespacedName, uid types.UID, exists bool) {
+// ObserveJob records whether the Process with this UID has a Job, and whether the Job is
+// suspended. A Process that has a Job has a slot, even above maxConcurrent: an earlier
+// leader admitted it. It keeps the slot if the Job is deleted. A suspended Job does not
+// start, and does not count as starting later: somebody else decides when it is resumed.
+// It returns the Processes that were admitted because of it.
+func (l *Ledger) ObserveJob(key types.NamespacedName, uid types.UID, exists, suspended bool) []types.NamespacedName {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := l.processes[key]
 	switch {
 	case r == nil || r.uid != uid || r.state == terminal:
-		return
+		return nil
 	case exists:
+		if suspended {
+			l.leaveWindow(r)
+			r.started = true
+		}
 		l.move(r, running)
 	case r.state == running:
 		l.move(r, admitted)
 	}
+	return l.admit()
+}
+
+// Tick records that time has passed. Call it about once a second: a Process that has not
+// started for long leaves its place in the window. It returns the Processes that were
+// admitted because of it.
+func (l *Ledger) Tick() []types.NamespacedName {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.clock.Now()
+	for p := range l.starting {
+		t := p.processType
+		if l.window.max == 0 || now.Sub(p.since) < t.pace.stall() {
+			continue
+		}
+		// A type that never started anything says nothing about the cluster.
+		if t.pace.prompt() > 0 && t.limit > 1 {
+			l.window.late(p.since, now)
+		}
+		l.leaveWindow(p)
+		p.stalled = true
+		t.stalled++
+		t.limit = 1
+	}
+	return l.admit()
 }
 
 // Register records a type with its maxConcurrent, 0 if it has none. It returns
@@ -186,8 +243,11 @@ func (l *Ledger) Register(key types.NamespacedName, maxConcurrent int) []types.N
 	if !t.registered {
 		l.countsChanged(key)
 	}
+	if !t.registered {
+		l.turns = append(l.turns, t)
+	}
 	t.registered, t.maxConcurrent, t.deletedAt = true, maxConcurrent, time.Time{}
-	return l.admit(t)
+	return l.admit()
 }
 
 // Unregister records that a type was deleted: its Processes are not admitted any
@@ -197,6 +257,7 @@ func (l *Ledger) Unregister(key types.NamespacedName) []types.NamespacedName {
 	defer l.mu.Unlock()
 	t := l.record(key)
 	t.registered, t.deletedAt = false, l.clock.Now()
+	l.turns = slices.DeleteFunc(l.turns, func(other *processType) bool { return other == t })
 	l.waits.DeleteLabelValues(key.Namespace, key.Name)
 	l.dropIfUnused(t)
 	return t.unlaunched()
@@ -268,17 +329,66 @@ func (t *processType) counts() Counts {
 	}
 }
 
-// admit gives the free slots of a type to the first Processes in its queue, and
-// returns these.
-func (l *Ledger) admit(t *processType) []types.NamespacedName {
+// admit gives free slots to waiting Processes while the window has places, and returns
+// these Processes. The types take turns: one Process of each, its oldest. A type that has
+// nothing to admit is skipped. An admission takes O(types), and nothing if the window is full.
+func (l *Ledger) admit() []types.NamespacedName {
 	var keys []types.NamespacedName
-	for l.open && t.registered && t.queue.Len() > 0 && t.hasFreeSlot() {
+	for l.open && l.window.open(len(l.starting)) {
+		i := slices.IndexFunc(l.turns, l.admits)
+		if i < 0 {
+			break
+		}
+		t := l.turns[i]
+		l.turns = append(slices.Delete(l.turns, i, i+1), t)
 		p, _ := t.queue.Min()
 		l.move(p, admitted)
+		p.measured = true
 		l.waits.WithLabelValues(t.key.Namespace, t.key.Name).Observe(max(l.clock.Since(p.created), 0).Seconds())
 		keys = append(keys, p.key)
 	}
 	return keys
+}
+
+// admits reports whether a type has a Process to admit, and may.
+func (l *Ledger) admits(t *processType) bool {
+	return t.queue.Len() > 0 && t.hasFreeSlot() && (l.window.max == 0 || t.mayStart())
+}
+
+// started records that the first attempt of a Process has started. inTime is false if that
+// was noticed too late to know how long the start took.
+func (l *Ledger) started(p *process, inTime bool) {
+	if p.started {
+		return
+	}
+	p.started = true
+	t, now := p.processType, l.clock.Now()
+	_, starting := l.starting[p]
+	if !starting && !p.stalled {
+		return // it was not admitted by this ledger
+	}
+	t.limit = min(t.limit+1, max(int(l.window.size), firstTypeLimit))
+	if took := now.Sub(p.since); starting && p.measured && inTime {
+		t.pace.observe(took, now)
+		if took <= t.pace.prompt() {
+			l.window.started(len(l.starting)+1 >= int(l.window.size))
+		} else {
+			l.window.late(p.since, now)
+		}
+	}
+	l.leaveWindow(p)
+}
+
+// leaveWindow takes the place of a Process in the window, if it has one.
+func (l *Ledger) leaveWindow(p *process) {
+	if _, ok := l.starting[p]; ok {
+		delete(l.starting, p)
+		p.processType.starting--
+	}
+	if p.stalled {
+		p.stalled = false
+		p.processType.stalled--
+	}
 }
 
 // move changes the state of a Process. It is O(log n).
@@ -291,6 +401,14 @@ func (l *Ledger) move(p *process, to state) {
 	t.count[to]++
 	p.state = to
 	delete(t.admitted, p)
+	switch hadSlot := from == admitted || from == running; {
+	case p.hasSlot() && !hadSlot && !p.started:
+		l.starting[p] = struct{}{}
+		t.starting++
+		p.since, p.measured = l.clock.Now(), false
+	case !p.hasSlot():
+		l.leaveWindow(p)
+	}
 	switch {
 	case from == waiting:
 		t.queue.Delete(p)
@@ -308,7 +426,7 @@ func (l *Ledger) move(p *process, to state) {
 func (l *Ledger) remove(p *process) []types.NamespacedName {
 	l.move(p, unknown)
 	delete(l.processes, p.key)
-	keys := l.admit(p.processType)
+	keys := l.admit()
 	l.dropIfUnused(p.processType)
 	return keys
 }
@@ -321,7 +439,7 @@ func typeKey(p *v1alpha1.Process) types.NamespacedName {
 func (l *Ledger) record(key types.NamespacedName) *processType {
 	t := l.types[key]
 	if t == nil {
-		t = &processType{key: key, queue: btree.NewG(32, oldestFirst), admitted: map[*process]struct{}{}}
+		t = &processType{key: key, queue: btree.NewG(32, oldestFirst), admitted: map[*process]struct{}{}, limit: firstTypeLimit}
 		l.types[key] = t
 	}
 	return t

@@ -29,7 +29,7 @@ func key(name string) types.NamespacedName {
 
 func opened() (*Ledger, *clocktesting.FakePassiveClock) {
 	c := clocktesting.NewFakePassiveClock(start)
-	l := New(c)
+	l := New(c, 0)
 	l.Open()
 	return l, c
 }
@@ -92,7 +92,7 @@ func TestAdmission(t *testing.T) {
 	}
 	job := func(p *v1alpha1.Process, exists bool) step {
 		return step{fmt.Sprintf("Job of %s: %t", p.Name, exists), func(l *Ledger) []types.NamespacedName {
-			l.ObserveJob(key(p.Name), p.UID, exists)
+			l.ObserveJob(key(p.Name), p.UID, exists, false)
 			return nil
 		}, ""}
 	}
@@ -139,7 +139,7 @@ func TestAdmission(t *testing.T) {
 }
 
 func TestNothingIsAdmittedBeforeOpen(t *testing.T) {
-	l := New(clocktesting.NewFakePassiveClock(start))
+	l := New(clocktesting.NewFakePassiveClock(start), 0)
 	young, old, oldest := newProcess("young", 9), newProcess("old", 1), newProcess("oldest", 0)
 	if keys := slices.Concat(l.Register(typeT, 2), l.Observe(young, false), l.Observe(old, false), l.Observe(oldest, true)); len(keys) > 0 {
 		t.Errorf("it admits %q", names(keys))
@@ -201,7 +201,7 @@ func TestCounts(t *testing.T) {
 	})
 	a, b := newProcess("a", 0), newProcess("b", 1)
 	job := func(name string, exists bool) func() {
-		return func() { l.ObserveJob(key(name), types.UID("uid-"+name), exists) }
+		return func() { l.ObserveJob(key(name), types.UID("uid-"+name), exists, false) }
 	}
 	observe := func(p *v1alpha1.Process) func() { return func() { l.Observe(p, false) } }
 	for _, step := range []struct {
@@ -241,7 +241,7 @@ func TestCounts(t *testing.T) {
 }
 
 func TestOpenReportsTheCounts(t *testing.T) {
-	l := New(clocktesting.NewFakePassiveClock(start))
+	l := New(clocktesting.NewFakePassiveClock(start), 0)
 	l.Register(typeT, 0)
 	var changed []types.NamespacedName
 	l.OnCountsChanged(func(k types.NamespacedName) { changed = append(changed, k) })

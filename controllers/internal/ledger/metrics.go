@@ -3,9 +3,13 @@
 
 package ledger
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"math"
 
-// The labels of all metrics: namespace and name of a registered type.
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// The labels of the metrics of a type: namespace and name of a registered type.
 var labels = []string{"namespace", "type"}
 
 var (
@@ -13,6 +17,10 @@ var (
 		"Number of processes that have no Job yet: they wait for a slot of maxConcurrent, for their type, or for their Job.", labels, nil)
 	runningGauge = prometheus.NewDesc("procman_processes_running",
 		"Number of processes that have a Job and are not terminal.", labels, nil)
+	startingGauge = prometheus.NewDesc("procman_processes_starting",
+		"Number of admitted processes with a place in the launch window: their agent has not asked for its input.", nil, nil)
+	windowGauge = prometheus.NewDesc("procman_launch_window",
+		"Number of processes that may start at the same time; 0 if there is no limit.", nil, nil)
 )
 
 func newWaits() *prometheus.HistogramVec {
@@ -27,6 +35,8 @@ func newWaits() *prometheus.HistogramVec {
 func (l *Ledger) Describe(ch chan<- *prometheus.Desc) {
 	ch <- queuedGauge
 	ch <- runningGauge
+	ch <- startingGauge
+	ch <- windowGauge
 	l.waits.Describe(ch)
 }
 
@@ -42,7 +52,10 @@ func (l *Ledger) Collect(ch chan<- prometheus.Metric) {
 func (l *Ledger) gauges() []prometheus.Metric {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var gauges []prometheus.Metric
+	gauges := []prometheus.Metric{
+		prometheus.MustNewConstMetric(startingGauge, prometheus.GaugeValue, float64(len(l.starting))),
+		prometheus.MustNewConstMetric(windowGauge, prometheus.GaugeValue, math.Floor(l.window.size)),
+	}
 	for key, t := range l.types {
 		if !t.registered {
 			continue

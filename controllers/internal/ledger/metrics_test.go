@@ -16,7 +16,7 @@ func TestMetrics(t *testing.T) {
 	l.Register(typeT, 1)
 	l.Register(key("idle"), 0)
 	l.Observe(newProcess("a", 0), false)
-	l.ObserveJob(key("a"), "uid-a", true)
+	l.ObserveJob(key("a"), "uid-a", true, false)
 	l.Observe(newProcess("b", 1), false)
 	unknown := newProcess("u", 0)
 	unknown.Spec.Type = "unknown"
@@ -58,7 +58,7 @@ procman_queue_wait_seconds_count{namespace="work",type="t"} 2
 		t.Error(err)
 	}
 	l.Unregister(typeT)
-	if n := testutil.CollectAndCount(l); n != 2 {
-		t.Errorf("%d series remain, want the two of idle", n)
+	if n := testutil.CollectAndCount(l); n != 4 {
+		t.Errorf("%d series remain, want the two of idle and the two of the window", n)
 	}
 }

@@ -110,13 +110,13 @@ func TestLedgerBehavesLikeAPlainList(t *testing.T) {
 			"launch": func(t *rapid.T) {
 				if p := m.any(t); p != nil && m.ledger.Admitted(key(p.Name), p.UID) {
 					p.hasJob = true
-					m.ledger.ObserveJob(key(p.Name), p.UID, true)
+					m.ledger.ObserveJob(key(p.Name), p.UID, true, false)
 				}
 			},
 			"delete its Job": func(t *rapid.T) {
 				if p := m.any(t); p != nil {
 					p.hasJob = false
-					m.ledger.ObserveJob(key(p.Name), p.UID, false)
+					m.ledger.ObserveJob(key(p.Name), p.UID, false, false)
 				}
 			},
 			"see again": func(t *rapid.T) {
@@ -137,11 +137,11 @@ func TestLedgerBehavesLikeAPlainList(t *testing.T) {
 			"restart": func(t *rapid.T) {
 				// A Job shows that its Process was admitted. One that was admitted, but
 				// has no Job, waits again. The events come in any order.
-				m.ledger = New(clocktesting.NewFakePassiveClock(start))
+				m.ledger = New(clocktesting.NewFakePassiveClock(start), 0)
 				events := []func(){func() { m.ledger.Register(typeT, m.maxConcurrent) }}
 				for _, p := range m.processes {
 					p.admitted = p.hasJob
-					events = append(events, func() { m.ledger.Observe(p.Process, p.hasJob) }, func() { m.ledger.ObserveJob(key(p.Name), p.UID, p.hasJob) })
+					events = append(events, func() { m.ledger.Observe(p.Process, p.hasJob) }, func() { m.ledger.ObserveJob(key(p.Name), p.UID, p.hasJob, false) })
 				}
 				shuffle := rand.New(rand.NewPCG(uint64(rapid.Int().Draw(t, "order")), 0))
 				shuffle.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/internal/timing"
@@ -26,17 +27,40 @@ const (
 )
 
 // overallBound returns the end of the time that all attempts have together. Attempts
-// that the cluster interrupts are not counted, but use up this time too.
+// that the cluster interrupts are not counted, but use up this time too. The time in which
+// pods waited for a node is added: a cluster that is full for an hour must not use it up.
 func (o *Observation) overallBound() time.Time {
 	bound := startOf(o.Job).Add(nodeReportTime)
 	for n := range attemptLimit(o.Job) {
 		bound = bound.Add(timing.JobPause(int32(n)) + startTimeout(o.Job) + longestAttempt(o.Job))
 	}
+	for i := range o.Attempts {
+		bound = bound.Add(o.waitForNodeOf(&o.Attempts[i]))
+	}
 	return bound
 }
 
+// waitForNodeOf returns how long a pod waited until it was scheduled. If the newest pod
+// still waits, this time grows until its scheduleBound.
+func (o *Observation) waitForNodeOf(pod *corev1.Pod) time.Duration {
+	end := ScheduledAt(pod)
+	if pod == o.Pod && waitsForNode(pod) {
+		if end = o.scheduleBound(); o.Now.Before(end) {
+			end = o.Now
+		}
+	}
+	return max(0, end.Sub(pod.CreationTimestamp.Time))
+}
+
+// scheduleBound returns the time until which the newest pod, which waits for a node, has
+// to be scheduled: startTimeoutSeconds after its creation, or after a pod with the same
+// requirements was last scheduled.
+func (o *Observation) scheduleBound() time.Time {
+	return o.startBound(later(o.Pod.CreationTimestamp.Time, o.LastScheduled))
+}
+
 // startBound returns the time at which a pod must have started. since is when it could
-// be created or started first. The time in which the Job was suspended does not count.
+// be created, scheduled or started first. The time in which the Job was suspended does not count.
 func (o *Observation) startBound(since time.Time) time.Time {
 	return later(since, startOf(o.Job)).Add(startTimeout(o.Job))
 }

@@ -142,6 +142,11 @@ var (
 	})
 )
 
+// withScheduling is a pod that was scheduled so many seconds after the Job's creation.
+func withScheduling(seconds int) podOption {
+	return withPodCondition(corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: at(seconds)})
+}
+
 func withFailure(p *corev1.Pod)  { p.Status.Phase = corev1.PodFailed }
 func withoutOwner(p *corev1.Pod) { p.OwnerReferences = nil }
 

@@ -33,6 +33,9 @@ type Observation struct {
 	JobEnd *batchv1.JobCondition
 	// Suspended reports whether the Job waits until it is resumed.
 	Suspended bool
+	// LastScheduled is when a pod with the same Requirements as Pod was last scheduled, as
+	// far as the caller knows; zero if it knows of none. Observe does not set it.
+	LastScheduled time.Time
 
 	events *eventSummary // nil until AddEvents
 }

@@ -36,7 +36,7 @@ func (o *Observation) reportBound() time.Time {
 	if o.Pod.DeletionTimestamp != nil { // it includes the grace period
 		return o.Pod.DeletionTimestamp.Add(nodeReportTime)
 	}
-	since := o.Pod.CreationTimestamp.Time
+	since := later(o.Pod.CreationTimestamp.Time, ScheduledAt(o.Pod))
 	if o.Pod.Status.StartTime != nil {
 		since = o.Pod.Status.StartTime.Time
 	}
@@ -57,16 +57,20 @@ func imageNameInvalid(o *Observation) *Decision {
 // podStarting applies while the pod has time to start. The rules after it find out why
 // the pod did not start in time.
 func podStarting(o *Observation) *Decision {
-	return o.waitUntil(o.startBound(o.Pod.CreationTimestamp.Time))
+	if waitsForNode(o.Pod) {
+		return o.waitUntil(o.scheduleBound())
+	}
+	return o.waitUntil(o.startBound(later(o.Pod.CreationTimestamp.Time, ScheduledAt(o.Pod))))
 }
 
-// unschedulable applies when no node accepted the pod.
+// unschedulable applies when no node accepted the pod, nor another pod with the same
+// requirements. A full cluster that still takes such pods is not an error: this pod waits.
 func unschedulable(o *Observation) *Decision {
 	c := condition(o.Pod, corev1.PodScheduled)
 	if c == nil || c.Status != corev1.ConditionFalse {
 		return nil
 	}
-	return fail(errorcode.Unschedulable, "no node accepted the worker's pod within startTimeoutSeconds of its type: "+c.Message, nil)
+	return fail(errorcode.Unschedulable, "no node accepted the worker's pod, or another one with the same requirements, within startTimeoutSeconds of its type: "+c.Message, nil)
 }
 
 // imageNotPulled applies when pulling an image failed, or is not finished.

@@ -25,7 +25,12 @@ import (
 func TestNothingWaitsWithoutABound(t *testing.T) {
 	manySituations(t, func(t *rapid.T) {
 		job, pods, events := anyJob(t), anyPods(t), anyEvents(t)
-		now := anyTime(t).Time
+		now, lastScheduled := anyTime(t).Time, anyLastScheduled(t)
+		observe := func(now time.Time) *Observation {
+			o := Observe(job, pods, now)
+			o.LastScheduled = lastScheduled
+			return o
+		}
 		check := func(o *Observation, waits bool) {
 			d := o.Decide()
 			switch {
@@ -44,11 +49,16 @@ func TestNothingWaitsWithoutABound(t *testing.T) {
 				}
 			}
 		}
-		check(Observe(job, pods, now), true)
-		observed := Observe(job, pods, now)
+		check(observe(now), true)
+		observed := observe(now)
 		observed.AddEvents(events)
 		check(observed, true)
-		overdue := Observe(job, pods, observed.overallBound().Add(time.Duration(seconds.Draw(t, "overdue"))*time.Second))
+		// The bound includes the wait for a node, which grows only until its own bound.
+		end := observe(at(1_000_000).Time).overallBound()
+		if observed.overallBound().After(end) {
+			t.Fatalf("the overall bound is %s, later than its last value, %s", observed.overallBound(), end)
+		}
+		overdue := observe(end.Add(time.Duration(seconds.Draw(t, "overdue")) * time.Second))
 		check(overdue, overdue.Suspended)
 		overdue.AddEvents(events)
 		check(overdue, overdue.Suspended)
@@ -60,9 +70,10 @@ func TestNothingWaitsWithoutABound(t *testing.T) {
 func TestNoRuleReadsAMessage(t *testing.T) {
 	manySituations(t, func(t *rapid.T) {
 		job, pods, events := anyJob(t), anyPods(t), anyEvents(t)
-		now := anyTime(t).Time
+		now, lastScheduled := anyTime(t).Time, anyLastScheduled(t)
 		decide := func() (Decision, types.UID) {
 			o := Observe(job, pods, now)
+			o.LastScheduled = lastScheduled
 			eventsOf := o.Decide().EventsOf
 			o.AddEvents(events)
 			d := o.Decide()
@@ -88,6 +99,29 @@ func TestNoRuleReadsAMessage(t *testing.T) {
 		after, eventsOfAfter := decide()
 		if diff := cmp.Diff(before, after); diff != "" || eventsOf != eventsOfAfter {
 			t.Fatalf("with other messages it asks for the events of %q instead of %q, and decides otherwise:\n%s", eventsOfAfter, eventsOf, diff)
+		}
+	})
+}
+
+// TestFullIsNotAnError: as long as a pod with the same requirements was scheduled during
+// startTimeoutSeconds, a pod that waits for a node ends no process, and no later rule marks
+// it as failed. Afterwards, the process ends.
+func TestFullIsNotAnError(t *testing.T) {
+	manySituations(t, func(t *rapid.T) {
+		job := newJob()
+		job.Spec.BackoffLimit = one(t, "backoffLimit", new(int32(0)), new(int32(2)), nil)
+		pods := pods{newPod(rapid.IntRange(0, 30).Draw(t, "created"), one(t, "condition", withoutNode, func(*corev1.Pod) {}))}
+		since := later(pods[0].CreationTimestamp.Time, anyLastScheduled(t))
+		for _, after := range []int{rapid.IntRange(0, 59).Draw(t, "in time"), rapid.IntRange(60, 10_000).Draw(t, "too late")} {
+			o := Observe(job, pods, since.Add(time.Duration(after)*time.Second))
+			o.LastScheduled = since
+			d := o.Decide()
+			if ended := d.Result != nil; ended != (after >= 60) || d.Fail != nil {
+				t.Fatalf("%d s after such a pod was scheduled, rule %s decides %+v", after, d.Rule, d)
+			}
+			if d.Result == nil && !d.RecheckAt.Equal(since.Add(time.Minute)) {
+				t.Fatalf("it waits until %s, want %s", d.RecheckAt, since.Add(time.Minute))
+			}
 		}
 	})
 }
@@ -129,6 +163,14 @@ func reword(pod *corev1.Pod) {
 var seconds = rapid.OneOf(rapid.IntRange(0, 30), rapid.IntRange(0, 150), rapid.IntRange(0, 1000), rapid.IntRange(0, 10_000))
 
 func anyTime(t *rapid.T) metav1.Time { return at(seconds.Draw(t, "second")) }
+
+// anyLastScheduled is when a pod with the same requirements was last scheduled.
+func anyLastScheduled(t *rapid.T) time.Time {
+	if maybe(t, "others") {
+		return anyTime(t).Time
+	}
+	return time.Time{}
+}
 
 func maybe(t *rapid.T, what string) bool { return rapid.IntRange(0, 4).Draw(t, what) == 0 }
 

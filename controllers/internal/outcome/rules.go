@@ -90,8 +90,10 @@ func unreported(o *Observation) bool     { return podEnded(o) && !reported(o) }
 func lastUnreported(o *Observation) bool { return jobEnded(o) && unreported(o) }
 
 // nodeSilent reports whether the newest pod must have ended, but its node has not
-// reported that.
-func nodeSilent(o *Observation) bool { return hasPod(o) && !o.Now.Before(o.reportBound()) }
+// reported that. A pod that waits for a node has none, unless it is being deleted.
+func nodeSilent(o *Observation) bool {
+	return hasPod(o) && (podDeleted(o) || !waitsForNode(o.Pod)) && !o.Now.Before(o.reportBound())
+}
 
 // lastNodeSilent reports the same for the last possible attempt.
 func lastNodeSilent(o *Observation) bool { return nodeSilent(o) && Last(o.Job, o.Pod) }

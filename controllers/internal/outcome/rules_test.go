@@ -24,6 +24,8 @@ type ruleCase struct {
 	pods   []corev1.Pod
 	events []corev1.Event // nil: they have not been read
 	now    int            // in seconds, like all times here
+	// likeIt is when a pod with the same requirements was last scheduled; 0 for never.
+	likeIt int
 
 	code     string // the result's errorCode; "complete" for an output
 	in       string // a part of its errorDetails
@@ -159,13 +161,18 @@ var ruleCases = []struct {
 		"worker": {job: newJob(), pods: pods{newPod(2, withWaiting("InvalidImageName", "bad"))}, now: 3, code: "ImagePullFailed", in: "the-image"},
 	}},
 	{"PodStarting", map[string]ruleCase{
-		"no status yet":       {job: newJob(), pods: pods{newPod(2)}, now: 3, recheck: 62},
-		"no node yet":         {job: newJob(), pods: pods{newPod(2, withoutNode)}, now: 61, recheck: 62},
-		"a pull has failed":   {job: newJob(), pods: pods{newPod(2, withWaiting("ImagePullBackOff", "no such image"))}, now: 61, recheck: 62},
-		"its Job was resumed": {job: newJob(withStartTime(61)), pods: pods{newPod(2)}, now: 62, recheck: 121},
+		"no status yet":              {job: newJob(), pods: pods{newPod(2)}, now: 3, recheck: 62},
+		"no node yet":                {job: newJob(), pods: pods{newPod(2, withoutNode)}, now: 61, recheck: 62},
+		"a pull has failed":          {job: newJob(), pods: pods{newPod(2, withWaiting("ImagePullBackOff", "no such image"))}, now: 61, recheck: 62},
+		"its Job was resumed":        {job: newJob(withStartTime(61)), pods: pods{newPod(2)}, now: 62, recheck: 121},
+		"others are scheduled":       {job: newJob(), pods: pods{newPod(2, withoutNode)}, now: 62, likeIt: 50, recheck: 110},
+		"others, for hours":          {job: newJob(), pods: pods{newPod(2, withoutNode)}, now: 9000, likeIt: 8990, recheck: 9050},
+		"others, before it was made": {job: newJob(), pods: pods{newPod(2, withoutNode)}, now: 61, likeIt: 1, recheck: 62},
+		"scheduled late":             {job: newJob(), pods: pods{newPod(2, withScheduling(9000))}, now: 9001, recheck: 9060},
 	}},
 	{"Unschedulable", map[string]ruleCase{
-		"for too long": {job: newJob(), pods: pods{newPod(2, withoutNode)}, now: 62, code: "Unschedulable", in: "0/1 nodes"},
+		"for too long":                  {job: newJob(), pods: pods{newPod(2, withoutNode)}, now: 62, code: "Unschedulable", in: "0/1 nodes"},
+		"no others for too long either": {job: newJob(), pods: pods{newPod(2, withoutNode)}, now: 9060, likeIt: 9000, code: "Unschedulable", in: "0/1 nodes"},
 	}},
 	{"ImageNotPulled", map[string]ruleCase{
 		"no such image":       {job: newJob(), pods: pods{newPod(2, withWaiting("ImagePullBackOff", "no such image"))}, now: 62, code: "ImagePullFailed", in: "the-image"},
@@ -194,6 +201,7 @@ var ruleCases = []struct {
 	}},
 	{"PodRunning", map[string]ruleCase{
 		"the first":                      {job: newJob(), pods: pods{newPod(2, withRunning)}, now: 100, recheck: 2 + 110 + 30},
+		"scheduled late":                 {job: newJob(), pods: pods{newPod(2, withScheduling(9000), withRunning)}, now: 9100, recheck: 9000 + 110 + 30},
 		"the only attempt":               {job: newJob(withOneAttempt), pods: pods{newPod(2, withRunning)}, now: 100, recheck: 2 + 110 + 30},
 		"after a crash":                  {job: newJob(withFailures(1)), pods: pods{newPod(40, withRunning), newPod(2, withReceipt(crashReceipt))}, now: 41, recheck: 40 + 110 + 30},
 		"an older pod has a late result": {job: newJob(withFailures(1)), pods: pods{newPod(40, withRunning), newPod(2, withReceipt(outputReceipt))}, now: 41, recheck: 40 + 110 + 30},
@@ -253,6 +261,9 @@ func TestRules(t *testing.T) {
 
 func (test ruleCase) check(t *testing.T, rule string) {
 	o := Observe(test.job, test.pods, at(test.now).Time)
+	if test.likeIt != 0 {
+		o.LastScheduled = at(test.likeIt).Time
+	}
 	d := o.Decide()
 	if test.events != nil {
 		if d.EventsOf == "" {
