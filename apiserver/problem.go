@@ -102,7 +102,7 @@ func problemOf(err error) *problem {
 	}
 	if e, ok := errors.AsType[*processes.BusyError](err); ok {
 		problem := busy(e.RetryAfter).because(err)
-		problem.details.Message = e.Full
+		problem.details.Message = e.Message
 		return problem
 	}
 	if e, ok := errors.AsType[*catalog.UnusableError](err); ok {

@@ -226,6 +226,8 @@ func TestLimits(t *testing.T) {
 	}{
 		"etcd":  {processes.Limits{Etcd: 10_000}, `{"input":{"a":"` + strings.Repeat("x", 3000) + `"}}`, "the cluster's storage of processes is full"},
 		"store": {processes.Limits{Store: 50_000}, largeBody, "the store of large payloads is full"},
+
+		"waiting": {processes.Limits{Waiting: 2}, `{"input":{}}`, "too many processes wait for a worker"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFacadeWith(t, test.limits)

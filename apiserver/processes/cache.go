@@ -34,6 +34,7 @@ type Cache struct {
 	overrides  map[types.UID]override
 	deleted    *lru.Cache // the names of Processes that were deleted
 	usage      usage      // of those of byName
+	waiting    int        // how many of those of byName no worker has started
 	coming     int64      // what is kept of the Processes that were transformed and have not arrived
 }
 
@@ -135,6 +136,9 @@ func (c *Cache) Set(p *v1alpha1.Process) {
 	c.byName[key.name()] = p
 	c.usage.add(usageOf(p), 1)
 	insert(c.byType, p)
+	if notStarted(p) {
+		c.waiting++
+	}
 	if !p.Finished() {
 		insert(c.processing, p)
 	}
@@ -166,6 +170,9 @@ func (c *Cache) remove(name types.NamespacedName) {
 	}
 	delete(c.byName, name)
 	c.usage.add(usageOf(old), -1)
+	if notStarted(old) {
+		c.waiting--
+	}
 	withdraw(c.byType, old)
 	withdraw(c.processing, old)
 }
@@ -192,6 +199,13 @@ func withdraw(byType map[types.NamespacedName]*btree.BTreeG[*v1alpha1.Process], 
 	if ofType.Len() == 0 {
 		delete(byType, typeName)
 	}
+}
+
+// allWaiting returns how many Processes of all types no worker has started.
+func (c *Cache) allWaiting() int {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.waiting
 }
 
 // processingOf returns how many Processes of a type are not finished.

@@ -85,7 +85,8 @@ func (s *Store) Existing(ctx context.Context, sub Submission) (*v1alpha1.Process
 const fullRetryAfter = 10 * time.Second
 
 // checkLimits returns a BusyError if the type has as many unfinished processes as its
-// maxProcessing allows, or the submission would exceed the Limits. Each replica counts the
+// maxProcessing allows, the submission would exceed the Limits, or it would wait longer
+// than its lifetime allows. Each replica counts the
 // processes that its cache has, so that a burst can exceed a bound by what arrives within
 // the cache's delay.
 func (s *Store) checkLimits(sub Submission) error {
@@ -93,6 +94,14 @@ func (s *Store) checkLimits(sub Submission) error {
 	bound := int(t.Spec.MaxProcessing)
 	if bound > 0 && s.cache.processingOf(types.NamespacedName{Namespace: t.Namespace, Name: t.Name}) >= bound {
 		return refusedError{&BusyError{RetryAfter: time.Second, Err: fmt.Errorf("type %s has its maxProcessing of %d", t.Name, bound)}}
+	}
+	if bound := s.limits.Waiting; bound > 0 && s.cache.allWaiting() >= bound {
+		return refusedError{&BusyError{
+			RetryAfter: fullRetryAfter, Message: "too many processes wait for a worker", Err: fmt.Errorf("%d processes wait", bound),
+		}}
+	}
+	if err := s.checkWait(t); err != nil {
+		return refusedError{err}
 	}
 	used := s.cache.used()
 	input := int64(len(sub.Input))
@@ -108,7 +117,7 @@ func (s *Store) checkLimits(sub Submission) error {
 	}{{"the cluster's storage of processes", used.etcd, s.limits.Etcd}, {"the store of large payloads", used.store, s.limits.Store}} {
 		if resource.limit > 0 && resource.bytes > resource.limit {
 			return refusedError{&BusyError{
-				RetryAfter: fullRetryAfter, Full: resource.name + " is full",
+				RetryAfter: fullRetryAfter, Message: resource.name + " is full",
 				Err: fmt.Errorf("%s would have %d bytes, of at most %d", resource.name, resource.bytes, resource.limit),
 			}}
 		}

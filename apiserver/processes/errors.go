@@ -25,8 +25,8 @@ var (
 type BusyError struct {
 	// RetryAfter is how long to wait before the next attempt, 1 s or more.
 	RetryAfter time.Duration
-	// Full says what is full, for the client; "" if something else is the cause.
-	Full string
+	// Message says what is full, for the client; "" if something else is the cause.
+	Message string
 	// Err is the cause.
 	Err error
 }

@@ -57,16 +57,19 @@ type Store struct {
 	clock   clock.Clock
 	large   *largeReads
 	queues  *queues
+	waits   *waits
 	limits  Limits
 }
 
-// Limits bound what all Processes of the namespace take together, in bytes. 0 means no
-// bound. What workers produce is counted, but never refused.
+// Limits bound what all Processes of the namespace take together. 0 means no bound. What
+// workers produce is counted, but never refused.
 type Limits struct {
-	// Etcd bounds the Processes in etcd, with the payloads in them.
+	// Etcd bounds the Processes in etcd, with the payloads in them, in bytes.
 	Etcd int64
-	// Store bounds the payloads in the store.
+	// Store bounds the payloads in the store, in bytes.
 	Store int64
+	// Waiting bounds how many Processes wait until a worker starts them.
+	Waiting int
 }
 
 // Config is what a Store uses. Fields are required unless their comment says otherwise.
@@ -92,6 +95,7 @@ func NewStore(c Config) *Store {
 	return &Store{
 		cache: c.Cache, kube: k, keys: idempotencyKeys{kube: k, cache: c.Cache, clock: c.Clock},
 		ring: c.Ring, objects: c.Objects, clock: c.Clock, large: newLargeReads(), limits: c.Limits,
+		waits:  newWaits(c.Cache),
 		queues: &queues{cache: c.Cache, maxConcurrent: c.MaxConcurrent, byType: map[types.NamespacedName]queue{}},
 	}
 }

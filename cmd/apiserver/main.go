@@ -54,6 +54,7 @@ func parse(flags *flag.FlagSet, args []string) (apiserver.Config, error) {
 	flags.StringVar(&c.HealthBindAddress, "health-bind-address", ":8081", "address on which /livez, /readyz and /metrics are served")
 	flags.Int64Var(&c.Limits.Etcd, "max-etcd-bytes", 1<<30, "how many bytes all processes may have in etcd together, 0 for any number")
 	flags.Int64Var(&c.Limits.Store, "max-store-bytes", 16<<30, "how many bytes all payloads may have in the store together, 0 for any number")
+	flags.IntVar(&c.Limits.Waiting, "max-waiting", 10_000, "how many processes may wait until a worker starts them, 0 for any number")
 	drain := flags.Int("drain-seconds", 5, "how long requests are accepted after SIGTERM")
 	flags.TextVar(&c.Sunset, "v4-sunset", time.Time{}, "when /v4 stops being served, as an RFC 3339 time; not announced by default")
 	origins := flags.String("cors-origins", "", "origins of the web pages whose scripts may use the API, separated by commas, such as https://example.com; * for all, none by default")
@@ -74,6 +75,8 @@ func parse(flags *flag.FlagSet, args []string) (apiserver.Config, error) {
 		return c, fmt.Errorf("--max-etcd-bytes is %d, expected 0 or more", c.Limits.Etcd)
 	case c.Limits.Store < 0:
 		return c, fmt.Errorf("--max-store-bytes is %d, expected 0 or more", c.Limits.Store)
+	case c.Limits.Waiting < 0:
+		return c, fmt.Errorf("--max-waiting is %d, expected 0 or more", c.Limits.Waiting)
 	case *drain < 0:
 		return c, fmt.Errorf("--drain-seconds is %d, expected 0 or more", *drain)
 	case c.MaxConnections < 0:

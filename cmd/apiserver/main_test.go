@@ -34,12 +34,12 @@ func TestParse(t *testing.T) {
 		},
 		KeyNamespace: "system", Store: "file:///objects", BindAddress: ":8080", HealthBindAddress: ":8081", Drain: 7 * time.Second, MaxConnections: 8000,
 	}
-	want.Limits.Etcd, want.Limits.Store = 1<<30, 16<<30
+	want.Limits.Etcd, want.Limits.Store, want.Limits.Waiting = 1<<30, 16<<30, 10_000
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(apiserver.Options{}, "Log")); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)
 	}
 	for _, arg := range []string{
-		"--store=", "--max-etcd-bytes=-1", "--max-store-bytes=-1", "--key-secret-namespace=", "--drain-seconds=-1", "--max-connections=-1", "--max-waiters=0",
+		"--store=", "--max-etcd-bytes=-1", "--max-store-bytes=-1", "--max-waiting=-1", "--key-secret-namespace=", "--drain-seconds=-1", "--max-connections=-1", "--max-waiters=0",
 		"--client-requests-per-second=-1", "--client-burst=0", "--v4-sunset=tomorrow", "--cors-origins=example.com", "--no-such-flag",
 	} {
 		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
