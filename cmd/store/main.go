@@ -35,6 +35,9 @@ const (
 	maxConnections = 1024
 	maxRequests    = 128
 	bufferBytes    = 128 << 10
+	// maxCopyBytes is the size up to which an object can be copied, as in S3. The default
+	// of versitygw as a library is 0.
+	maxCopyBytes = 5 << 30
 )
 
 func main() {
@@ -76,14 +79,21 @@ func run(ctx context.Context, args []string) error {
 // serve serves the objects in a directory until ctx ends. It works in that directory from
 // then on.
 func serve(ctx context.Context, directory, address string, keys credentials) error {
+	directory, err := filepath.Abs(directory) // posix.New changes the working directory
+	if err != nil {
+		return fmt.Errorf("find the directory of the objects: %w", err)
+	}
 	objects, attributes := filepath.Join(directory, "objects"), filepath.Join(directory, "attributes")
 	if err := os.MkdirAll(filepath.Join(objects, bucket), 0o700); err != nil {
 		return fmt.Errorf("create the bucket: %w", err)
 	}
+	if err := syncUpTo(directory, filepath.Join(objects, bucket)); err != nil {
+		return fmt.Errorf("write the bucket to the disk: %w", err)
+	}
 	if err := removeLeftovers(filepath.Join(objects, bucket)); err != nil {
 		return fmt.Errorf("remove what was not finished: %w", err)
 	}
-	options := posix.PosixOpts{IOBufferSize: bufferBytes, ForceNoObjLockFile: true, NewDirPerm: 0o700, NewFilePerm: 0o600}
+	options := posix.PosixOpts{IOBufferSize: bufferBytes, ForceNoObjLockFile: true, CopyObjectThreshold: maxCopyBytes, NewDirPerm: 0o700, NewFilePerm: 0o600}
 	storer := meta.MetadataStorer(meta.XattrMeta{})
 	if err := (meta.XattrMeta{}).Test(objects); err != nil {
 		// Some file systems, such as NFS, have no attributes for users.
@@ -98,8 +108,9 @@ func serve(ctx context.Context, directory, address string, keys credentials) err
 	if err != nil {
 		return fmt.Errorf("open %s: %w", objects, err)
 	}
+	d := &durable{Posix: files, objects: objects, attributes: options.SideCarDir}
 	slog.Info("serving", "address", address, "directory", directory)
-	err = embedgw.RunVersityGW(ctx, &durable{Posix: files, root: objects}, &embedgw.Config{
+	err = embedgw.RunVersityGW(ctx, d, &embedgw.Config{
 		RootUserAccess: keys.access, RootUserSecret: keys.secret, Ports: []string{address},
 		MaxConnections: maxConnections, MaxRequests: maxRequests, MultipartMaxParts: 10_000,
 		HealthPath: healthPath, KeepAlive: true, DisableACLs: true, Quiet: true,
@@ -113,6 +124,9 @@ func serve(ctx context.Context, directory, address string, keys credentials) err
 func makeSidecar(directory string) (meta.MetadataStorer, error) {
 	if err := os.MkdirAll(directory, 0o700); err != nil {
 		return nil, fmt.Errorf("create the directory of attributes: %w", err)
+	}
+	if err := syncPath(filepath.Dir(directory)); err != nil {
+		return nil, fmt.Errorf("write the directory of attributes to the disk: %w", err)
 	}
 	sidecar, err := meta.NewSideCar(directory)
 	if err != nil {

@@ -4,7 +4,7 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -169,8 +169,8 @@ func TestStore(t *testing.T) {
 	}
 }
 
-// cutOff sends a part of a body, and disconnects.
-func (s *server) cutOff(signed string) {
+// open sends the header of a PUT, and a part of its body of 1,000,000 bytes.
+func (s *server) open(signed string) *net.TCPConn {
 	s.Helper()
 	u, err := url.Parse(signed)
 	if err != nil {
@@ -180,17 +180,43 @@ func (s *server) cutOff(signed string) {
 	if err != nil {
 		s.Fatal(err)
 	}
+	s.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		s.Fatal(err)
+	}
 	if _, err := fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 1000000\r\n\r\n%s", u.RequestURI(), s.address, strings.Repeat("x", 300_000)); err != nil {
 		s.Fatal(err)
 	}
-	_ = conn.Close()
+	return conn.(*net.TCPConn)
+}
+
+// answer returns the status of a response.
+func (s *server) answer(conn net.Conn) int {
+	s.Helper()
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		s.Fatal(err)
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
+}
+
+// cutOff sends a part of a body, ends the stream, and waits until the server refuses it.
+func (s *server) cutOff(signed string) {
+	s.Helper()
+	conn := s.open(signed)
+	if err := conn.CloseWrite(); err != nil {
+		s.Fatal(err)
+	}
+	if status := s.answer(conn); status != http.StatusBadRequest {
+		s.Errorf("a body that was cut off: status %d", status)
+	}
 }
 
 // TestBodyThatIsCutOff: it becomes neither an object nor a part of one, and an object that
 // has its key stays.
 func TestBodyThatIsCutOff(t *testing.T) {
-	directory := t.TempDir()
-	s := start(t, directory)
+	s := start(t, t.TempDir())
 	s.put("old", "old")
 	signer := s3.NewPresignClient(s.Client)
 	for _, key := range []string{"new", "old"} {
@@ -209,9 +235,7 @@ func TestBodyThatIsCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.cutOff(signed.URL)
-	s.stop() // it has ended all requests
 
-	s = start(t, directory)
 	if _, ok := s.get("new"); ok {
 		t.Error("a part of a body became an object")
 	}
@@ -219,38 +243,42 @@ func TestBodyThatIsCutOff(t *testing.T) {
 		t.Errorf("an object was replaced by %d bytes of a body", len(old))
 	}
 	parts, err := s.ListParts(t.Context(), &s3.ListPartsInput{Bucket: aws.String(bucket), Key: aws.String("parts"), UploadId: upload.UploadId})
-	if err != nil || len(parts.Parts) != 0 {
-		t.Errorf("the upload has parts: %v, %v", parts, err)
+	if err != nil {
+		t.Fatal(err)
 	}
+	if len(parts.Parts) != 0 {
+		t.Errorf("the upload has %d parts", len(parts.Parts))
+	}
+}
+
+// uploadParts uploads the parts of an object, and returns what completes it.
+func (s *server) uploadParts(key string, parts ...string) *s3.CompleteMultipartUploadInput {
+	s.Helper()
+	upload, err := s.CreateMultipartUpload(s.Context(), &s3.CreateMultipartUploadInput{Bucket: aws.String(bucket), Key: &key})
+	if err != nil {
+		s.Fatal(err)
+	}
+	done := &types.CompletedMultipartUpload{}
+	for i, text := range parts {
+		number := aws.Int32(int32(i + 1))
+		part, err := s.UploadPart(s.Context(), &s3.UploadPartInput{Bucket: aws.String(bucket), Key: &key, UploadId: upload.UploadId, PartNumber: number, Body: strings.NewReader(text)})
+		if err != nil {
+			s.Fatal(err)
+		}
+		done.Parts = append(done.Parts, types.CompletedPart{ETag: part.ETag, PartNumber: number})
+	}
+	return &s3.CompleteMultipartUploadInput{Bucket: aws.String(bucket), Key: &key, UploadId: upload.UploadId, MultipartUpload: done}
 }
 
 // TestParts: an object in parts is whole.
 func TestParts(t *testing.T) {
 	s := start(t, t.TempDir())
-	key := aws.String("files/a")
-	upload, err := s.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: aws.String(bucket), Key: key})
-	if err != nil {
+	parts := []string{strings.Repeat("0", 5<<20), strings.Repeat("1", 5<<20), strings.Repeat("2", 5<<20)}
+	if _, err := s.CompleteMultipartUpload(t.Context(), s.uploadParts("files/a", parts...)); err != nil {
 		t.Fatal(err)
 	}
-	var done []types.CompletedPart
-	var want bytes.Buffer
-	for n := range int32(3) {
-		text := strings.Repeat(fmt.Sprint(n), 5<<20)
-		want.WriteString(text)
-		part, err := s.UploadPart(t.Context(), &s3.UploadPartInput{Bucket: aws.String(bucket), Key: key, UploadId: upload.UploadId, PartNumber: aws.Int32(n + 1), Body: strings.NewReader(text)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		done = append(done, types.CompletedPart{ETag: part.ETag, PartNumber: aws.Int32(n + 1)})
-	}
-	_, err = s.CompleteMultipartUpload(t.Context(), &s3.CompleteMultipartUploadInput{
-		Bucket: aws.String(bucket), Key: key, UploadId: upload.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: done},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, _ := s.get(*key); got != want.String() {
-		t.Errorf("it has %d bytes, want %d", len(got), want.Len())
+	if got, _ := s.get("files/a"); got != strings.Join(parts, "") {
+		t.Errorf("it has %d bytes, want %d", len(got), 3*5<<20)
 	}
 }
 
