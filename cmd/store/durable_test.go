@@ -5,6 +5,7 @@ package main
 
 import (
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -40,11 +41,7 @@ func synced(t *testing.T, root string) func() map[string]bool {
 		lock.Lock()
 		defer lock.Unlock()
 		defer clear(paths)
-		got := map[string]bool{}
-		for path := range paths {
-			got[path] = true
-		}
-		return got
+		return maps.Clone(paths)
 	}
 }
 
