@@ -93,7 +93,7 @@ e2e: ## Run the end-to-end tests on a local cluster of their own
 ##@ Measuring
 
 .PHONY: bench
-bench: ## Time the start of the agent; compare a process with a bare Job on the cluster of make run
+bench: ## Time the start of the agent; compare processes with bare Jobs on the cluster of make run, one by one and in a burst
 	@go test ./cmd/agent -run '^$$' -bench Start
 	@go run ./hack/bench -kubeconfig $$($(MAKE) -s kubeconfig)
 

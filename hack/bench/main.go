@@ -9,6 +9,8 @@
 // A process is measured from POST until a GET returns the state complete, a Job
 // from its creation until a watch shows its condition Complete. The result is the
 // ratio of the two medians, because absolute times depend on the machine.
+//
+// Then it measures a burst: many POSTs at once against as many Jobs at once.
 package main
 
 import (
@@ -40,14 +42,15 @@ func main() {
 	kubeconfig := flag.String("kubeconfig", os.Getenv("KUBECONFIG"), "kubeconfig of the cluster with the product")
 	url := flag.String("url", "http://127.0.0.1:3000", "base URL of the facade")
 	samples := flag.Int("samples", 20, "number of processes and of Jobs to measure")
+	burst := flag.Int("burst", 100, "number of processes and of Jobs in a burst; 0 for no burst")
 	flag.Parse()
-	if err := run(context.Background(), *kubeconfig, *url, *samples); err != nil {
+	if err := run(context.Background(), *kubeconfig, *url, *samples, *burst); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, kubeconfig, url string, samples int) error {
+func run(ctx context.Context, kubeconfig, url string, samples, burst int) error {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return fmt.Errorf("read kubeconfig: %w", err)
@@ -57,6 +60,19 @@ func run(ctx context.Context, kubeconfig, url string, samples int) error {
 	if err != nil {
 		return fmt.Errorf("create client: %w", err)
 	}
+	if samples > 0 {
+		if err := compareOne(ctx, kube, url, samples); err != nil {
+			return err
+		}
+	}
+	if burst > 0 {
+		return compareBurst(ctx, kube, url, burst)
+	}
+	return nil
+}
+
+// compareOne prints P1: one process at a time against one Job at a time.
+func compareOne(ctx context.Context, kube kubernetes.Interface, url string, samples int) error {
 	var processes, jobs []time.Duration
 	for i := range samples + 1 {
 		p, err := timeProcess(ctx, url)
@@ -132,12 +148,16 @@ func timeProcess(ctx context.Context, url string) (time.Duration, error) {
 // process is the part of a response that bench reads.
 type process struct{ ProcessID, State string }
 
-func call(ctx context.Context, method, url string, body []byte) (p process, err error) {
+// call sends a request with JSON and with headers, each a name and a value.
+func call(ctx context.Context, method, url string, body []byte, headers ...string) (p process, err error) {
 	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return p, err
 	}
 	request.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return p, err
@@ -156,15 +176,7 @@ func timeJob(ctx context.Context, kube kubernetes.Interface) (time.Duration, err
 	const namespace = "default"
 	jobs := kube.BatchV1().Jobs(namespace)
 	start := time.Now()
-	job, err := jobs.Create(ctx, &batchv1.Job{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-"},
-		Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
-			RestartPolicy: corev1.RestartPolicyNever,
-			Containers: []corev1.Container{{
-				Name: "bare", Image: "procman.local/echo-worker:dev", Command: []string{"/procman/agent", "install", "/dev/null"},
-			}},
-		}}},
-	}, metav1.CreateOptions{})
+	job, err := jobs.Create(ctx, bareJob(), metav1.CreateOptions{})
 	if err != nil {
 		return 0, err
 	}
@@ -183,11 +195,33 @@ func timeJob(ctx context.Context, kube kubernetes.Interface) (time.Duration, err
 		if !ok {
 			return 0, fmt.Errorf("watch: %v", event.Object)
 		}
-		for _, c := range job.Status.Conditions {
-			if c.Type == batchv1.JobComplete && c.Status == corev1.ConditionTrue {
-				return time.Since(start), nil
-			}
+		if isComplete(job) {
+			return time.Since(start), nil
 		}
 	}
 	return 0, errors.New("watch ended before the Job was Complete")
+}
+
+// benchLabel is on all Jobs of bench.
+const benchLabel = "procman-bench"
+
+func bareJob() *batchv1.Job {
+	return &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-", Labels: map[string]string{benchLabel: ""}},
+		Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+			RestartPolicy: corev1.RestartPolicyNever,
+			Containers: []corev1.Container{{
+				Name: "bare", Image: "procman.local/echo-worker:dev", Command: []string{"/procman/agent", "install", "/dev/null"},
+			}},
+		}}},
+	}
+}
+
+func isComplete(job *batchv1.Job) bool {
+	for _, c := range job.Status.Conditions {
+		if c.Type == batchv1.JobComplete && c.Status == corev1.ConditionTrue {
+			return true
+		}
+	}
+	return false
 }

@@ -56,3 +56,26 @@ func TestRefusedPostIsAnError(t *testing.T) {
 		t.Error("got no error")
 	}
 }
+
+func TestBurstIsTimedUntilAllAreComplete(t *testing.T) {
+	var posts, waits atomic.Int32
+	facade := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		state := "processing"
+		if r.Method == http.MethodPost {
+			posts.Add(1)
+		} else if r.Header.Get("Prefer") == "wait=60" && waits.Add(1) > 5 { // some wait twice
+			state = "complete"
+		}
+		_ = json.NewEncoder(w).Encode(map[string]string{"processId": "p1", "state": state})
+	}))
+	defer facade.Close()
+	took, err := timeProcesses(t.Context(), facade.URL, 10)
+	if err != nil || len(took) != 10 || posts.Load() != 10 || waits.Load() != 15 {
+		t.Errorf("%v, %v, with %d POSTs and %d GETs, want 10 and 15", took, err, posts.Load(), waits.Load())
+	}
+	for _, each := range took {
+		if each <= 0 {
+			t.Errorf("one took %s", each)
+		}
+	}
+}

@@ -86,17 +86,35 @@ type processType struct {
 	admitted      map[*process]struct{}
 
 	pace     pace
-	starting int // processes with a place in the window
-	stalled  int // processes that left their place before they started
-	limit    int // how many of both there may be; it matters as long as it is below the window
+	starting int       // processes with a place in the window
+	stalled  int       // processes that left their place before they started
+	limit    int       // how many of both there may be; it matters as long as it is below the window
+	progress time.Time // when a process started, or when the first one began to
+	stuck    bool      // none has started for stuckAfter, though some should have
 }
 
 func (t *processType) hasFreeSlot() bool {
 	return t.maxConcurrent == 0 || t.count[admitted]+t.count[running] < t.maxConcurrent
 }
 
-// mayStart reports whether the type's own limit allows another start.
-func (t *processType) mayStart() bool { return t.starting+t.stalled < t.limit }
+// mayStart reports whether the type's own limit allows another start. A type that is stuck
+// launches its processes one by one, so that each of them ends with the error that it has,
+// and not when it expires.
+func (t *processType) mayStart() bool {
+	if t.stuck {
+		return t.starting == 0
+	}
+	return t.starting+t.stalled < t.limit
+}
+
+// stall returns how long a process of the type can start until it leaves its place in the
+// window.
+func (t *processType) stall() time.Duration {
+	if t.stuck {
+		return stuckStall
+	}
+	return t.pace.stall()
+}
 
 // oldestFirst is the order of a queue. Creation times have whole seconds. Within
 // a second the name decides: ids sort in the order of their creation, and an HTTP
@@ -219,7 +237,7 @@ func (l *Ledger) Tick() []types.NamespacedName {
 	now := l.clock.Now()
 	for p := range l.starting {
 		t := p.processType
-		if l.window.max == 0 || now.Sub(p.since) < t.pace.stall() {
+		if l.window.max == 0 || now.Sub(p.since) < t.stall() {
 			continue
 		}
 		// A type that never started anything says nothing about the cluster.
@@ -230,6 +248,9 @@ func (l *Ledger) Tick() []types.NamespacedName {
 		p.stalled = true
 		t.stalled++
 		t.limit = 1
+	}
+	for _, t := range l.turns {
+		t.stuck = t.stuck || t.stalled > 0 && now.Sub(t.progress) >= stuckAfter
 	}
 	return l.admit()
 }
@@ -363,6 +384,7 @@ func (l *Ledger) started(p *process, inTime bool) {
 	}
 	p.started = true
 	t, now := p.processType, l.clock.Now()
+	t.progress, t.stuck = now, false
 	_, starting := l.starting[p]
 	if !starting && !p.stalled {
 		return // it was not admitted by this ledger
@@ -403,9 +425,12 @@ func (l *Ledger) move(p *process, to state) {
 	delete(t.admitted, p)
 	switch hadSlot := from == admitted || from == running; {
 	case p.hasSlot() && !hadSlot && !p.started:
+		p.since, p.measured = l.clock.Now(), false
+		if t.starting+t.stalled == 0 {
+			t.progress = p.since
+		}
 		l.starting[p] = struct{}{}
 		t.starting++
-		p.since, p.measured = l.clock.Now(), false
 	case !p.hasSlot():
 		l.leaveWindow(p)
 	}

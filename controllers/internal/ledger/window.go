@@ -19,6 +19,10 @@ const (
 	// minStall is the shortest time after which a process that has not started leaves its
 	// place in the window.
 	minStall = 10 * time.Second
+	// stuckAfter is how long after the last start of a type its processes do not wait for
+	// those that have stalled any more. From then on each has its place for stuckStall.
+	stuckAfter = 30 * time.Second
+	stuckStall = time.Second
 )
 
 // window is how many processes may start at the same time. It grows while starts are
