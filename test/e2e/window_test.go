@@ -15,25 +15,44 @@ import (
 	"procman.dev/procman/api/v1alpha1"
 )
 
-// TestBurst posts more processes than may start at the same time. All complete, while a
-// type that no node can take fails in its bound.
+// nodeCPU returns the CPU that a node has for pods, in thousandths.
+func nodeCPU(t *testing.T) int64 {
+	t.Helper()
+	var nodes corev1.NodeList
+	if err := kube.List(t.Context(), &nodes); err != nil {
+		t.Fatal(err)
+	}
+	return nodes.Items[0].Status.Allocatable.Cpu().MilliValue()
+}
+
+// TestBurst fills the node: it takes at most a third of these processes at a time, and most
+// of them wait longer than startTimeoutSeconds. All complete, also if the operator is killed.
+// Meanwhile a type that no node can take fails in its bound. The test is not parallel,
+// because it kills the operator.
 func TestBurst(t *testing.T) {
-	registerEcho(t, "burst", func(s *v1alpha1.ProcessTypeSpec) { s.StartTimeoutSeconds = 60 })
+	const n = 60
+	cpu := *resource.NewMilliQuantity(nodeCPU(t)/(n/3), resource.DecimalSI)
+	registerEcho(t, "burst", func(s *v1alpha1.ProcessTypeSpec) {
+		s.StartTimeoutSeconds = 15
+		s.Template.Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: cpu}
+	})
 	registerEcho(t, "too-large", func(s *v1alpha1.ProcessTypeSpec) {
 		s.StartTimeoutSeconds = 30
 		s.Template.Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1000")}
 	})
 	var ids []string
-	for range 60 {
-		ids = append(ids, post(t, "burst", `{}`))
+	for range n {
+		ids = append(ids, post(t, "burst", `{"echo":{"seconds":8}}`))
 	}
 	posted := time.Now()
-	tooLarge := post(t, "too-large", `{}`)
-	awaitError(t, "too-large", tooLarge, "Unschedulable")
+	awaitError(t, "too-large", post(t, "too-large", `{}`), "Unschedulable")
 	if took := time.Since(posted); took < 30*time.Second || took > 75*time.Second {
 		t.Errorf("it was Unschedulable after %s, want 30 s after its launch", took)
 	}
+	killPods(t, "procman-operator")()
 	for _, id := range ids {
+		awaitTerminal(t, "burst", id, 5*time.Minute)
 		awaitComplete(t, "burst", id)
 	}
+	t.Logf("%d processes of %s CPU completed within %s", n, cpu.String(), time.Since(posted).Round(time.Second))
 }
