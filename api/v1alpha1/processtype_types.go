@@ -239,8 +239,10 @@ type ProcessTypeSpec struct {
 	// +optional
 	TimeoutSeconds int32 `json:"timeoutSeconds,omitempty"`
 
-	// startTimeoutSeconds is how long, in seconds, an attempt can take to be scheduled,
-	// to pull its image and to start. From 1 to 3600; 180 if absent.
+	// startTimeoutSeconds is how long, in seconds, an attempt can take to pull its image and
+	// to start, after a node has accepted its pod. The pod also waits this long for a node,
+	// from when a pod with the same requirements was last scheduled. From 1 to 3600; 180 if
+	// absent.
 	// +default=180
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=3600
