@@ -36,8 +36,8 @@ const ConditionFinished = "Finished"
 
 // ConditionLaunched reports why there is no Job yet.
 //
-// False with reason Queued: the process waits for a slot of maxConcurrent, since the last
-// transition of the condition. It is written after a second or two, and removed within
+// False with reason Queued: the process waits for a slot of maxConcurrent, or for a place in
+// the launch window, since the last transition of the condition. It is written after a second or two, and removed within
 // ten seconds after the creation of the Job.
 // False with reason Refused: the cluster refuses to create the Job. The message is
 // its answer. The operator tries again until startTimeoutSeconds of the type have

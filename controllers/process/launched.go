@@ -46,7 +46,7 @@ func (r *Reconciler) markQueued(ctx context.Context, p *v1alpha1.Process) (recon
 	}
 	err := r.patchConditions(ctx, p, append(slices.Clone(p.Status.Conditions), metav1.Condition{
 		Type: v1alpha1.ConditionLaunched, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonQueued,
-		Message:            "the process waits: as many processes run as maxConcurrent of the type allows, or as many start as the cluster starts promptly",
+		Message:            "the process waits for its turn: maxConcurrent of its type is reached, or enough processes are starting",
 		LastTransitionTime: p.CreationTimestamp,
 	}))
 	if err != nil {
