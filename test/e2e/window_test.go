@@ -46,7 +46,8 @@ func TestBurst(t *testing.T) {
 	}
 	posted := time.Now()
 	awaitError(t, "too-large", post(t, "too-large", `{}`), "Unschedulable")
-	if took := time.Since(posted); took < 30*time.Second || took > 75*time.Second {
+	// The time runs from the creation of the pod, which has whole seconds.
+	if took := time.Since(posted); took < 28*time.Second || took > 2*time.Minute {
 		t.Errorf("it was Unschedulable after %s, want 30 s after its launch", took)
 	}
 	killPods(t, "procman-operator")()
