@@ -64,7 +64,7 @@ func trimPod(o any) (any, error) {
 	if pod, ok := o.(*corev1.Pod); ok {
 		pod.ManagedFields = nil
 		if len(pod.Spec.Containers) > 0 {
-			metav1.SetMetaDataAnnotation(&pod.ObjectMeta, v1alpha1.AnnotationRequirements, outcome.Requirements(&pod.Spec))
+			metav1.SetMetaDataAnnotation(&pod.ObjectMeta, outcome.AnnotationRequirements, outcome.Requirements(&pod.Spec))
 		}
 		pod.Spec = corev1.PodSpec{NodeName: pod.Spec.NodeName}
 	}

@@ -34,8 +34,8 @@ type Options struct {
 	// KeepCompleteJobs and KeepFailedJobs are how long a Job is kept after its process is
 	// complete or in error; 0 means as long as the process.
 	KeepCompleteJobs, KeepFailedJobs time.Duration
-	// MaxStarting is how many processes may start at the same time, at most; 0 means that
-	// there is no launch window.
+	// MaxStarting is how many processes may start at the same time, at most; 0 means
+	// no limit.
 	MaxStarting int
 	// Concurrency is how many objects each controller reconciles at the same time.
 	Concurrency int

@@ -25,10 +25,6 @@ const (
 	AnnotationBackoffSeconds = "procman.dev/backoff-seconds"
 )
 
-// AnnotationRequirements, on a pod in the operator's cache, is the hash of what decides
-// which nodes can take the pod. Pods in the cluster do not have it.
-const AnnotationRequirements = "procman.dev/requirements"
-
 // LabelIdempotencyKey is on every Lease of an Idempotency-Key of the HTTP API. The
 // holder of the Lease is the Process that was created with this key.
 const LabelIdempotencyKey = "procman.dev/idempotency-key"

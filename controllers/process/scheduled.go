@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/clock"
 
-	"procman.dev/procman/api/v1alpha1"
 	"procman.dev/procman/controllers/internal/outcome"
 )
 
@@ -47,7 +46,7 @@ func (s *Scheduled) Observe(pod *corev1.Pod) {
 	if s.first.IsZero() {
 		s.first = now
 	}
-	at, requirements := outcome.ScheduledAt(pod), pod.Annotations[v1alpha1.AnnotationRequirements]
+	at, requirements := outcome.ScheduledAt(pod), pod.Annotations[outcome.AnnotationRequirements]
 	if requirements == "" || now.Sub(at) > scheduledMemory || !at.After(s.last[requirements]) {
 		return
 	}
@@ -63,7 +62,7 @@ func (s *Scheduled) Observe(pod *corev1.Pod) {
 func (s *Scheduled) Last(pod *corev1.Pod) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if last := s.last[pod.Annotations[v1alpha1.AnnotationRequirements]]; last.After(s.first) {
+	if last := s.last[pod.Annotations[outcome.AnnotationRequirements]]; last.After(s.first) {
 		return last
 	}
 	return s.first

@@ -124,7 +124,7 @@ func oldestFirst(a, b *process) bool {
 }
 
 // New returns an empty ledger. It admits no Process until Open is called. At most
-// maxStarting admitted Processes have not started; 0 means that there is no limit.
+// maxStarting admitted Processes have not started; 0 means no limit.
 func New(c clock.PassiveClock, maxStarting int) *Ledger {
 	return &Ledger{
 		clock:         c,
@@ -263,8 +263,6 @@ func (l *Ledger) Register(key types.NamespacedName, maxConcurrent int) []types.N
 	t := l.record(key)
 	if !t.registered {
 		l.countsChanged(key)
-	}
-	if !t.registered {
 		l.turns = append(l.turns, t)
 	}
 	t.registered, t.maxConcurrent, t.deletedAt = true, maxConcurrent, time.Time{}

@@ -20,7 +20,7 @@ var (
 	startingGauge = prometheus.NewDesc("procman_processes_starting",
 		"Number of admitted processes with a place in the launch window: their agent has not asked for its input.", nil, nil)
 	windowGauge = prometheus.NewDesc("procman_launch_window",
-		"Number of processes that may start at the same time; 0 if there is no limit.", nil, nil)
+		"Number of processes that may start at the same time; 0 means no limit.", nil, nil)
 )
 
 func newWaits() *prometheus.HistogramVec {

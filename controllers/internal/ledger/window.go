@@ -29,7 +29,7 @@ const (
 // prompt, and is halved when one is not (ADR 37 has the control law). It has no clock.
 type window struct {
 	size    float64
-	max     int       // 0: there is no window
+	max     int       // 0 means no limit
 	slow    bool      // a start was not prompt
 	reduced time.Time // when the size was last halved
 }

@@ -12,6 +12,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
+// AnnotationRequirements, on a pod in the operator's cache, is its Requirements. Pods in the
+// cluster do not have it.
+const AnnotationRequirements = "procman.dev/requirements"
+
 // Requirements returns a hash of everything in a pod's spec that decides which nodes can
 // take the pod. Two pods with the same hash can be scheduled in each other's place. It does
 // not contain the node: that is the result.
